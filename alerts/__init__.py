@@ -1,0 +1,1 @@
+"""Decides on alerts and delivers them; knows samples, never meters or machines."""

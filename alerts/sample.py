@@ -1,0 +1,39 @@
+"""One value of one metric of one subject at one instant: all that alerting knows of the world."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+Value = float | str | bool | None
+
+
+class Quality(StrEnum):
+    """What a sample's value is worth. Only `ok` and `over` carry a number that decides."""
+
+    OK = "ok"
+    OVER = "over"  # over-range: counts as exceeding an `above` rule
+    UNDER = "under"  # under-range: holds
+    MISSING = "missing"  # the source had no value: holds
+    FROZEN = "frozen"  # a result that no longer moves, such as a run total of a stopped run: holds
+    UNKNOWN_RUN = "unknown_run"  # a run total while the run state is unknown or too old: holds
+    RUN_ENDED = "run_ended"  # the run a total belonged to has ended: clears with reason `run-ended`
+    UNREACHABLE = "unreachable"  # a tick while the subject cannot be reached: holds everything
+    TICK = "tick"  # time passing without a sample
+
+
+class Sample(NamedTuple):
+    """A value as it was measured.
+
+    `time` is a steady clock in seconds: it decides every duration and never steps.
+    `at` is the wall clock (aware UTC): it is shown, stored, and decides schedules.
+    `cadence_s` is how often the subject is sampled now; it decides what counts as a gap.
+    """
+
+    subject: str
+    metric: str
+    value: Value
+    at: datetime
+    time: float
+    quality: Quality = Quality.OK
+    reason: str | None = None
+    cadence_s: float = 1.0

@@ -1,0 +1,1 @@
+"""The monitor hub: talks to meters, databases and people."""

@@ -1,0 +1,1 @@
+"""The Rion NL-43/NL-53 sound level meter."""
