@@ -17,9 +17,7 @@ def parse_duration(text: object) -> float:
     if match is None:
         if isinstance(text, str) and text.strip() == "0":
             return 0.0
-        raise ValueError(
-            f"{text!r} is not a duration; write a number and a unit, such as 250ms, 1s, 5m, 2h, 14d"
-        )
+        raise ValueError(f"{text!r} is not a duration; write a number and a unit, such as 250ms, 1s, 5m, 2h, 14d")
     return float(match[1]) * _UNIT_S[match[2]]
 
 
