@@ -192,10 +192,11 @@ def without_cancellation(error: BaseException) -> BaseException | None:
     KeyboardInterrupt and SystemExit are not crashes of a child: they are raised again.
     """
     cancelled = anyio.get_cancelled_exc_class()
+    crash: BaseException | None = error
     if isinstance(error, BaseExceptionGroup):
-        error_or_none = error.split(cancelled)[1]
-    else:
-        error_or_none = None if isinstance(error, cancelled) else error
-    if isinstance(error_or_none, KeyboardInterrupt | SystemExit):
-        raise error_or_none
-    return error_or_none
+        crash = error.split(cancelled)[1]
+    elif isinstance(error, cancelled):
+        crash = None
+    if isinstance(crash, KeyboardInterrupt | SystemExit):
+        raise crash
+    return crash
