@@ -1,0 +1,150 @@
+"""The types of single fields of config.yaml: what may be written, and what to say where it may not."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+
+from alerts.duration import Duration, parse_duration
+from hub.spelling import did_you_mean
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|KB|MB|GB|TB)")
+_SIZE_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+    r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
+)
+
+
+def parse_size(text: object) -> int:
+    """Bytes of a size such as `20GB`. Raises ValueError with what to write instead."""
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write a number and a unit, such as 500MB or 20GB")
+    return int(float(match[1]) * _SIZE_BYTES[match[2].upper()])
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8480` or `[::1]:8480`; port 0 is any free one. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8480")
+    if ":" in host and not bracketed:
+        raise ValueError("must have an IPv6 address in brackets, such as [::1]:8480")
+    _host(host)
+    return host, int(port)
+
+
+def _listen(text: str) -> str:
+    parse_listen(text)
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        labels = text.removesuffix(".").split(".")
+        if len(text) > 253 or labels[-1].isdigit() or not all(map(_HOST_LABEL.fullmatch, labels)):
+            raise ValueError("must be a host name or an IP address, without a port") from None
+    return text
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, available_timezones())
+        raise ValueError(f"{name!r} is not a time zone; write one such as Europe/London{hint}") from None
+    return name
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(folder) / path
+
+
+def _database_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
+    url = secret.get_secret_value()
+    if url.startswith("sqlite:///"):
+        file, question, options = url.removeprefix("sqlite:///").partition("?")
+        if not file or file == ":memory:":
+            raise ValueError(
+                "must name a file, such as sqlite:///data/hub.db; memory is lost at a restart"
+            )
+        return SecretStr(f"sqlite:///{_from_folder(Path(file), info)}{question}{options}")
+    _check_url(
+        url, ("postgresql", "postgresql+psycopg"), "sqlite:///data/hub.db or postgresql://user:password@host/db"
+    )
+    return secret
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    _check_url(secret.get_secret_value(), ("redis", "rediss", "unix"), "redis://127.0.0.1:6379/0")
+    return secret
+
+
+def _check_url(url: str, schemes: tuple[str, ...], example: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and (parts.port is None or parts.port > 0) and "://" in url
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"must be a URL such as {example}")
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def between(least: str, most: str) -> AfterValidator:
+    """Bounds of a duration, as people write them."""
+    least_s, most_s = parse_duration(least), parse_duration(most)
+
+    def check(seconds: float) -> float:
+        if seconds < least_s:
+            raise ValueError(f"must be {least} or more")
+        if seconds > most_s:
+            raise ValueError(f"must be {most} or less")
+        return seconds
+
+    return AfterValidator(check)
+
+
+def matching(pattern: str, wording: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(wording)
+        return text
+
+    return AfterValidator(check)
+
+
+Id = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,64}", "must be 1 to 64 letters, digits or any of _ . -")]
+Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
+Count = Annotated[int, BeforeValidator(_no_bool)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
+Host = Annotated[str, AfterValidator(_host)]
+Retention = Annotated[Duration, between("1h", "100y")]
+LabelName = Annotated[
+    str, matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", "must be a letter or _, then letters, digits, _ . -")
+]
+LabelValue = Annotated[str, matching(r"[^\x00-\x1f\x7f]{0,256}", "must be at most 256 characters on one line")]
+Size = Annotated[int, BeforeValidator(parse_size)]
+"""Bytes, written in YAML as `20GB`."""
+Folder = Annotated[Path, AfterValidator(_from_folder)]
+"""A path; a relative one is taken from the folder of config.yaml (`context={"folder": …}`)."""
+Listen = Annotated[str, AfterValidator(_listen)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
