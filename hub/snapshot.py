@@ -62,7 +62,18 @@ class StateChange(NamedTuple):
     reason: str | None
 
 
-Event = Snapshot | StateChange
+class PollFailure(NamedTuple):
+    """A poll that brought no reading. `reachable` is what the hub now holds to be true, None before it knows."""
+
+    unit_id: str
+    at: datetime
+    time: float
+    failure: Failure
+    reachable: bool | None
+    cadence_s: float
+
+
+Event = Snapshot | StateChange | PollFailure
 
 
 def stale_after_s(cadence_s: float) -> float:

@@ -1,0 +1,87 @@
+"""What is asked of a meter between polls: its run state every 30 s, and its settings once per session."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hub.nl43.commands import (
+    ECHO_OFF,
+    FREQUENCY_WEIGHTING,
+    MEASURE,
+    SLEEP_MODE,
+    SLEEP_MODE_OFF,
+    TIME_WEIGHTING,
+    Command,
+    percentile,
+)
+from hub.nl43.fields import FieldError, parse_on_off, parse_run_state
+
+RUN_STATE_EVERY_S = 30.0
+RUN_STATE_LIFE_S = 90.0
+_POLLS_BETWEEN = 2  # so that a question is at most every third command
+_SETTINGS = (ECHO_OFF, SLEEP_MODE, FREQUENCY_WEIGHTING, TIME_WEIGHTING, *(percentile(n) for n in range(1, 6)))
+
+
+@dataclass(slots=True)
+class Session:
+    """The questions of one meter and what it answered; decides, and never talks to the meter itself.
+
+    Times are the steady clock, seconds. `settings` holds each answer as the meter wrote it.
+    """
+
+    settings: dict[str, str] = field(default_factory=dict)
+    is_sleep_mode_on: bool | None = None
+    _run_state: Literal["Start", "Stop"] | None = None
+    _run_state_s: float = 0.0
+    _run_state_due_s: float = 0.0
+    _polls: int = 0
+    _connects: int = 0
+    _to_ask: list[Command] = field(default_factory=list)
+
+    def polled(self, connects: int) -> None:
+        """A poll has been answered on connection number `connects`; a new connection is a new session."""
+        if connects != self._connects:
+            self._connects = connects
+            self._run_state_due_s = 0.0
+            self._polls = _POLLS_BETWEEN
+            self._to_ask = list(_SETTINGS)
+        else:
+            self._polls += 1
+
+    def next_question(self, now_s: float) -> Command | None:
+        """What to ask now, if it is time for a question at all."""
+        if self._polls < _POLLS_BETWEEN:
+            return None
+        if now_s >= self._run_state_due_s:
+            return MEASURE
+        return self._to_ask[0] if self._to_ask else None
+
+    def asked(self, question: Command, now_s: float) -> None:
+        """The question is on its way: it is not asked again in this session, the run state not for 30 s."""
+        self._polls = 0
+        if question == MEASURE:
+            self._run_state_due_s = now_s + RUN_STATE_EVERY_S
+        elif self._to_ask and self._to_ask[0] == question:
+            self._to_ask.pop(0)
+
+    def answered(self, question: Command, line: str | None, now_s: float) -> None:
+        """Take an answer; None is a refusal, after which the matter is unknown."""
+        if question == MEASURE:
+            self._run_state = None if line is None else parse_run_state(line).value
+            self._run_state_s = now_s
+        elif line is not None:
+            self.settings[question.name] = line.strip()
+        if question == SLEEP_MODE:
+            self.is_sleep_mode_on = _on_or_off(line)
+            if self.is_sleep_mode_on and self._run_state == "Stop":
+                self._to_ask.insert(0, SLEEP_MODE_OFF)
+
+    def run_state(self, now_s: float) -> Literal["Start", "Stop"] | None:
+        """Whether a measurement runs; None when never told, or not within 90 s."""
+        return self._run_state if now_s - self._run_state_s <= RUN_STATE_LIFE_S else None
+
+
+def _on_or_off(line: str | None) -> bool | None:
+    try:
+        return None if line is None else parse_on_off(line)
+    except FieldError:
+        return None

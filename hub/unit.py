@@ -1,0 +1,279 @@
+"""One meter: what is known of it, who wants it, and how a poll becomes a snapshot."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Literal
+
+import anyio
+import structlog
+
+from hub.clock import Clock
+from hub.config import UnitConfig
+from hub.fanout import Fanout, Subscription
+from hub.nl43.commands import DOD
+from hub.nl43.fields import parse_dod, parse_run_state
+from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
+from hub.nl43.commands import MEASURE, SLEEP_MODE, Command
+from hub.nl43.protocol import Result
+from hub.nl43.reading import Reading
+from hub.nl43.session import Session
+from hub.snapshot import Event, FeedStatus, PollFailure, RunState, Snapshot, StateChange, frame, stale_after_s
+
+Mode = Literal["watched", "idle", "backoff", "off"]
+
+_PAUSE_CAP_S = 60.0
+_WANTED_PAUSE_CAP_S = 10.0
+_LATENCY_OUTCOMES = ("ok", "refusal", "refused", "timeout", "mute", "protocol", "wedged")
+
+log = structlog.get_logger()
+
+
+class MeterRefused(Exception):
+    """The meter answered a poll with a refusal; the connection is good."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"R+{result:04d}: {result.meaning}")
+        self.result = result
+
+
+class Unit:
+    """State and demand of one meter. `publish` gets every event; `sequence` numbers go on from `first_sequence`.
+
+    A monitor runs while `is_wanted`; whoever changes the demand wakes it through `demand_changed`.
+    """
+
+    def __init__(
+        self,
+        config: UnitConfig,
+        clock: Clock,
+        publish: Callable[[Event], None],
+        first_sequence: int = 1,
+        link: Link | None = None,
+    ) -> None:
+        self.config = config
+        self.id = config.id
+        self.fanout: Fanout[Event] = Fanout()
+        self.session = Session()
+        self.link = link or Link(
+            config.host,
+            config.port,
+            clock,
+            gap_s=config.poll.gap,
+            connect_timeout_s=config.timeouts.connect,
+            reply_timeout_s=config.timeouts.reply,
+            reconnect_s=config.reconnect,
+        )
+        self.latest: Snapshot | None = None
+        self.reachable: bool | None = None
+        self.reason: str | None = None
+        self.failures_in_a_row = 0
+        self.polls = dict.fromkeys(_LATENCY_OUTCOMES, 0)
+        self.skipped_by_poller = 0
+        self.keep_alive = config.monitor
+        self.rule_cadence_s: float | None = None
+        self.is_released = False
+        self._clock = clock
+        self._publish = publish
+        self._next_sequence = first_sequence
+        self._viewers = 0
+        self._run_state: RunState | None = None
+        self._run_started_at: Any = None
+        self._demand = anyio.Event()
+
+    @property
+    def is_wanted(self) -> bool:
+        """True while a monitor has to run: a viewer, a rule, or keep-alive, and the unit is not released."""
+        return not self.is_released and (self._viewers > 0 or self.keep_alive or self.rule_cadence_s is not None)
+
+    @property
+    def viewers(self) -> int:
+        """How many watch this unit live."""
+        return self._viewers
+
+    @property
+    def cadence_s(self) -> float:
+        """Seconds from send to send that the present demand asks for; the background interval without any."""
+        poll = self.config.poll
+        if not self.is_wanted:
+            return poll.background
+        wishes = [poll.watched if self._viewers else poll.idle]
+        if self.rule_cadence_s is not None:
+            wishes.append(max(self.rule_cadence_s, poll.watched))
+        return min(wishes)
+
+    @property
+    def mode(self) -> Mode:
+        """What the monitor does, as `/api/monitors` says it."""
+        if not self.is_wanted:
+            return "off"
+        if self.failures_in_a_row and not self.link.is_connected:
+            return "backoff"
+        return "watched" if self.cadence_s <= self.config.poll.watched else "idle"
+
+    @property
+    def status(self) -> FeedStatus:
+        """How far `latest` can be trusted now, its age aside."""
+        if self.is_released:
+            return FeedStatus.OFF
+        return FeedStatus.UNREACHABLE if self.reachable is False else FeedStatus.OK
+
+    def frame(self, dropped: int = 0, with_raw: bool = False) -> dict[str, Any]:
+        """The latest snapshot as a frame, with its true age."""
+        now_s = self._clock.steady()
+        return frame(self.id, self.latest, self.status, self.reason, now_s, dropped, with_raw)
+
+    @contextmanager
+    def watch(self, size: int) -> Iterator[Subscription[Event]]:
+        """Subscribe as a viewer: while the block lasts the meter is polled at the `watched` cadence."""
+        self._viewers += 1
+        self.demand_changed()
+        try:
+            with self.fanout.subscribe(size) as subscription:
+                yield subscription
+        finally:
+            self._viewers -= 1
+            self.demand_changed()
+
+    def demand_changed(self) -> None:
+        """Wake whoever waits for a change of demand, and let the link hurry when somebody looks."""
+        hurried = self._viewers > 0 or self.rule_cadence_s is not None
+        self.link.limit_pauses(_WANTED_PAUSE_CAP_S if hurried else _PAUSE_CAP_S)
+        self._demand.set()
+        self._demand = anyio.Event()
+
+    async def wait_for_demand(self, timeout_s: float | None = None) -> None:
+        """Return at the next change of demand, or after `timeout_s` seconds."""
+        with anyio.move_on_after(timeout_s):
+            await self._demand.wait()
+
+    def release(self, released: bool, at_start: bool = False) -> None:
+        """Give the meter's socket up until told otherwise, or take it again."""
+        if released != self.is_released:
+            self.is_released = released
+            if not at_start:
+                self._change("released", str(not released).lower(), str(released).lower(), None)
+            self.demand_changed()
+
+    async def poll(
+        self,
+        priority: Priority,
+        wanted: Callable[[], bool] | None = None,
+        patience_s: float = 0.0,
+    ) -> Snapshot:
+        """Ask the meter for a reading. Raises LinkDown, MeterRefused or NotWanted."""
+        try:
+            answer = await self.link.request(DOD, parse_dod, priority, wanted, patience_s)
+        except LinkDown as down:
+            self._poll_failed(down)
+            raise
+        if answer.value is None:
+            self.polls["refusal"] += 1
+            raise MeterRefused(answer.result)
+        return self._poll_answered(answer, answer.value)
+
+    async def ask_next_question(self, priority: Priority) -> None:
+        """Ask one question of the session if it is time for one; its failure shows at the next poll."""
+        question = self.session.next_question(self._clock.steady())
+        if question is None or not self.link.is_connected:
+            return
+        self.session.asked(question, self._clock.steady())
+        parse: Callable[[str], object] = _checked_run_state if question == MEASURE else str
+        try:
+            answer = await self.link.request(question, parse, priority)
+        except (LinkDown, NotWanted):
+            return
+        self._question_answered(question, answer)
+
+    def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
+        self.polls["ok"] += 1
+        self.session.polled(self.link.connects)
+        self.failures_in_a_row = 0
+        if self.reachable is not True:
+            self._set_reachable(True, None)
+        now = self._clock.steady()
+        at = self._clock.now() - timedelta(seconds=now - answer.time)
+        run_state = self._refreshed_run_state(now)
+        snapshot = self.latest = Snapshot(
+            self.id,
+            self._next_sequence,
+            at,
+            answer.time,
+            reading,
+            run_state,
+            self._run_started_at,
+            qualities(reading, run_state),
+            self.cadence_s,
+        )
+        self._next_sequence += 1
+        self._emit(snapshot)
+        return snapshot
+
+    def _poll_failed(self, down: LinkDown) -> None:
+        self.polls[down.failure.value] += 1
+        self.failures_in_a_row += 1
+        if self.reachable is not False and self._counts_as_offline():
+            self._set_reachable(False, down.failure.value)
+        elif self.reachable is False:
+            self.reason = down.failure.value
+        cadence_s = max(self.cadence_s, down.retry_in_s)
+        now = self._clock.steady()
+        self._emit(PollFailure(self.id, self._clock.now(), now, down.failure, self.reachable, cadence_s))
+
+    def _counts_as_offline(self) -> bool:
+        if self.failures_in_a_row >= self.config.offline_after:
+            return True
+        latest = self.latest
+        return latest is not None and self._clock.steady() - latest.time > stale_after_s(latest.cadence_s)
+
+    def _set_reachable(self, reachable: bool, reason: str | None) -> None:
+        old = {True: "reachable", False: "unreachable", None: None}[self.reachable]
+        self.reachable, self.reason = reachable, reason
+        if not reachable:
+            log.warning("unit unreachable", unit=self.id, reason=reason)
+        elif old is not None:
+            log.info("unit recovered", unit=self.id)
+        self._change("reachability", old, "reachable" if reachable else "unreachable", reason)
+
+    def _question_answered(self, question: Command, answer: Answer[Any]) -> None:
+        was_asleep = self.session.is_sleep_mode_on
+        line = answer.value if answer.value is None else str(answer.value)
+        self.session.answered(question, line, answer.time)
+        if question == MEASURE:
+            self._refreshed_run_state(answer.time)
+        if question == SLEEP_MODE and self.session.is_sleep_mode_on is not was_asleep:
+            on = {True: "on", False: "off", None: None}
+            self._change("sleep_mode", on[was_asleep], on[self.session.is_sleep_mode_on], None)
+
+    def _refreshed_run_state(self, now_s: float) -> RunState | None:
+        new, old = self.session.run_state(now_s), self._run_state
+        if new != old:
+            self._run_state = new
+            self._run_started_at = self._clock.now() if (old, new) == ("Stop", "Start") else None
+            self._change("run_state", old, new, None)
+        return new
+
+    def _change(self, what: str, old: str | None, new: str | None, reason: str | None) -> None:
+        self._emit(StateChange(self.id, self._clock.now(), self._clock.steady(), what, old, new, reason))
+
+    def _emit(self, event: Event) -> None:
+        self._publish(event)
+        self.fanout.publish_nowait(event)
+
+
+def qualities(reading: Reading, run_state: RunState | None) -> tuple[str, ...]:
+    """What is wrong with the values of a reading, in the words of `alerts.sample.Quality`."""
+    if not (reading.over or reading.under or reading.lp is None or run_state != "Start"):
+        return ()
+    flags = (
+        ("over", reading.over is True),
+        ("under", reading.under is True),
+        ("missing", reading.lp is None),
+        ("unknown_run", run_state is None),
+        ("frozen", run_state == "Stop"),
+    )
+    return tuple(name for name, is_set in flags if is_set)
+
+
+def _checked_run_state(line: str) -> str:
+    return parse_run_state(line).value
