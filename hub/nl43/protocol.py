@@ -1,0 +1,222 @@
+"""The meter's line protocol without I/O: commands become bytes, bytes become replies."""
+
+from enum import Enum, IntEnum
+from typing import Final, NamedTuple
+
+from hub.nl43.commands import Command, Kind
+
+MAX_LINE = 8192
+"""Bytes. The longest line known has 353."""
+
+_SUB = b"\x1a"
+_PROMPT = b"$ \r"
+_SHOWN = 60
+
+
+class ProtocolError(Exception):
+    """The meter sent what the protocol does not allow: nothing it says afterwards can be trusted. Safe to show."""
+
+
+class ProtocolMisuse(Exception):
+    """This side broke the order: a fault in the program, not in the meter."""
+
+
+class State(Enum):
+    """What the connection waits for."""
+
+    IDLE = "idle"
+    AWAIT_RESULT = "await result"
+    AWAIT_LINE = "await line"
+    STREAMING = "streaming"
+    STOPPING = "stopping"
+    CLOSED = "closed"
+
+
+class Result(IntEnum):
+    """The meter's verdict on a command. Only `NORMAL` is followed by data; a refusal leaves the connection good."""
+
+    NORMAL = 0
+    COMMAND = 1
+    PARAMETER = 2
+    DESIGNATION = 3
+    STATUS = 4
+
+    @property
+    def ok(self) -> bool:
+        return self is Result.NORMAL
+
+    @property
+    def meaning(self) -> str:
+        return _MEANINGS[self]
+
+
+_MEANINGS: Final = (
+    "done",
+    "the meter does not know this command",
+    "the number, type or value of the parameter is wrong",
+    "this item can only be read, or only be set",
+    "not possible in the meter's present state, or it is busy",
+)
+_RESULTS: Final = {b"R+%04d" % result: result for result in Result}
+
+
+class Reply(NamedTuple):
+    """The outstanding command is complete. `line` is the data line of an accepted request, else None.
+
+    For a stream command `result.ok` means that lines follow as `StreamLine`.
+    """
+
+    command: Command
+    result: Result
+    line: str | None
+
+
+class StreamLine(NamedTuple):
+    """One line of the running stream."""
+
+    text: str
+
+
+class NeedData(Enum):
+    """The type of `NEED_DATA`."""
+
+    NEED_DATA = "need data"
+
+
+NEED_DATA: Final = NeedData.NEED_DATA
+Event = Reply | StreamLine
+
+
+class Protocol:
+    """One connection: at most one command outstanding, or one stream.
+
+    Prompts (`$`) and blank lines are skipped wherever they occur, and so is an echo of the command.
+    After a ProtocolError the state is `CLOSED`: close the socket and begin with a new Protocol.
+    """
+
+    def __init__(self) -> None:
+        self.state = State.IDLE
+        self._buffer = bytearray()
+        self._searched = 0
+        self._command: Command | None = None
+        self._echo = b""
+        self._error = ""
+
+    def send(self, command: Command) -> bytes:
+        """The bytes of `command`, to be written in one piece.
+
+        Raises ProtocolMisuse unless idle, ProtocolError if the meter spoke unasked since the last reply.
+        """
+        if self.state is not State.IDLE:
+            raise ProtocolMisuse(f"cannot send {command.line}: the connection is in state '{self.state.value}'")
+        if self._buffer:
+            stray = self._buffer.strip(b"$ \r\n")
+            if stray:
+                raise self._failed("the meter sent a line nobody asked for", stray)
+            self._forget()
+        data = command.encode()
+        self._command, self._echo, self.state = command, data[:-2], State.AWAIT_RESULT
+        return data
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes as they came. Ask `next_event` until it returns NEED_DATA."""
+        if self.state is not State.CLOSED:
+            self._buffer += data
+
+    def next_event(self) -> Event | NeedData:
+        """The next reply or stream line. Raises ProtocolError, from then on at every call."""
+        while True:
+            if self.state is State.STOPPING:
+                self._forget()
+                return NEED_DATA
+            if self.state is State.CLOSED:
+                raise ProtocolError(self._error)
+            line = self._next_line()
+            if line is None:
+                return NEED_DATA
+            if line and (event := self._take(line)) is not None:
+                return event
+
+    def stop_stream(self) -> bytes:
+        """The byte that ends the stream. Lines still in flight are discarded until `stream_ended`."""
+        if self.state is not State.STREAMING:
+            raise ProtocolMisuse(f"no stream to stop: the connection is in state '{self.state.value}'")
+        self.state = State.STOPPING
+        self._forget()
+        return _SUB
+
+    def stream_ended(self) -> None:
+        """The meter has been quiet for long enough (300 ms): commands may follow."""
+        if self.state is not State.STOPPING:
+            raise ProtocolMisuse(f"no stream is ending: the connection is in state '{self.state.value}'")
+        self._forget()
+        self.state = State.IDLE
+
+    def _next_line(self) -> bytearray | None:
+        end = self._buffer.find(b"\n", self._searched)
+        line = self._buffer if end < 0 else self._buffer[:end]
+        if len(line) > MAX_LINE:
+            line = line.lstrip(_PROMPT)
+            if len(line) > MAX_LINE:
+                raise self._failed(f"the meter sent a line of more than {MAX_LINE} bytes", line)
+            if end < 0:
+                self._buffer = line
+        if end < 0:
+            self._searched = len(self._buffer)
+            return None
+        del self._buffer[: end + 1]
+        self._searched = 0
+        return line.strip(_PROMPT)
+
+    def _take(self, line: bytearray) -> Event | None:
+        if self.state is State.AWAIT_RESULT:
+            return self._take_result(line)
+        if self.state is State.IDLE:
+            raise self._failed("the meter sent a line nobody asked for", line)
+        text = self._text(line)
+        if self.state is State.STREAMING:
+            return StreamLine(text)
+        if text.startswith("R+"):
+            raise self._failed("the meter sent a second result code instead of data", line)
+        return self._complete(Result.NORMAL, text)
+
+    def _take_result(self, line: bytearray) -> Event | None:
+        result = _RESULTS.get(bytes(line))
+        if result is None:
+            if line.lower() == self._echo.lower():
+                return None
+            raise self._failed("the meter sent no result code where one was due", line)
+        if result is Result.NORMAL and self._command is not None:
+            if self._command.kind is Kind.REQUEST:
+                self.state = State.AWAIT_LINE
+                return None
+            if self._command.kind is Kind.STREAM:
+                return self._complete(result, None, State.STREAMING)
+        return self._complete(result, None)
+
+    def _complete(self, result: Result, text: str | None, state: State = State.IDLE) -> Reply:
+        command = self._command
+        if command is None:
+            raise ProtocolMisuse("a reply without a command")
+        self._command, self.state = None, state
+        return Reply(command, result, text)
+
+    def _text(self, line: bytearray) -> str:
+        try:
+            text = line.decode("ascii")
+        except UnicodeDecodeError:
+            raise self._failed("the meter sent bytes beyond ASCII", line) from None
+        if not text.isprintable():
+            raise self._failed("the meter sent control characters", line)
+        return text
+
+    def _failed(self, what: str, line: bytes | bytearray) -> ProtocolError:
+        shown = ascii(line[:_SHOWN].decode("ascii", "backslashreplace"))
+        self._error = f"{what}: {shown}{'…' if len(line) > _SHOWN else ''}"
+        self.state = State.CLOSED
+        self._forget()
+        return ProtocolError(self._error)
+
+    def _forget(self) -> None:
+        self._buffer.clear()
+        self._searched = 0
