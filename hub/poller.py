@@ -1,4 +1,4 @@
-"""The background poller: reads every unit that has no active monitor, concurrently and spread over the interval."""
+"""The background poller: orders a poll of every unit that has no active monitor, spread over its interval."""
 
 import heapq
 from collections.abc import Mapping
@@ -7,61 +7,51 @@ from itertools import count
 import anyio
 
 from hub.clock import Clock
-from hub.nl43.link import LinkDown, NotWanted, Priority
-from hub.unit import MeterRefused, Unit
+from hub.unit import Unit
 
 _LOOK_S = 1.0
 
 
 class Poller:
-    """Polls `units` (a live mapping: units may come and go) at their `background` interval.
+    """Sees to it that each of `units` (a live mapping) is read at its `background` interval.
 
-    A unit whose monitor is active is skipped; that is decided at the moment of sending, and counted.
+    A unit with an active monitor is skipped, and the skip is counted. The order is carried out by the unit
+    itself, which looks once more at the moment of sending; so a hanging meter delays no other.
     """
 
-    def __init__(self, units: Mapping[str, Unit], clock: Clock, at_once: int = 256) -> None:
+    def __init__(self, units: Mapping[str, Unit], clock: Clock) -> None:
         self._units = units
         self._clock = clock
-        self._limit = anyio.CapacityLimiter(at_once)
+        self._due: list[tuple[float, int, Unit]] = []
+        self._known: dict[str, Unit] = {}
         self._order = count()
 
     async def run(self) -> None:
-        """Poll until cancelled."""
-        due: list[tuple[float, int, Unit]] = []
-        known: dict[str, Unit] = {}
-        async with anyio.create_task_group() as tasks:
-            while True:
-                now = self._clock.steady()
-                self._take_up_new(due, known, now)
-                while due and due[0][0] <= now:
-                    due_s, _, unit = heapq.heappop(due)
-                    if known.get(unit.id) is not unit:
-                        continue
-                    interval_s = unit.config.poll.background
-                    heapq.heappush(due, (max(due_s + interval_s, now), next(self._order), unit))
-                    if not unit.is_released:
-                        tasks.start_soon(self._poll, unit)
-                until_due = due[0][0] - self._clock.steady() if due else _LOOK_S
-                await anyio.sleep(min(max(until_due, 0.0), _LOOK_S))
+        """Order polls until cancelled."""
+        while True:
+            delay_s = self.order_due(self._clock.steady())
+            await anyio.sleep(delay_s)
 
-    def _take_up_new(self, due: list[tuple[float, int, Unit]], known: dict[str, Unit], now: float) -> None:
-        for gone in known.keys() - self._units.keys():
-            del known[gone]
-        fresh = [unit for unit in self._units.values() if known.get(unit.id) is not unit]
-        for place, unit in enumerate(fresh):
-            known[unit.id] = unit
-            first_s = now + unit.config.poll.background * place / len(fresh)
-            heapq.heappush(due, (first_s, next(self._order), unit))
-
-    async def _poll(self, unit: Unit) -> None:
-        if unit.is_wanted:
-            unit.skipped_by_poller += 1
-            return
-        async with self._limit:
-            try:
-                await unit.poll(Priority.BACKGROUND, lambda: not unit.is_wanted)
-                await unit.ask_next_question(Priority.BACKGROUND)
-            except NotWanted:
+    def order_due(self, now: float) -> float:
+        """Order what is due; return the seconds until something may be due again."""
+        self._take_up_changes(now)
+        while self._due and self._due[0][0] <= now:
+            due_s, _, unit = heapq.heappop(self._due)
+            if self._known.get(unit.id) is not unit:
+                continue
+            next_s = max(due_s + unit.config.poll.background, now)
+            heapq.heappush(self._due, (next_s, next(self._order), unit))
+            if unit.is_wanted:
                 unit.skipped_by_poller += 1
-            except (LinkDown, MeterRefused):
-                pass
+            elif not unit.is_released:
+                unit.order_background_poll()
+        return min(max(self._due[0][0] - now, 0.0), _LOOK_S) if self._due else _LOOK_S
+
+    def _take_up_changes(self, now: float) -> None:
+        for gone in self._known.keys() - self._units.keys():
+            del self._known[gone]
+        fresh = [unit for unit in self._units.values() if self._known.get(unit.id) is not unit]
+        for place, unit in enumerate(fresh):
+            self._known[unit.id] = unit
+            first_s = now + unit.config.poll.background * place / len(fresh)
+            heapq.heappush(self._due, (first_s, next(self._order), unit))

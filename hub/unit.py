@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import anyio
@@ -11,10 +11,9 @@ import structlog
 from hub.clock import Clock
 from hub.config import UnitConfig
 from hub.fanout import Fanout, Subscription
-from hub.nl43.commands import DOD
+from hub.nl43.commands import DOD, MEASURE, SLEEP_MODE, Command
 from hub.nl43.fields import parse_dod, parse_run_state
 from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
-from hub.nl43.commands import MEASURE, SLEEP_MODE, Command
 from hub.nl43.protocol import Result
 from hub.nl43.reading import Reading
 from hub.nl43.session import Session
@@ -78,8 +77,9 @@ class Unit:
         self._next_sequence = first_sequence
         self._viewers = 0
         self._run_state: RunState | None = None
-        self._run_started_at: Any = None
+        self._run_started_at: datetime | None = None
         self._demand = anyio.Event()
+        self._is_background_due = False
 
     @property
     def is_wanted(self) -> bool:
@@ -139,13 +139,26 @@ class Unit:
         """Wake whoever waits for a change of demand, and let the link hurry when somebody looks."""
         hurried = self._viewers > 0 or self.rule_cadence_s is not None
         self.link.limit_pauses(_WANTED_PAUSE_CAP_S if hurried else _PAUSE_CAP_S)
-        self._demand.set()
-        self._demand = anyio.Event()
+        self._wake()
+
+    def order_background_poll(self) -> None:
+        """Have the unit polled once without a monitor."""
+        self._is_background_due = True
+        self._wake()
+
+    def take_background_order(self) -> bool:
+        """True once per order of the background poller."""
+        due, self._is_background_due = self._is_background_due, False
+        return due
 
     async def wait_for_demand(self, timeout_s: float | None = None) -> None:
-        """Return at the next change of demand, or after `timeout_s` seconds."""
+        """Return at the next change of demand or order of the poller, or after `timeout_s` seconds."""
         with anyio.move_on_after(timeout_s):
             await self._demand.wait()
+
+    def _wake(self) -> None:
+        self._demand.set()
+        self._demand = anyio.Event()
 
     def release(self, released: bool, at_start: bool = False) -> None:
         """Give the meter's socket up until told otherwise, or take it again."""

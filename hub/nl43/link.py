@@ -74,9 +74,7 @@ class _Trouble(Exception):
 class _Request:
     __slots__ = ("answer", "command", "done", "error", "is_abandoned", "parse", "wanted")
 
-    def __init__(
-        self, command: Command, parse: Callable[[str], object], wanted: Callable[[], bool] | None
-    ) -> None:
+    def __init__(self, command: Command, parse: Callable[[str], object], wanted: Callable[[], bool] | None) -> None:
         self.command = command
         self.parse = parse
         self.wanted = wanted
