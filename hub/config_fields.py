@@ -15,8 +15,6 @@ from hub.spelling import did_you_mean
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|KB|MB|GB|TB)")
 _SIZE_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-    r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
-)
 
 
 def parse_size(text: object) -> int:
@@ -75,9 +73,7 @@ def _database_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     if url.startswith("sqlite:///"):
         file, question, options = url.removeprefix("sqlite:///").partition("?")
         if not file or file == ":memory:":
-            raise ValueError(
-                "must name a file, such as sqlite:///data/hub.db; memory is lost at a restart"
-            )
+            raise ValueError("must name a file, such as sqlite:///data/hub.db; memory is lost at a restart")
         return SecretStr(f"sqlite:///{_from_folder(Path(file), info)}{question}{options}")
     _check_url(
         url, ("postgresql", "postgresql+psycopg"), "sqlite:///data/hub.db or postgresql://user:password@host/db"
