@@ -1,0 +1,42 @@
+"""The running parts of the hub, handed to those who show and steer them (the web)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hub.clock import Clock
+from hub.config import Config
+from hub.fanout import Fanout
+from hub.snapshot import Event
+from hub.supervisor import Supervisor
+from hub.unit import Unit
+
+if TYPE_CHECKING:
+    from alerts.desk import Desk
+    from alerts.dispatcher import Dispatcher
+    from hub.store.database import Database
+    from hub.store.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Parts:
+    """What `app` has built. `config` and the mappings change at a reload; the rest lives as long as the process.
+
+    `release` and `keep_alive` change a unit's state and store it, so that it survives a restart.
+    """
+
+    config: Config
+    clock: Clock
+    started_at: datetime
+    version: str
+    database: "Database"
+    recorder: "Recorder"
+    desk: "Desk"
+    dispatchers: "dict[str, Dispatcher]"
+    release: Callable[[str, bool], Awaitable[None]]
+    keep_alive: Callable[[str, bool], Awaitable[None]]
+    units: dict[str, Unit] = field(default_factory=dict)
+    feeds: dict[str, Any] = field(default_factory=dict)
+    supervisors: list[Supervisor] = field(default_factory=list)
+    events: Fanout[Event] = field(default_factory=Fanout)  # every event of every unit
