@@ -1,23 +1,132 @@
-"""Reads config.yaml."""
+"""Reads config.yaml and the files it includes: a valid configuration, or every problem at once."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import glob, has_magic
 from pathlib import Path
 
-import yaml
+from pydantic import ValidationError
 
 from hub.config import Config
+from hub.config_references import reference_problems, reference_warnings
+from hub.config_wording import problems_of, written_as_text
+from hub.problem import ConfigError, Position, Problem
+from hub.yaml_nodes import MAX_BYTES, Node, Scalar, Sequence, parse_nodes
+from hub.yaml_nodes import Mapping as MappingNode
+from hub.yaml_source import Source, Spot
+
+_NOT_YET = ("flows", "silences")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid configuration, what to tell about it, and the files it was read from."""
+    """A valid configuration, what to tell about it, and the files it was read from.
+
+    `files` are absolute; of an include its pattern is among them, so that new files are noticed.
+    """
 
     config: Config
-    warnings: tuple[str, ...]
+    warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
 
 
-def load_config(path: Path) -> Loaded:
-    """The configuration in the file."""
-    data = {"hub": {}, "database": {}} | (yaml.safe_load(path.read_text("utf-8")) or {})
-    return Loaded(Config.model_validate(data, context={"folder": path.parent.absolute()}), (), (path,))
+def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
+    """The configuration in a file; variables come from `environ`, else from the process. Raises ConfigError."""
+    source = Source(path.absolute().parent, os.environ if environ is None else environ)
+    _read(source, path)
+    problems = [*source.problems, *reference_problems(source)]
+    context = {"folder": source.folder}
+    config = None
+    try:
+        config = Config.model_validate(source.data, context=context)
+    except ValidationError as error:
+        if written_as_text(error, source):
+            try:
+                config = Config.model_validate(source.data, context=context)
+            except ValidationError as second:
+                problems += problems_of(second, source)
+        else:
+            problems += problems_of(error, source)
+    if problems or config is None:
+        raise ConfigError(problems)
+    return Loaded(config, tuple(sorted(reference_warnings(source))), tuple(dict.fromkeys(source.files)))
+
+
+def _read(source: Source, path: Path) -> None:
+    node = _nodes(source, path, str(path))
+    start = Position(str(path), 1, 1)
+    source.spots[()] = Spot(start, start, "")
+    data = {} if node is None else source.construct(node)
+    if not isinstance(data, dict):
+        raise ConfigError([Problem(start, "", "must be a mapping with the keys hub, database, units, alerts, …")])
+    source.data = {"hub": {}, "database": {}} | {key: value for key, value in data.items() if value is not None}
+    _include(source, path)
+    _refuse_what_is_not_there_yet(source)
+
+
+def _nodes(source: Source, path: Path, shown: str) -> Node | None:
+    source.files.append(path.absolute())
+    try:
+        with path.open("rb") as file:
+            return parse_nodes(file.read(MAX_BYTES + 1), shown)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigError([Problem(Position(shown, 1, 1), "", message)]) from None
+
+
+def _include(source: Source, path: Path) -> None:
+    """Appends the units of the included files to `units`; their paths are shown as counted in their own file."""
+    assert isinstance(source.data, dict)
+    patterns = source.data.get("include")
+    units = source.data.get("units", [])
+    if not isinstance(patterns, list) or not isinstance(units, list):
+        return
+    included = {path.absolute()}
+    for i, pattern in enumerate(patterns):
+        if not isinstance(pattern, str):
+            continue
+        files = [Path(name) for name in sorted(glob(str(source.folder / pattern), recursive=True))]
+        if not files and not has_magic(pattern):
+            source.problems.append(source.problem(("include", i), f"there is no file {source.folder / pattern}"))
+        source.files.append(source.folder / pattern)
+        for file in files:
+            if file in included or not file.is_file():
+                continue
+            included.add(file)
+            shown = (
+                str(path.parent / file.relative_to(source.folder))
+                if file.is_relative_to(source.folder)
+                else str(file)
+            )
+            try:
+                _include_units(source, file, shown, units)
+            except ConfigError as error:
+                source.problems += error.problems
+    if units:
+        source.data["units"] = units
+
+
+def _include_units(source: Source, file: Path, shown: str, units: list[object]) -> None:
+    node = _nodes(source, file, shown)
+    prefix: tuple[str, ...] = ()
+    if isinstance(node, MappingNode) and len(node.entries) == 1:
+        key, value = node.entries[0]
+        if isinstance(key, Scalar) and key.text == "units":
+            node, prefix = value, ("units",)
+    if node is None:
+        return
+    if not isinstance(node, Sequence):
+        raise ConfigError([Problem(node.position, "", "an included file has a list of units and nothing else")])
+    for i, item in enumerate(node.items):
+        units.append(source.construct(item, ("units", len(units)), (*prefix, i)))
+
+
+def _refuse_what_is_not_there_yet(source: Source) -> None:
+    assert isinstance(source.data, dict)
+    alerts = source.data.get("alerts")
+    if not isinstance(alerts, dict):
+        return
+    for key in _NOT_YET:
+        if alerts.pop(key, None):
+            source.problems.append(source.problem(("alerts", key), "is not available in this version", at_key=True))

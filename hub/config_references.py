@@ -1,0 +1,178 @@
+"""What needs the whole file: names used twice, references to what is not there, and what could never work."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from alerts.rule import METRICS
+from hub.config import HubSection
+from hub.config_fields import parse_listen
+from hub.problem import Problem
+from hub.spelling import did_you_mean
+from hub.yaml_source import Loc, Source
+
+_GLOB = frozenset("*?[")
+
+
+def reference_problems(source: Source) -> Iterator[Problem]:
+    """Problems of names and references; works on the plain data, so that other mistakes do not hide them."""
+    yield from _duplicates(source, ("units",), "id")
+    yield from _duplicates(source, ("feeds",), "id")
+    yield from _duplicates(source, ("hub", "tokens"), "name")
+    yield from _duplicates(source, ("hub", "tokens"), "token")
+    yield from _duplicates(source, ("alerts", "rules"), "name")
+    yield from _duplicates(source, ("alerts", "receivers"), "name")
+    yield from _shared_sockets(source)
+    yield from _open_listen(source)
+    yield from _receivers(source)
+    for loc, rule in _entries(source, ("alerts", "rules")):
+        yield from _rule(source, loc, rule)
+
+
+def reference_warnings(source: Source) -> Iterator[Problem]:
+    """What works, though perhaps not as it was meant."""
+    for loc, rule in _entries(source, ("alerts", "rules")):
+        if not rule.get("notify"):
+            yield source.problem(loc, "has no notify: its alerts are shown and stored, and nobody is told")
+
+
+def _at(source: Source, loc: Loc) -> object:
+    value: object = source.data
+    for part in loc:
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value
+
+
+def _entries(source: Source, loc: Loc) -> Iterator[tuple[Loc, dict[str, object]]]:
+    """The mappings of a list, with their locs."""
+    for i, entry in enumerate(_list(source, loc)):
+        if isinstance(entry, dict):
+            yield (*loc, i), entry
+
+
+def _list(source: Source, loc: Loc) -> list[object]:
+    value = _at(source, loc)
+    return value if isinstance(value, list) else []
+
+
+def _words(source: Source, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    """The scalars of a list as they were written."""
+    for i in range(len(_list(source, loc))):
+        text = source.spots[(*loc, i)].text
+        if text is not None:
+            yield (*loc, i), text
+
+
+def _names(source: Source, loc: Loc, key: str) -> Iterator[tuple[Loc, str]]:
+    for entry_loc, entry in _entries(source, loc):
+        text = source.spots[(*entry_loc, key)].text if key in entry else None
+        if text:
+            yield (*entry_loc, key), text
+
+
+def _duplicates(source: Source, loc: Loc, key: str) -> Iterator[Problem]:
+    first: dict[str, Loc] = {}
+    for name_loc, name in _names(source, loc, key):
+        if name in first:
+            spot = source.spots[first[name]]
+            what = "the same token" if key == "token" else repr(name)
+            yield source.problem(name_loc, f"{what} is used twice, first at {spot.position} ({spot.path})")
+        else:
+            first[name] = name_loc
+
+
+def _shared_sockets(source: Source) -> Iterator[Problem]:
+    first: dict[tuple[str, str], str] = {}
+    for loc, unit in _entries(source, ("units",)):
+        host = source.spots[(*loc, "host")].text if "host" in unit else None
+        port = source.spots[(*loc, "port")].text if "port" in unit else "2255"
+        if not host or not port:
+            continue
+        spot = source.spots[loc]
+        other = first.setdefault((host.lower(), port), f"{spot.path} at {spot.position}")
+        if other != f"{spot.path} at {spot.position}":
+            message = f"{host}:{port} is the address of {other} too, and a meter has one connection"
+            yield source.problem((*loc, "host"), message)
+
+
+def _open_listen(source: Source) -> Iterator[Problem]:
+    listen = _at(source, ("hub", "listen"))
+    if not isinstance(listen, str) or _list(source, ("hub", "tokens")):
+        return
+    try:
+        parse_listen(listen)
+    except ValueError:
+        return  # said where the value is checked
+    if not HubSection(listen=listen).is_loopback:
+        message = "anybody on the network could use the hub; add hub.tokens, or listen on 127.0.0.1"
+        yield source.problem(("hub", "listen"), message)
+
+
+def _receivers(source: Source) -> Iterator[Problem]:
+    known = [name for _, name in _names(source, ("alerts", "receivers"), "name")]
+    notifies: list[Loc] = [(*loc, "notify") for loc, _ in _entries(source, ("alerts", "rules"))]
+    for notify in [*notifies, ("alerts", "system", "notify")]:
+        for loc, name in _words(source, notify):
+            if name not in known:
+                hint = did_you_mean(name, known) or (
+                    "; there are none" if not known else f"; there is {', '.join(known)}"
+                )
+                yield source.problem(loc, f"no receiver is named {name!r}{hint}")
+
+
+def _rule(source: Source, loc: Loc, rule: dict[str, object]) -> Iterator[Problem]:
+    metric = rule.get("metric")
+    if isinstance(metric, str) and metric not in METRICS:
+        hint = did_you_mean(metric, METRICS) or f"; there is {', '.join(sorted(METRICS))}"
+        yield source.problem((*loc, "metric"), f"no metric is named {metric!r}{hint}")
+    if rule.get("flow") is not None:
+        yield source.problem((*loc, "flow"), "is not available in this version; name receivers in notify")
+    units = [name for _, name in _names(source, ("units",), "id")]
+    for glob_loc, glob in _words(source, (*loc, "units")):
+        if not any(fnmatchcase(unit, glob) for unit in units):
+            hint = did_you_mean(glob, units) if not _GLOB & set(glob) else ""
+            yield source.problem(glob_loc, f"{glob!r} matches no unit{hint}")
+    if rule.get("equipment") is not None and not _list(source, ("feeds",)):
+        yield source.problem(
+            (*loc, "equipment"), "there is no feed that could deliver equipment; add one under feeds"
+        )
+    yield from _labels(source, loc, rule)
+
+
+def _labels(source: Source, loc: Loc, rule: dict[str, object]) -> Iterator[Problem]:
+    match = rule.get("match")
+    if not isinstance(match, dict) or not match:
+        return
+    feeds = [{"feed": name} for _, name in _names(source, ("feeds",), "id")]
+    units = [_labels_of(source, unit_loc) for unit_loc, _ in _entries(source, ("units",))]
+    subjects = feeds if rule.get("equipment") is not None else units if rule.get("units") else units + feeds
+    wanted = {key: source.spots[(*loc, "match", key)].text or "" for key in match}
+    alone = True  # whether each of the labels can be met by itself
+    for key, value in wanted.items():
+        values = {labels[key] for labels in subjects if key in labels}
+        if any(fnmatchcase(candidate, value) for candidate in values):
+            continue
+        alone = False
+        if values:
+            message = f"nothing has the label {key}: {value}{did_you_mean(value, values)}"
+        else:
+            message = (
+                f"nothing has a label {key}{did_you_mean(key, {name for labels in subjects for name in labels})}"
+            )
+        yield source.problem((*loc, "match", key), message, at_key=not values)
+    if alone and not any(_has(labels, wanted) for labels in subjects):
+        yield source.problem((*loc, "match"), "nothing has all of these labels")
+
+
+def _has(labels: dict[str, str], wanted: dict[str, str]) -> bool:
+    return all(key in labels and fnmatchcase(labels[key], value) for key, value in wanted.items())
+
+
+def _labels_of(source: Source, unit: Loc) -> dict[str, str]:
+    labels = _at(source, (*unit, "labels"))
+    texts = {key: source.spots[(*unit, "labels", key)].text for key in labels} if isinstance(labels, dict) else {}
+    return {key: text for key, text in texts.items() if text is not None}

@@ -1,0 +1,36 @@
+"""What is wrong in a configuration, and where: one line each, all of them at once."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One line to the user. `path` is such as `units[0].port`, empty for the whole file."""
+
+    position: Position
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.position}: {self.path}" if self.path else str(self.position)
+        return f"{where}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `str()` has one line per problem."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
