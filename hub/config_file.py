@@ -50,7 +50,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
             problems += problems_of(error, source)
     if problems or config is None:
         raise ConfigError(problems)
-    return Loaded(config, tuple(sorted(reference_warnings(source))), tuple(dict.fromkeys(source.files)))
+    return Loaded(config, tuple(sorted(reference_warnings(source, config))), tuple(dict.fromkeys(source.files)))
 
 
 def _read(source: Source, path: Path) -> None:

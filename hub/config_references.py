@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from alerts.duration import format_duration
 from alerts.rule import METRICS
-from hub.config import HubSection
+from hub.config import Config, HubSection
 from hub.config_fields import parse_listen
 from hub.problem import Problem
 from hub.spelling import did_you_mean
@@ -28,11 +29,17 @@ def reference_problems(source: Source) -> Iterator[Problem]:
         yield from _rule(source, loc, rule)
 
 
-def reference_warnings(source: Source) -> Iterator[Problem]:
+def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
     """What works, though perhaps not as it was meant."""
-    for loc, rule in _entries(source, ("alerts", "rules")):
-        if not rule.get("notify"):
-            yield source.problem(loc, "has no notify: its alerts are shown and stored, and nobody is told")
+    for i, rule in enumerate(config.alerts.rules):
+        if not rule.notify:
+            message = "has no notify: its alerts are stored and shown, and nobody is told"
+            yield source.problem(("alerts", "rules", i), message)
+    for i, unit in enumerate(config.units):
+        if unit.poll.gap > unit.poll.watched:
+            gap, watched = format_duration(unit.poll.gap), format_duration(unit.poll.watched)
+            message = f"the gap of {gap} wins over watched: {watched}: polls are never closer than the gap"
+            yield source.problem(("units", i, "poll"), message)
 
 
 def _at(source: Source, loc: Loc) -> object:

@@ -61,6 +61,6 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None
         "did you mean 'oracle-equipment'?",
         "config.yaml:11:39: feeds[1].pasword: unknown key; did you mean 'password'?",
         "config.yaml:14:27: alerts.rules[0].metric: no metric is named 'laeq_15min'; did you mean 'laeq_15m'?",
-        "config.yaml:14:59: alerts.rules[0].units[0]: 'gate-c' matches no unit; did you mean 'gate-a'?",
-        "config.yaml:14:77: alerts.rules[0].notify[0]: no receiver is named 'opps'; did you mean 'ops'?",
+        "config.yaml:14:58: alerts.rules[0].units[0]: 'gate-c' matches no unit; did you mean 'gate-a'?",
+        "config.yaml:14:76: alerts.rules[0].notify[0]: no receiver is named 'opps'; did you mean 'ops'?",
     ]
