@@ -1,0 +1,109 @@
+"""Readings and changes of state turned into rows. Pure."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import Any
+
+from hub.nl43.reading import Reading
+from hub.snapshot import FRAME_LEVELS, Event, Snapshot
+
+Row = tuple[Any, ...]
+
+_levels = itemgetter(*(Reading._fields.index(name) for name in FRAME_LEVELS))
+
+
+@dataclass(slots=True)
+class MinuteSum:
+    """What a batch adds to one minute of one unit: `energy` is the sum of `cadence_s * 10^(lp/10)`."""
+
+    energy: float = 0.0
+    weight_s: float = 0.0
+    lp_max: float | None = None
+    lp_min: float | None = None
+    count: int = 0
+    covered_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """The rows of one transaction. `readings` and `snapshots` are in the order of the columns of `Measured`."""
+
+    readings: list[Row] = field(default_factory=list)
+    snapshots: dict[str, Row] = field(default_factory=dict)
+    minutes: dict[tuple[str, datetime], MinuteSum] = field(default_factory=dict)
+    changes: list[Row] = field(default_factory=list)
+    oldest_s: float | None = None
+    """Steady time of the oldest reading."""
+
+
+class BatchMaker:
+    """Makes rows; remembers per unit when it was last read, to know what time a reading stands for.
+
+    `time_of` turns an aware UTC datetime into what the driver wants.
+    """
+
+    def __init__(self, time_of: Callable[[datetime], Any], keep_raw: bool = False) -> None:
+        self._time_of = time_of
+        self._keep_raw = keep_raw
+        self._last_s: dict[str, float] = {}
+
+    def make(self, events: Iterable[Event]) -> Batch:
+        """The rows of these events, which come in order of time."""
+        batch = Batch()
+        time_of = self._time_of
+        for event in events:
+            if isinstance(event, Snapshot):
+                self._add(batch, event)
+            else:
+                unit_id, at, _, what, old, new, reason = event
+                batch.changes.append((unit_id, time_of(at), what, old, new, reason))
+        return batch
+
+    def _add(self, batch: Batch, snapshot: Snapshot) -> None:
+        unit_id, sequence, at, time_s, reading, run_state, run_started_at, quality, cadence_s = snapshot
+        weight_s = cadence_s if cadence_s > 0.001 else 0.001
+        # A reading stands for the time since the one before, unless that is a gap.
+        covered_s = min(time_s - self._last_s.get(unit_id, time_s - weight_s), max(1.5 * weight_s, 2.0))
+        covered_s = round(covered_s, 3) if covered_s > 0 else 0.0
+        self._last_s[unit_id] = time_s
+        if batch.oldest_s is None:
+            batch.oldest_s = time_s
+        row = (
+            unit_id,
+            self._time_of(at),
+            sequence,
+            *_levels(reading),
+            reading.over,
+            reading.under,
+            run_state,
+            None if run_started_at is None else self._time_of(run_started_at),
+            ",".join(quality),
+            weight_s,
+            covered_s,
+            reading.raw.replace("\0", "") if self._keep_raw else None,
+        )
+        batch.readings.append(row)
+        batch.snapshots[unit_id] = row
+        key = (unit_id, at.replace(second=0, microsecond=0))
+        minute = batch.minutes.get(key)
+        if minute is None:
+            minute = batch.minutes[key] = MinuteSum()
+        minute.count += 1
+        minute.covered_s += covered_s
+        lp = reading.lp
+        if lp is not None:
+            minute.energy += weight_s * 10.0 ** (lp / 10.0)
+            minute.weight_s += weight_s
+            if minute.lp_max is None or lp > minute.lp_max:
+                minute.lp_max = lp
+            if minute.lp_min is None or lp < minute.lp_min:
+                minute.lp_min = lp
+
+
+def sqlite_time(at: datetime) -> str:
+    """The text SQLite holds a time in, as SQLAlchemy writes it: UTC, always with microseconds."""
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -1,0 +1,106 @@
+"""The one way to SQL: short transactions in worker threads, one writer and several readers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NoReturn, TypeVar
+
+import anyio
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from hub.store.claim import Claim, FileClaim, ServerClaim
+from hub.store.engines import Dialect, Engines, open_engines, sqlite_path
+
+T = TypeVar("T")
+
+_CLAIM_CHECK_S = 5.0
+
+
+class Database:
+    """Runs functions of a Session, each whole in one transaction in a worker thread.
+
+    What is returned must stand without the session: rows and values, no lazy relations. Errors of the database
+    come as `sqlalchemy.exc.DBAPIError`; `describe_trouble` names them. A started transaction always ends, even
+    when the caller is cancelled meanwhile, so `work` must be short.
+    """
+
+    def __init__(self, engines: Engines, claim: Claim | None, readers: int) -> None:
+        self._engines = engines
+        self._claim = claim
+        self._reading = anyio.CapacityLimiter(readers)
+        self._writing = anyio.CapacityLimiter(1)
+        self._claiming = anyio.CapacityLimiter(1)
+
+    @property
+    def dialect(self) -> Dialect:
+        """`sqlite` or `postgresql`."""
+        return "sqlite" if self._engines.writer.dialect.name == "sqlite" else "postgresql"
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Runs `work` on a read-only snapshot. Statements beyond the read deadline end as DBAPIError `too slow`."""
+        return await anyio.to_thread.run_sync(_run, self._engines.readers, work, limiter=self._reading)
+
+    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+        """Runs `work` and commits. With `durable` the commit is on the disk when this returns."""
+        engine = self._engines.durable if durable else self._engines.writer
+        return await anyio.to_thread.run_sync(_run, engine, work, limiter=self._writing)
+
+    async def run_guard(self) -> NoReturn:
+        """Keeps the claim while the server comes and goes. Raises DatabaseTaken when another hub got in between."""
+        while True:
+            await anyio.sleep(_CLAIM_CHECK_S)
+            try:
+                await self.claim()
+            except DBAPIError:
+                continue  # no server, no writes by anybody: whoever writes reports it
+
+    async def claim(self) -> None:
+        """Makes this process the one hub of the database. Raises DatabaseTaken, DBAPIError."""
+        if self._claim is not None:
+            await anyio.to_thread.run_sync(self._claim.take, limiter=self._claiming)
+
+    async def close(self) -> None:
+        """Closes every connection and gives the claim up."""
+        await anyio.to_thread.run_sync(self._dispose)
+
+    def _dispose(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+        if self._claim is not None:
+            self._claim.release()
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, *, readers: int = 4, read_deadline_s: float = 30.0, exclusive: bool = True
+) -> AsyncIterator[Database]:
+    """Opens `sqlite:///path` or `postgresql://user:pw@host/db`. Does not touch the schema: see `schema.upgrade`.
+
+    With `exclusive` this process becomes the one hub of the database. Raises DatabaseTaken when there is one
+    already, DBAPIError when the server cannot be reached, ValueError for a URL it cannot serve.
+    """
+    engines = open_engines(url, readers, read_deadline_s)
+    claim: Claim | None = None
+    if exclusive:
+        parsed = make_url(url)
+        is_file = parsed.get_backend_name() == "sqlite"
+        claim = FileClaim(sqlite_path(parsed)) if is_file else ServerClaim(engines.durable)
+    database = Database(engines, claim, readers)
+    try:
+        await database.claim()
+        yield database
+    finally:
+        with anyio.move_on_after(5, shield=True):
+            await database.close()
+
+
+def _run(engine: Engine, work: Callable[[Session], T]) -> T:
+    driver = engine.dialect.loaded_dbapi
+    try:
+        with Session(engine, expire_on_commit=False) as session:
+            result = work(session)
+            session.commit()
+            return result
+    except driver.Error as error:  # from work that speaks to the driver itself, such as COPY
+        raise DBAPIError.instance(None, None, error, driver.Error, dialect=engine.dialect) from error

@@ -1,0 +1,101 @@
+"""SQLAlchemy engines for SQLite and PostgreSQL, set up so that nothing waits for long."""
+
+import time
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+
+Dialect = Literal["sqlite", "postgresql"]
+
+_LOCK_WAIT_S = 1.0  # writers queue behind each other: none may sit long on a lock of somebody else's
+_WRITE_DEADLINE_S = 20.0
+_STEPS_BETWEEN_LOOKS = 20_000  # SQLite instructions, about a millisecond
+
+
+class Engines(NamedTuple):
+    """`writer` may lose the last commits when the power goes, `durable` never does; `readers` cannot write."""
+
+    readers: Engine
+    writer: Engine
+    durable: Engine
+
+
+def open_engines(url: str, readers: int, read_deadline_s: float) -> Engines:
+    """Builds the engines; no connection is made yet. Raises ValueError for a URL that cannot be served."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        path = sqlite_path(parsed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Engines(
+            _sqlite(parsed, readers, "BEGIN", {"query_only": "ON"}, read_deadline_s),
+            _sqlite(parsed, 1, "BEGIN IMMEDIATE", {"synchronous": "NORMAL"}, None),
+            _sqlite(parsed, 1, "BEGIN IMMEDIATE", {"synchronous": "FULL"}, None),
+        )
+    if parsed.get_backend_name() == "postgresql":
+        return Engines(
+            _postgres(parsed, readers, read_deadline_s, "-c default_transaction_read_only=on"),
+            _postgres(parsed, 1, _WRITE_DEADLINE_S, "-c synchronous_commit=off"),
+            _postgres(parsed, 2, _WRITE_DEADLINE_S, "-c synchronous_commit=on"),  # the claim keeps one of the two
+        )
+    raise ValueError("database.url must start with sqlite:/// or postgresql://")
+
+
+def sqlite_path(url: URL) -> Path:
+    """The file behind a SQLite URL. Raises ValueError where there is none."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError("database.url must name a file, such as sqlite:///data/hub.db")
+    return Path(url.database).resolve()
+
+
+def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s: float | None) -> Engine:
+    engine = create_engine(
+        url.set(drivername="sqlite"),
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"timeout": _LOCK_WAIT_S, "cached_statements": 256},
+    )
+    settings = {
+        "journal_mode": "WAL",
+        "foreign_keys": "ON",
+        "wal_autocheckpoint": "8000",  # pages: the last page of a unit is then checkpointed once for many commits
+        "journal_size_limit": str(64 * 1024 * 1024),
+        "cache_size": "-32000",
+        **pragmas,
+    }
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver then leaves BEGIN to us
+        for name, value in settings.items():
+            connection.execute(f"PRAGMA {name}={value}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        if deadline_s is not None:
+            ends_s = time.monotonic() + deadline_s
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: time.monotonic() > ends_s, _STEPS_BETWEEN_LOOKS)
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres(url: URL, size: int, deadline_s: float, options: str) -> Engine:
+    given = url.query.get("options", "")
+    limits = f"-c statement_timeout={deadline_s * 1000:.0f} -c lock_timeout={_LOCK_WAIT_S * 1000:.0f}"
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "options": f"{given} {limits} -c timezone=UTC {options}",
+            "connect_timeout": 3,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "application_name": "hub",
+        },
+    )

@@ -1,0 +1,126 @@
+"""The recorder: takes readings as they come and writes them to SQL in batches, keeping them while SQL is away."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
+
+import anyio
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from hub.backoff import backoff
+from hub.clock import Clock
+from hub.snapshot import Event
+from hub.store.batch import Batch, BatchMaker, sqlite_time
+from hub.store.database import Database
+from hub.store.insert import write_batch
+from hub.store.trouble import describe_trouble
+
+log = structlog.get_logger()
+
+
+class Recorder:
+    """Writes what it is offered within `interval_s`, all of a batch in one transaction.
+
+    While the database fails everything is kept, up to `size` events; then the oldest go and are counted in
+    `dropped`. `on_trouble(failing, reason)` hears when that begins, changes its reason, and ends.
+    `on_commit(rows, latency_s)` hears of each commit: the age of its oldest reading.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        boot: int,
+        clock: Clock,
+        *,
+        size: int = 200_000,
+        interval_s: float = 0.5,
+        batch_size: int = 2_000,
+        drain_s: float = 3.0,
+        keep_raw: bool = False,
+        on_trouble: Callable[[bool, str], None] = lambda failing, reason: None,
+        on_commit: Callable[[int, float], None] = lambda rows, latency_s: None,
+    ) -> None:
+        self.dropped = 0
+        self.written = 0
+        self.trouble: str | None = None
+        self._database = database
+        self._boot = boot
+        self._clock = clock
+        self._size = size
+        self._interval_s = interval_s
+        self._batch_size = batch_size
+        self._drain_s = drain_s
+        self._on_trouble = on_trouble
+        self._on_commit = on_commit
+        self._maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at, keep_raw)
+        self._events: deque[Event] = deque()
+        self._batch: Batch | None = None  # taken from the events, not known to be committed
+        self._number = 0  # of that batch
+
+    @property
+    def pending(self) -> int:
+        """Events not yet committed."""
+        batch = self._batch
+        return len(self._events) + (0 if batch is None else len(batch.readings) + len(batch.changes))
+
+    def offer_nowait(self, event: Event) -> None:
+        """Takes a Snapshot or a StateChange; when full the oldest one goes."""
+        if len(self._events) >= self._size:
+            self._events.popleft()
+            self.dropped += 1
+        self._events.append(event)
+
+    async def run(self) -> NoReturn:
+        """Writes until cancelled; then writes what is left, for at most `drain_s`."""
+        try:
+            while True:
+                await anyio.sleep(self._interval_s)
+                await self._write_all()
+        finally:
+            with anyio.move_on_after(self._drain_s, shield=True):
+                await self._write_all()
+            if self.pending:
+                log.error("readings not stored", rows=self.pending, reason=self.trouble or "too slow")
+
+    async def _write_all(self) -> None:
+        failures = 0
+        while self._events or self._batch is not None:
+            try:
+                await self._database.write(self._write)
+            except DBAPIError as error:
+                failures += 1
+                self._set_trouble(describe_trouble(error))
+                await anyio.sleep(backoff(failures, 0.5, 5.0, 0.99))
+                continue
+            failures = 0
+            batch, self._batch = self._batch, None
+            assert batch is not None
+            self._set_trouble(None)
+            self.written += len(batch.readings)
+            if batch.oldest_s is not None:
+                self._on_commit(len(batch.readings), self._clock.steady() - batch.oldest_s)
+
+    def _write(self, session: Session) -> None:
+        """In the writer's thread. A batch whose commit went unanswered is known by its number: not written twice."""
+        boot = {"boot": self._boot}
+        if self._batch is None:
+            events = [self._events.popleft() for _ in range(min(len(self._events), self._batch_size))]
+            self._batch = self._maker.make(events)
+            self._number += 1
+        elif session.execute(text("SELECT batch FROM boots WHERE id = :boot"), boot).scalar() == self._number:
+            return
+        write_batch(session, self._batch)
+        session.execute(text("UPDATE boots SET batch = :number WHERE id = :boot"), {"number": self._number, **boot})
+
+    def _set_trouble(self, reason: str | None) -> None:
+        if reason == self.trouble:
+            return
+        self.trouble = reason
+        if reason is None:
+            log.info("storing readings again", pending=len(self._events))
+        else:
+            log.error("readings cannot be stored", reason=reason, pending=self.pending)
+        self._on_trouble(reason is not None, reason or "")

@@ -1,0 +1,47 @@
+"""What is wrong with the database, in two words people can act on; never a statement, a value or a password."""
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+_SQLITE = {
+    "SQLITE_FULL": "disk full",
+    "SQLITE_BUSY": "locked",
+    "SQLITE_LOCKED": "locked",
+    "SQLITE_INTERRUPT": "too slow",
+    "SQLITE_IOERR": "disk error",
+    "SQLITE_CANTOPEN": "cannot open",
+    "SQLITE_READONLY": "read-only",
+    "SQLITE_CORRUPT": "damaged",
+    "SQLITE_NOTADB": "damaged",
+}
+_POSTGRES = {
+    "53100": "disk full",
+    "53300": "too many connections",
+    "55P03": "locked",
+    "40P01": "locked",
+    "57014": "too slow",
+    "25006": "read-only",
+    "57P": "unreachable",
+    "08": "unreachable",
+    "28": "access denied",
+    "3D": "no such database",
+    "XX": "damaged",
+}
+
+
+def describe_trouble(error: SQLAlchemyError) -> str:
+    """Names the trouble: `disk full`, `locked`, `unreachable`, `too slow`, ...; else the class of the error."""
+    if not isinstance(error, DBAPIError):
+        return type(error).__name__
+    cause = error.orig
+    name = getattr(cause, "sqlite_errorname", None)
+    if name is not None:
+        return next((words for prefix, words in _SQLITE.items() if name.startswith(prefix)), name)
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return next((words for prefix, words in _POSTGRES.items() if state.startswith(prefix)), f"SQLSTATE {state}")
+    if type(cause).__module__.startswith("psycopg") and type(cause).__name__ in (
+        "OperationalError",
+        "ConnectionTimeout",
+    ):
+        return "unreachable"  # psycopg has no code when there is no server to give one
+    return type(cause).__name__
