@@ -104,7 +104,7 @@ class Recorder:
                 self._on_commit(len(batch.readings), self._clock.steady() - batch.oldest_s)
 
     def _write(self, session: Session) -> None:
-        """In the writer's thread. A batch whose commit went unanswered is known by its number: not written twice."""
+        """In the writer's thread. A batch whose commit went unanswered is known by its number, not redone."""
         boot = {"boot": self._boot}
         if self._batch is None:
             events = [self._events.popleft() for _ in range(min(len(self._events), self._batch_size))]
