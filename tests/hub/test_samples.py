@@ -1,0 +1,64 @@
+from datetime import UTC, datetime, timedelta
+
+from alerts.sample import Quality
+from hub.nl43.reading import Reading
+from hub.samples import UnitSampler
+from hub.snapshot import Failure, PollFailure, RunState, Snapshot
+
+AT = datetime(2026, 3, 18, 22, 14, 7, tzinfo=UTC)
+NOTHING: Reading = Reading._make([None] * 16 + [""])
+
+
+def snapshot(reading: Reading, run_state: RunState | None = "Start", time: float = 1.0) -> Snapshot:
+    return Snapshot("gate-a", 7, AT, time, reading, run_state, None, (), 1.0)
+
+
+def one(sampler: UnitSampler, event: Snapshot | PollFailure) -> tuple[object, Quality]:
+    (sample,) = sampler.samples(event)
+    assert sample.subject == "unit/gate-a"
+    return sample.value, sample.quality
+
+
+def test_only_what_a_rule_needs_is_sampled() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"lp", "reachable"}))
+    samples = sampler.samples(snapshot(NOTHING._replace(lp=61.5, leq=60.0)))
+    assert [(s.metric, s.value) for s in samples] == [("reachable", True), ("lp", 61.5)]
+
+
+def test_a_missing_level_is_missing_and_not_a_number() -> None:
+    assert one(UnitSampler("gate-a", frozenset({"lp"})), snapshot(NOTHING)) == (None, Quality.MISSING)
+
+
+def test_flags_become_qualities() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"lp"}))
+    assert one(sampler, snapshot(NOTHING._replace(lp=130.0, over=True))) == (130.0, Quality.OVER)
+    assert one(sampler, snapshot(NOTHING._replace(lp=20.0, under=True))) == (20.0, Quality.UNDER)
+
+
+def test_a_run_total_is_worth_what_the_run_state_says() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"lmax"}))
+    reading = NOTHING._replace(lp=50.0, lmax=88.0)
+    assert one(sampler, snapshot(reading, "Start")) == (88.0, Quality.OK)
+    assert one(sampler, snapshot(reading, "Stop")) == (88.0, Quality.RUN_ENDED)
+    assert one(sampler, snapshot(reading, None)) == (88.0, Quality.UNKNOWN_RUN)
+
+
+def test_reachability_is_told_only_once_known() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"reachable"}))
+    failed = PollFailure("gate-a", AT, 1.0, Failure.MUTE, False, 10.0)
+    (sample,) = sampler.samples(failed)
+    assert (sample.value, sample.reason, sample.cadence_s) == (False, "mute", 10.0)
+    assert sampler.samples(failed._replace(reachable=None)) == []
+
+
+def test_a_restart_does_not_blind_a_window() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
+    start = AT - timedelta(seconds=60)
+    sampler.refill([(start + timedelta(seconds=s), 70.0) for s in range(60)], 1.0)
+    assert one(sampler, snapshot(NOTHING._replace(lp=70.0), time=AT.timestamp())) == (70.0, Quality.OK)
+
+
+def test_new_windows_ask_to_be_refilled_and_others_do_not() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"lp"}))
+    assert sampler.need(frozenset({"lp", "laeq_1m"})) is True
+    assert sampler.need(frozenset({"lmax", "laeq_1m"})) is False
