@@ -1,0 +1,72 @@
+"""The rooms of the house: who may import whom."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(path for package in ("hub", "alerts") for path in (ROOT / package).rglob("*.py"))
+
+ONLY_IN = {
+    "sqlmodel": ("alerts/tables.py", "alerts/outbox", "alerts/database.py", "alerts/stored.py", "hub/store/"),
+    "sqlalchemy": ("alerts/", "hub/store/", "hub/web/", "hub/app.py", "hub/history_export.py"),
+    "fastapi": ("hub/web/",),
+    "starlette": ("hub/web/",),
+    "uvicorn": ("hub/web/server.py",),
+    "httpx": ("alerts/webhook.py",),
+    "redis": ("hub/cache/",),
+    "oracledb": ("hub/oracle/",),
+    "asyncio": ("hub/nl43/simulator", "hub/web/server.py", "hub/oracle/", "hub/cache/"),
+    "typer": ("hub/cli",),
+}
+PURE = (
+    "alerts/sample.py",
+    "alerts/alert.py",
+    "alerts/evaluate.py",
+    "alerts/message.py",
+    "hub/backoff.py",
+    "hub/nl43/protocol.py",
+    "hub/nl43/reading.py",
+    "hub/nl43/fields.py",
+    "hub/nl43/commands.py",
+    "hub/nl43/session.py",
+)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    used = set(imports(path))
+    if name(path).startswith("alerts/"):
+        assert not [module for module in used if module.split(".")[0] == "hub"], "alerts knows nothing of the hub"
+    for library, places in ONLY_IN.items():
+        if library in {module.split(".")[0] for module in used}:
+            assert name(path).startswith(places), f"{library} belongs to {places}"
+    if not name(path).startswith(("hub/web/", "hub/app.py", "hub/cli", "hub/bench", "hub/demo")):
+        assert not [module for module in used if module.startswith("hub.web")], "only the app imports the web"
+    if name(path) not in ("hub/app.py", "hub/__main__.py") and not name(path).startswith(("hub/cli", "hub/bench")):
+        assert "hub.app" not in used, "only the commands import the composition root"
+
+
+@pytest.mark.parametrize("path", [ROOT / file for file in PURE], ids=name)
+def test_a_pure_file_does_no_io(path: Path) -> None:
+    forbidden = {"anyio", "asyncio", "socket", "sqlalchemy", "httpx", "os", "time"}
+    assert not {module.split(".")[0] for module in imports(path)} & forbidden
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_says_its_purpose_first(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())), f"{name(path)} has no docstring"
