@@ -1,0 +1,67 @@
+"""A link that answers without a meter: for tests of those who ask."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from hub.clock import Clock
+from hub.nl43.commands import DOD, Command
+from hub.nl43.fields import parse_dod
+from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
+from hub.nl43.protocol import Result
+from hub.snapshot import Failure
+from tests.hub.nl43.scripted_meter import DOD_LINE
+
+READING = parse_dod(DOD_LINE)
+
+
+class FakeLink(Link):
+    """Answers every command after `latency_s`. `failure` makes it fail; `asked` lists what was sent and when."""
+
+    def __init__(self, clock: Clock, latency_s: float = 0.1, pause_s: float = 0.0) -> None:
+        super().__init__("meter", 2255, clock)
+        self.clock = clock
+        self.latency_s = latency_s
+        self.pause_s = pause_s
+        self.failure: Failure | None = None
+        self.result = Result.NORMAL
+        self.answers: dict[str, str] = {"Measure?": "Start"}
+        self.asked: list[tuple[float, str, Priority]] = []
+        self.is_open = True
+        self.connects = 1
+
+    @property
+    def is_connected(self) -> bool:
+        return self.is_open and self.failure is None
+
+    @property
+    def retry_in_s(self) -> float:
+        return self.pause_s if self.failure else 0.0
+
+    async def run(self) -> None:
+        await anyio.sleep_forever()
+
+    async def request(
+        self,
+        command: Command,
+        parse: Callable[[str], Any],
+        priority: Priority,
+        wanted: Callable[[], bool] | None = None,
+        patience_s: float = 0.0,
+    ) -> Answer[Any]:
+        if wanted is not None and not wanted():
+            raise NotWanted
+        self.asked.append((self.clock.steady(), command.line, priority))
+        await anyio.sleep(self.latency_s)
+        if self.failure is not None:
+            raise LinkDown(self.failure, "as told", self.pause_s)
+        if self.result is not Result.NORMAL:
+            return Answer(self.result, None, self.clock.steady(), self.latency_s)
+        line = self.answers.get(command.line, "Off")
+        value = READING if command == DOD else parse(line)
+        return Answer(Result.NORMAL, value, self.clock.steady(), self.latency_s)
+
+    def polls(self) -> list[float]:
+        """When polls were sent."""
+        return [at for at, line, _ in self.asked if line == "DOD?"]

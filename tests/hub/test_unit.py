@@ -1,0 +1,176 @@
+import itertools
+from typing import Any
+
+import pytest
+
+from hub.config import UnitConfig
+from hub.nl43.link import LinkDown, Priority
+from hub.nl43.protocol import Result
+from hub.snapshot import Event, Failure, FeedStatus, PollFailure, Snapshot, StateChange
+from hub.unit import MeterRefused, Unit, qualities
+from tests.hub.fake_link import READING, FakeLink
+from tests.virtual_time import VirtualClock, virtual
+
+MONITOR = Priority.MONITOR
+
+
+def new_unit(link: FakeLink, first_sequence: int = 1, **config: Any) -> tuple[Unit, list[Event]]:
+    events: list[Event] = []
+    config = {"id": "gate-a", "host": "meter", **config}
+    return Unit(UnitConfig(**config), link.clock, events.append, first_sequence, link), events
+
+
+def changes(events: list[Event]) -> list[tuple[str, str | None, str | None, str | None]]:
+    return [(e.what, e.old, e.new, e.reason) for e in events if isinstance(e, StateChange)]
+
+
+@virtual
+async def test_readings_are_numbered_without_a_hole() -> None:
+    unit, events = new_unit(FakeLink(VirtualClock()), first_sequence=1 << 32)
+    for _ in range(3):
+        await unit.poll(MONITOR)
+    assert [e.sequence for e in events if isinstance(e, Snapshot)] == [(1 << 32) + n for n in range(3)]
+
+
+@virtual
+async def test_a_reading_is_stamped_at_its_receipt() -> None:
+    link = FakeLink(VirtualClock(), latency_s=0.25)
+    unit, _ = new_unit(link)
+    began = link.clock.now()
+    snapshot = await unit.poll(MONITOR)
+    assert (snapshot.at - began).total_seconds() == pytest.approx(0.25)
+
+
+@virtual
+async def test_three_failed_polls_make_a_unit_unreachable_and_one_reading_brings_it_back() -> None:
+    link = FakeLink(VirtualClock())
+    unit, events = new_unit(link)
+    await unit.poll(MONITOR)
+    link.failure = Failure.REFUSED
+    for reachable in (True, True, False, False):
+        with pytest.raises(LinkDown):
+            await unit.poll(MONITOR)
+        assert unit.reachable is reachable
+    assert (unit.status, unit.frame()["reason"]) == (FeedStatus.UNREACHABLE, "refused")
+    link.failure = None
+    await unit.poll(MONITOR)
+    assert changes(events) == [
+        ("reachability", None, "reachable", None),
+        ("reachability", "reachable", "unreachable", "refused"),
+        ("reachability", "unreachable", "reachable", None),
+    ]
+    assert [e.reachable for e in events if isinstance(e, PollFailure)] == [True, True, False, False]
+    assert unit.frame()["feed_status"] == "ok"
+
+
+@virtual
+async def test_a_failed_poll_of_a_stale_unit_makes_it_unreachable_at_once() -> None:
+    link = FakeLink(VirtualClock(), latency_s=40.0)
+    unit, _ = new_unit(link)
+    await unit.poll(MONITOR)
+    link.failure = Failure.MUTE
+    with pytest.raises(LinkDown):
+        await unit.poll(MONITOR)
+    assert unit.reachable is False
+
+
+@virtual
+async def test_a_unit_never_heard_of_is_neither_reachable_nor_not() -> None:
+    unit, _ = new_unit(FakeLink(VirtualClock()))
+    assert unit.reachable is None
+    frame = unit.frame()
+    assert (frame["sequence"], frame["lp"], frame["age_s"]) == (None, None, None)
+
+
+@virtual
+async def test_a_refusal_stores_nothing_and_is_no_failure() -> None:
+    link = FakeLink(VirtualClock())
+    link.result = Result.STATUS
+    unit, events = new_unit(link)
+    with pytest.raises(MeterRefused) as refused:
+        await unit.poll(MONITOR)
+    assert refused.value.result is Result.STATUS
+    assert (events, unit.failures_in_a_row, unit.polls["refusal"]) == ([], 0, 1)
+
+
+@virtual
+async def test_the_run_state_has_an_age_and_an_observed_start() -> None:
+    link = FakeLink(VirtualClock())
+    unit, events = new_unit(link)
+
+    async def poll_and_ask() -> Snapshot:
+        await unit.poll(MONITOR)
+        await unit.ask_next_question(MONITOR)
+        return await unit.poll(MONITOR)
+
+    link.answers["Measure?"] = "Stop"
+    first = await poll_and_ask()
+    assert (first.run_state, first.run_started_at, first.quality) == ("Stop", None, ("frozen",))
+    link.answers["Measure?"] = "Start"
+    link.latency_s = 35.0
+    second = await poll_and_ask()
+    assert second.run_state == "Start"
+    assert second.run_started_at is not None
+    link.latency_s = 100.0
+    third = await unit.poll(MONITOR)
+    assert (third.run_state, third.quality) == (None, ("unknown_run",))
+    assert ("run_state", "Stop", "Start", None) in changes(events)
+
+
+@virtual
+async def test_a_lost_reply_to_the_run_state_invents_nothing() -> None:
+    link = FakeLink(VirtualClock())
+    unit, _ = new_unit(link)
+    await unit.poll(MONITOR)
+    link.failure = Failure.MUTE
+    await unit.ask_next_question(MONITOR)
+    link.failure = None
+    assert (await unit.poll(MONITOR)).run_state is None
+
+
+@virtual
+async def test_a_question_is_at_most_every_third_command() -> None:
+    link = FakeLink(VirtualClock())
+    unit, _ = new_unit(link)
+    for _ in range(40):
+        await unit.poll(MONITOR)
+        await unit.ask_next_question(MONITOR)
+    lines = [line for _, line, _ in link.asked]
+    questions = [index for index, line in enumerate(lines) if line != "DOD?"]
+    assert lines[0] == "DOD?"
+    assert min(b - a for a, b in itertools.pairwise(questions)) >= 3
+    assert {"Measure?", "Echo,Off", "Sleep Mode?", "Frequency Weighting (Main)?"} <= set(lines)
+
+
+@virtual
+async def test_sleep_mode_is_switched_off_only_when_no_run_is_on() -> None:
+    for state, expected in (("Stop", 1), ("Start", 0)):
+        link = FakeLink(VirtualClock())
+        link.answers |= {"Sleep Mode?": "On", "Measure?": state}
+        unit, events = new_unit(link)
+        for _ in range(40):
+            await unit.poll(MONITOR)
+            await unit.ask_next_question(MONITOR)
+        assert [line for _, line, _ in link.asked].count("Sleep Mode,Off") == expected
+        assert ("sleep_mode", None, "on", None) in changes(events)
+
+
+@virtual
+async def test_the_frame_tells_its_age_and_hides_the_raw_line_from_viewers() -> None:
+    link = FakeLink(VirtualClock())
+    unit, _ = new_unit(link)
+    await unit.poll(MONITOR)
+    link.failure = Failure.MUTE
+    link.latency_s = 45.0
+    with pytest.raises(LinkDown):
+        await unit.poll(MONITOR)
+    unit.reachable = True
+    frame = unit.frame(dropped=3)
+    assert (frame["age_s"], frame["feed_status"], frame["dropped"], frame["raw_payload"]) == (45.0, "stale", 3, "")
+    assert unit.frame(with_raw=True)["raw_payload"] == READING.raw
+
+
+def test_qualities_say_what_is_wrong_with_a_reading() -> None:
+    assert qualities(READING, "Start") == ()
+    assert qualities(READING._replace(lp=None), "Start") == ("missing",)
+    assert qualities(READING._replace(over=True), None) == ("over", "unknown_run")
