@@ -1,0 +1,20 @@
+"""What alerting asks of a database."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlmodel import Session
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """Runs a function of a session, whole in one transaction, in a worker thread. Raises DBAPIError."""
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on a snapshot."""
+        ...
+
+    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+        """Run `work` and commit; with `durable` it is on the disk when this returns."""
+        ...

@@ -1,0 +1,309 @@
+"""Between deciding and telling: samples in, transitions committed, then announced."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+from sqlalchemy.exc import DBAPIError
+
+from alerts import outbox
+from alerts.alert import Alert, Transition
+from alerts.clock import Clock, wall_offset_s
+from alerts.database import Database
+from alerts.delivery import Delivery, Notice, deliveries_of
+from alerts.message import render
+from alerts.routing import Routing
+from alerts.sample import Sample
+from alerts.summary import summarize
+
+_TICK_S = 1.0
+_CHUNK = 256  # samples between two looks at other tasks
+_FAILING_AFTER_S = 2.0
+_WATCH_S = 0.2
+_AGAIN_S = 0.25
+_BODIES_S = 0.25
+_STORAGE = "hub/storage"
+
+
+class Decides(Protocol):
+    """What the desk asks of the engine; synchronous."""
+
+    def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]: ...
+    def tick(self, at: datetime, time: float) -> Sequence[Transition]: ...
+    def restore(self, alerts: Iterable[Alert]) -> object: ...
+    def take_dirty(self) -> list[Alert]: ...
+
+
+class Offers(Protocol):
+    """A dispatcher, as the desk sees it."""
+
+    def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None: ...
+
+
+@dataclass(slots=True)
+class DeskCounts:
+    """What the desk has done since it was made."""
+
+    samples: int = 0
+    dropped_samples: int = 0
+    transitions: int = 0
+    commits: int = 0
+    failed_commits: int = 0
+    announced_unpersisted: int = 0
+    lost_transitions: int = 0  # announced, and never stored: the database was away for too long
+
+
+OnLatency = Callable[[str, float], None]
+"""Told seconds of `sample_to_decision`, `decision_to_commit` (per transition) and `commit` (per transaction)."""
+
+
+class Desk:
+    """Evaluates while the last batch is being committed; announces once it is.
+
+    The inbox holds `room` samples and drops the oldest, counted. Uncommitted transitions are kept up to `room` too.
+    When nothing could be committed for 2 s, transitions are announced from memory and stored later.
+    """
+
+    def __init__(
+        self,
+        engine: Decides,
+        database: Database,
+        clock: Clock,
+        hub: str,
+        routing: Routing,
+        dispatchers: Mapping[str, Offers],
+        labels_of: Callable[[str], Mapping[str, str]],
+        on_latency: OnLatency = lambda name, seconds: None,
+        room: int = 50_000,
+    ) -> None:
+        """`hub` is the name in the bodies; `labels_of` gives a subject's labels."""
+        self.engine = engine
+        self.counts = DeskCounts()
+        self.is_storage_failing = False
+        self._database = database
+        self._clock = clock
+        self._hub = hub
+        self._routing = routing
+        self._dispatchers = dispatchers
+        self._labels_of = labels_of
+        self._on_latency = on_latency
+        self._room = room
+        self._inbox: deque[Sample] = deque()
+        self._waiting: deque[Notice] = deque()  # not committed yet
+        self._states: dict[tuple[str, str], Alert] = {}
+        self._told: dict[str, set[str]] = {}
+        self._announced: dict[tuple[str, int], list[Delivery]] = {}  # of the waiting, those told from memory
+        self._uncommitted_since_s: float | None = None
+        self._samples_came = anyio.Event()
+        self._work_came = anyio.Event()
+
+    def configure(self, routing: Routing, dispatchers: Mapping[str, Offers]) -> None:
+        """Go on with other rules and receivers; transitions of the engine's own change come through `take`."""
+        self._routing, self._dispatchers = routing, dispatchers
+
+    def submit(self, samples: Iterable[Sample]) -> None:
+        """Hand in samples; never waits."""
+        inbox = self._inbox
+        inbox.extend(samples)
+        while len(inbox) > self._room:
+            inbox.popleft()
+            self.counts.dropped_samples += 1
+        self._samples_came.set()
+
+    def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
+        """Tell of the hub itself, such as `hub/feed/fab`; the system rule on that subject fires or clears."""
+        self.submit([Sample(subject, "ok", ok, self._clock.now(), self._clock.time(), reason=reason)])
+
+    def on_receiver_trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
+        """A dispatcher's report, for the other receivers."""
+        self.report(f"hub/receiver/{receiver}", not failing, reason)
+
+    def take(self, transitions: Iterable[Transition]) -> None:
+        """Have transitions committed and announced, in this order."""
+        for transition in transitions:
+            notice = self._notice(transition)
+            self._on_latency("sample_to_decision", transition.decided_s - transition.sample_time_s)
+            self.counts.transitions += 1
+            self._waiting.append(notice)
+            self._put_state(transition.alert)
+            if self.is_storage_failing:
+                self._announce_unpersisted(notice)
+        while len(self._waiting) > self._room:
+            self._announce_unpersisted(self._waiting[0])
+            lost = self._waiting.popleft()
+            self._announced.pop(_key(lost), None)
+            self.counts.lost_transitions += 1
+
+    async def restore(self) -> None:
+        """Go on where the last process stood. Raises DBAPIError."""
+        offset_s = wall_offset_s(self._clock)
+        restored = await self._database.read(lambda session: outbox.restore(session, offset_s))
+        self._told = restored.told
+        self.engine.restore(restored.alerts)
+        self.report(_STORAGE, True)
+
+    async def run(self) -> None:
+        """Work until cancelled; then what was decided is committed, for two seconds at most."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._evaluate)
+                tasks.start_soon(self._commit, tasks)
+                tasks.start_soon(self._tick)
+                tasks.start_soon(self._watch)
+        finally:
+            with anyio.move_on_after(2, shield=True):
+                await self._finish()
+
+    async def _evaluate(self) -> None:
+        while True:
+            await self._samples_came.wait()
+            self._samples_came = anyio.Event()
+            while self._inbox:
+                self._evaluate_some()
+                await anyio.lowlevel.checkpoint()
+
+    def _evaluate_some(self) -> None:
+        inbox, observe, time = self._inbox, self.engine.observe, self._clock.time
+        for _ in range(min(len(inbox), _CHUNK)):
+            self.counts.samples += 1
+            transitions = observe(inbox.popleft(), time())
+            if transitions:
+                self.take(transitions)
+
+    async def _tick(self) -> None:
+        while True:
+            self.take(self.engine.tick(self._clock.now(), self._clock.time()))
+            for alert in self.engine.take_dirty():
+                self._put_state(alert)
+            await anyio.sleep(_TICK_S)
+
+    async def _watch(self) -> None:
+        while True:
+            since_s = self._uncommitted_since_s
+            is_late = since_s is not None and self._clock.time() >= since_s + _FAILING_AFTER_S
+            if is_late and not self.is_storage_failing:
+                self._storage_failed()
+            await anyio.sleep(_WATCH_S)
+
+    async def _commit(self, tasks: TaskGroup) -> None:
+        while True:
+            await self._work_came.wait()
+            self._work_came = anyio.Event()
+            fresh = await self._commit_once()
+            if fresh is None:
+                await anyio.sleep(_AGAIN_S)
+                self._work_came.set()
+            elif fresh:
+                tasks.start_soon(self._announce, fresh)
+
+    async def _commit_once(self) -> list[Delivery] | None:
+        """What is to be announced now that it is committed; None when the database refused."""
+        notices, states, self._states = list(self._waiting), self._states, {}
+        stored = [replace(n, persisted=False) if _key(n) in self._announced else n for n in notices]
+        rows = [d for n in notices for d in self._announced.get(_key(n)) or deliveries_of(n, b"")]
+        offset_s, started_s = wall_offset_s(self._clock), self._clock.time()
+        try:
+            await self._database.write(
+                lambda session: outbox.write(session, stored, rows, states.values(), offset_s),
+                durable=bool(notices),
+            )
+        except DBAPIError:
+            self.counts.failed_commits += 1
+            self._states = states | self._states
+            return None
+        now_s = self._clock.time()
+        self.counts.commits += 1
+        self._on_latency("commit", now_s - started_s)
+        fresh: list[Delivery] = []
+        for notice in notices:
+            if self._waiting and self._waiting[0] is notice:
+                self._waiting.popleft()
+            if self._announced.pop(_key(notice), None) is None:
+                taken_s = now_s - notice.transition.decided_s
+                self._on_latency("decision_to_commit", taken_s)
+                fresh += self._deliveries(replace(notice, decision_to_commit_ms=taken_s * 1000))
+        self._uncommitted_since_s = now_s if self._waiting or self._states else None
+        self._storage_worked()
+        return fresh
+
+    async def _announce(self, deliveries: list[Delivery]) -> None:
+        """Offer what is committed, its bodies stored first; a database that hangs just then delays it no longer."""
+        stored = anyio.Event()
+
+        async def store() -> None:
+            try:
+                await self._database.write(lambda session: outbox.store_bodies(session, deliveries))
+            except DBAPIError:
+                self.counts.failed_commits += 1
+            stored.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store)
+            with anyio.move_on_after(_BODIES_S):
+                await stored.wait()
+            self._offer(deliveries, persisted=True)
+
+    async def _finish(self) -> None:
+        while self._inbox:
+            self._evaluate_some()
+        for alert in self.engine.take_dirty():
+            self._put_state(alert)
+        if self._waiting or self._states:
+            fresh = await self._commit_once()
+            self._offer(fresh or [], persisted=True)
+
+    def _notice(self, transition: Transition) -> Notice:
+        alert = transition.alert
+        told = self._told.setdefault(alert.id or "", set())
+        receivers = self._routing.receivers_of(alert, told)
+        told.update(receivers)
+        if not alert.is_open:
+            self._told.pop(alert.id or "")
+        summary = summarize(transition, self._routing.rule(alert.rule))
+        latency_ms = (transition.decided_s - transition.sample_time_s) * 1000
+        return Notice(transition, self._labels_of(alert.subject), summary, True, latency_ms, receivers)
+
+    def _deliveries(self, notice: Notice) -> list[Delivery]:
+        return deliveries_of(notice, render(notice, self._hub)) if notice.receivers else []
+
+    def _put_state(self, alert: Alert) -> None:
+        self._states[alert.rule, alert.subject] = alert
+        if self._uncommitted_since_s is None:
+            self._uncommitted_since_s = self._clock.time()
+        self._work_came.set()
+
+    def _storage_failed(self) -> None:
+        self.is_storage_failing = True
+        for notice in self._waiting:
+            self._announce_unpersisted(notice)
+        self.report(_STORAGE, False, f"nothing could be stored for {_FAILING_AFTER_S:g} s")
+
+    def _storage_worked(self) -> None:
+        if self.is_storage_failing:
+            self.is_storage_failing = False
+            self.report(_STORAGE, True)
+
+    def _announce_unpersisted(self, notice: Notice) -> None:
+        if _key(notice) in self._announced:
+            return
+        deliveries = self._deliveries(replace(notice, persisted=False))
+        self._announced[_key(notice)] = deliveries
+        self.counts.announced_unpersisted += 1
+        self._offer(deliveries, persisted=False)
+
+    def _offer(self, deliveries: Iterable[Delivery], persisted: bool) -> None:
+        by_receiver: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_receiver.setdefault(delivery.receiver, []).append(delivery)
+        for name, some in by_receiver.items():
+            dispatcher = self._dispatchers.get(name)
+            if dispatcher is not None:
+                dispatcher.offer(some, persisted)
+
+
+def _key(notice: Notice) -> tuple[str, int]:
+    return notice.alert_id, notice.transition.alert.sequence

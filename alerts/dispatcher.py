@@ -1,0 +1,335 @@
+"""Sends what is due to one receiver: at least once, each alert in order, and never in another receiver's way."""
+
+import json
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import NAMESPACE_URL, uuid5
+
+import anyio
+from anyio.abc import TaskGroup
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from alerts import outbox
+from alerts.clock import Clock
+from alerts.database import Database
+from alerts.delivery import Attempt, Delivery, DeliveryState
+from alerts.fingerprint import fingerprint
+from alerts.lanes import Lanes
+from alerts.ledger import Ledger
+from alerts.message import render, render_digest
+from alerts.rate import Rate, parse_rate
+from alerts.retries import retry_delay_s
+from alerts.rule import Receiver
+from alerts.webhook import Delivered, Gone, Outcome, Retry
+
+_IN_FLIGHT = 8
+_TROUBLE_AFTER_S = 600.0
+_RELOAD_S = 1.0
+
+Post = Callable[[Delivery, datetime], Awaitable[Outcome]]
+
+
+class OnTrouble(Protocol):
+    """Told when a receiver has failed for 10 min or is gone, and when it takes messages again."""
+
+    def __call__(self, receiver: str, failing: bool, reason: str | None) -> None: ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a dispatcher has done since it was made."""
+
+    attempts: int = 0
+    delivered: int = 0
+    failed: int = 0  # attempts
+    dead: int = 0
+    digests: int = 0
+    dropped: int = 0  # announced unstored, and no room in memory
+
+
+class Dispatcher:
+    """One receiver's deliveries: the newest in memory, the truth in SQL.
+
+    Holds up to `room` deliveries in memory. What is offered beyond that is read from SQL once there is room;
+    only what could not be stored either is dropped, newest first, and counted.
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        post: Post,
+        database: Database,
+        clock: Clock,
+        hub: str,
+        on_trouble: OnTrouble,
+        chance: Callable[[], float] = random.random,
+        room: int = 10_000,
+    ) -> None:
+        """`hub` is the name in the bodies. Raises ValueError for a rate that cannot be read."""
+        self.receiver = receiver
+        self.counts = Counts()
+        self.is_held = False
+        self._post = post
+        self._database = database
+        self._clock = clock
+        self._hub = hub
+        self._on_trouble = on_trouble
+        self._chance = chance
+        self._room = room
+        self._rate = None if receiver.rate_limit is None else Rate(*parse_rate(receiver.rate_limit))
+        self._lanes: Lanes[Delivery] = Lanes()
+        self._ids: set[str] = set()
+        self._group_sent_s: dict[str, float] = {}
+        self._ledger = Ledger(database)
+        self._out = 0
+        self._is_behind = True  # SQL has deliveries that are not in memory
+        self._has_missed = False  # one came while SQL was being read
+        self._is_loading = False
+        self._load_at_s = 0.0
+        self._failing_since_s: float | None = None
+        self._failing_reason: str | None = None
+        self._is_reported = False
+        self._is_stopping = False
+        self._wake = anyio.Event()
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    @property
+    def is_failing(self) -> bool:
+        """True since the last attempt that failed, until one gets through."""
+        return self._failing_since_s is not None
+
+    def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
+        """Take new deliveries of this receiver; `persisted` says that SQL has them."""
+        for delivery in deliveries:
+            if self.is_held:
+                self._ledger.note(replace(delivery, state=DeliveryState.HELD))
+            elif persisted and (self._is_behind or len(self._lanes) >= self._room):
+                self._is_behind = self._has_missed = True
+            elif len(self._lanes) >= self._room:
+                self.counts.dropped += 1
+            else:
+                self._add(delivery)
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Look into SQL again, after a replay; a held receiver is released by it."""
+        self.is_held = False
+        self._is_behind = self._has_missed = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ask `run` to return once what is due now has been tried; the rest stays pending in SQL."""
+        self._is_stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Dispatch until stopped or cancelled. May be run again after a crash."""
+        self._out, self._is_loading = 0, False
+        self._lanes.recover(self._clock.time())
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._ledger.run)
+                while not (self._is_stopping and self._out == 0 and not self._has_due()):
+                    self._wake = anyio.Event()
+                    if self._is_behind and not self._is_loading and self._has_room():
+                        self._is_loading = True
+                        tasks.start_soon(self._load)
+                    self._send_due(tasks)
+                    self._report_trouble()
+                    with anyio.move_on_after(self._rest_s()):
+                        await self._wake.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.move_on_after(1, shield=True):
+                await self._ledger.flush()
+
+    def _has_due(self) -> bool:
+        due_s = self._lanes.next_due_s()
+        return due_s is not None and due_s <= self._clock.time()
+
+    def _has_room(self) -> bool:
+        return len(self._lanes) <= self._room // 2 and self._clock.time() >= self._load_at_s
+
+    def _rest_s(self) -> float | None:
+        now_s = self._clock.time()
+        moments = []
+        if self._out < _IN_FLIGHT:
+            moments.append(self._lanes.next_due_s())
+        if self._failing_since_s is not None and not self._is_reported:
+            moments.append(self._failing_since_s + _TROUBLE_AFTER_S)
+        if self._is_behind and not self._is_loading and len(self._lanes) <= self._room // 2:
+            moments.append(self._load_at_s)
+        known = [moment for moment in moments if moment is not None]
+        return max(0.0, min(known) - now_s) if known else None
+
+    async def _load(self) -> None:
+        name, room = self.receiver.name, self._room - len(self._lanes)
+        self._has_missed = False
+        marked = self._ledger.ids()
+
+        most = room + len(self._ids)
+
+        def work(session: Session) -> list[Delivery] | None:
+            if outbox.is_held(session, name, fingerprint(self.receiver)):
+                return None
+            return outbox.pending(session, name, most, lambda notice: render(notice, self._hub))
+
+        try:
+            waiting = await self._database.write(work)
+            self.is_held, found = waiting is None, waiting or []
+            marked |= self._ledger.ids()
+            for delivery in found:
+                if delivery.id not in self._ids and delivery.id not in marked and len(self._lanes) < self._room:
+                    self._add(delivery)
+            self._is_behind = self._has_missed or len(found) >= most
+        except DBAPIError:
+            self._load_at_s = self._clock.time() + _RELOAD_S
+        finally:
+            self._is_loading = False
+            self._wake.set()
+
+    def _add(self, delivery: Delivery) -> None:
+        if delivery.id in self._ids:
+            return
+        self._ids.add(delivery.id)
+        now_s = self._clock.time()
+        due_s = now_s
+        if delivery.next_at is not None:
+            due_s += max(0.0, (delivery.next_at - self._clock.now()).total_seconds())
+        key = self._lane_of(delivery)
+        if self.receiver.group_by and delivery.attempts == 0:
+            sent_s = self._group_sent_s.get(key)
+            due_s = now_s + self.receiver.group_wait
+            if sent_s is not None:
+                due_s = max(due_s, sent_s + self.receiver.group_interval)
+        self._lanes.add(key, delivery, due_s)
+
+    def _lane_of(self, delivery: Delivery) -> str:
+        if self._rate is not None:
+            return ""
+        if self.receiver.group_by and delivery.alert_id is not None:
+            return group_of(delivery.body, self.receiver.group_by)
+        return delivery.alert_id or delivery.id
+
+    def _send_due(self, tasks: TaskGroup) -> None:
+        now_s = self._clock.time()
+        while self._out < _IN_FLIGHT and not self.is_held:
+            taken = self._lanes.take(now_s)
+            if taken is None:
+                return
+            key, delivery = taken
+            if self._rate is not None:
+                if not (left := self._rate.left(now_s)):
+                    self._lanes.put_back(key, delivery, self._rate.free_at_s(now_s))
+                    return
+                self._rate.spend(now_s)
+            merges = bool(self.receiver.group_by) or (self._rate is not None and left == 1)
+            self._out += 1
+            tasks.start_soon(self._attempt, key, delivery, merges)
+
+    async def _attempt(self, key: str, delivery: Delivery, merges: bool) -> None:
+        try:
+            if merges and delivery.attempts == 0:
+                delivery = await self._digest(key, delivery)
+            at, started_s = self._clock.now(), self._clock.time()
+            outcome = await self._post(delivery, at)
+            self._settle(key, delivery, outcome, at, self._clock.time() - started_s)
+        finally:
+            self._out -= 1
+            self._wake.set()
+
+    async def _digest(self, key: str, head: Delivery) -> Delivery:
+        members = self._lanes.waiting(key)
+        self._group_sent_s[key] = self._clock.time()
+        if len(members) == 1:
+            return head
+        at = self._clock.now()
+        id_ = str(uuid5(NAMESPACE_URL, "\n".join(member.id for member in members)))
+        body = render_digest(id_, at, [member.body for member in members], self._hub)
+        digest = Delivery(id_, self.receiver.name, "digest", at, body)
+        self._lanes.merge(key, digest)
+        self._ids.add(id_)
+        for member in members:
+            self._ids.discard(member.id)
+            self._ledger.note(replace(member, state=DeliveryState.DIGESTED, digest_id=id_, finished_at=at))
+        self._ledger.note(digest)
+        await self._ledger.flush()  # stored before it is sent; with no database it is sent all the same
+        self.counts.digests += 1
+        return digest
+
+    def _settle(self, key: str, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
+        tried = replace(delivery, attempts=delivery.attempts + 1, first_at=delivery.first_at or at)
+        attempt = Attempt(delivery.id, tried.attempts, at, duration_s, outcome.status)
+        self.counts.attempts += 1
+        match outcome:
+            case Delivered():
+                self.counts.delivered += 1
+                self._finish(key, replace(tried, state=DeliveryState.DELIVERED), attempt)
+                self._recovered()
+            case Gone():
+                self.counts.failed += 1
+                self._hold(tried, replace(attempt, error="HTTP 410"))
+            case Retry():
+                self.counts.failed += 1
+                self._failed(outcome.error)
+                self._put_off(key, tried, outcome, replace(attempt, error=outcome.error))
+
+    def _finish(self, key: str, delivery: Delivery, attempt: Attempt) -> None:
+        self._ids.discard(delivery.id)
+        self._ledger.note(replace(delivery, finished_at=self._clock.now(), next_at=None), attempt)
+        if not self.is_held:
+            self._lanes.finish(key, self._clock.time())
+
+    def _put_off(self, key: str, tried: Delivery, outcome: Retry, attempt: Attempt) -> None:
+        now_s, now = self._clock.time(), self._clock.now()
+        age_s = (now - (tried.first_at or now)).total_seconds()
+        delay_s = retry_delay_s(tried.attempts, age_s, self._chance(), outcome.after_s)
+        if delay_s is None:
+            self.counts.dead += 1
+            self._finish(key, replace(tried, state=DeliveryState.DEAD), attempt)
+            return
+        waiting = replace(tried, next_at=now + timedelta(seconds=delay_s))
+        self._ledger.note(waiting, attempt)
+        if not self.is_held:
+            self._lanes.put_back(key, waiting, now_s + delay_s)
+
+    def _hold(self, tried: Delivery, attempt: Attempt) -> None:
+        name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()
+        self.is_held = True
+        self._lanes.clear()
+        self._ids.clear()
+        self._ledger.note(replace(tried, state=DeliveryState.HELD), attempt)
+        self._ledger.then(lambda session: outbox.hold(session, name, mark, at))
+        self._failed("HTTP 410: it wants no more messages")
+        self._failing_since_s = self._clock.time() - _TROUBLE_AFTER_S
+
+    def _failed(self, reason: str) -> None:
+        self._failing_reason = reason
+        if self._failing_since_s is None:
+            self._failing_since_s = self._clock.time()
+
+    def _recovered(self) -> None:
+        self._failing_since_s = None
+        if self._is_reported:
+            self._is_reported = False
+            self._on_trouble(self.receiver.name, False, None)
+
+    def _report_trouble(self) -> None:
+        since_s = self._failing_since_s
+        if since_s is None or self._is_reported or self._clock.time() < since_s + _TROUBLE_AFTER_S:
+            return
+        self._is_reported = True
+        self._on_trouble(self.receiver.name, True, self._failing_reason)
+
+
+def group_of(body: bytes, keys: Iterable[str]) -> str:
+    """The group of a message: its alert's values for these keys, which are labels or fields such as rule."""
+    alert = json.loads(body).get("alert", {})
+    labels = alert.get("labels", {})
+    return json.dumps([labels.get(key, alert.get(key)) for key in keys])

@@ -1,0 +1,90 @@
+"""What became of deliveries, on its way to SQL: gathered for a moment, kept while the database is away."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import anyio
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from alerts import outbox
+from alerts.database import Database
+from alerts.delivery import Attempt, Delivery
+
+_GATHER_S = 0.03  # marks of a burst share a transaction
+_AGAIN_S = 0.5
+_MOST = 20_000
+
+Work = Callable[[Session], None]
+
+
+class Ledger:
+    """Keeps the newest mark per delivery. Bounded: beyond 20,000 the oldest goes, counted in `dropped`."""
+
+    def __init__(self, database: Database) -> None:
+        self.dropped = 0
+        self._database = database
+        self._marks: dict[str, Delivery] = {}
+        self._attempts: list[Attempt] = []
+        self._works: list[Work] = []
+        self._news = anyio.Event()
+
+    def note(self, delivery: Delivery, attempt: Attempt | None = None) -> None:
+        """Have a delivery marked as it is, and the attempt kept."""
+        self._marks.pop(delivery.id, None)
+        self._marks[delivery.id] = delivery
+        if attempt is not None:
+            self._attempts.append(attempt)
+        self._bound()
+        self._news.set()
+
+    def then(self, work: Work) -> None:
+        """Have a change made after the marks so far, in their transaction."""
+        self._works.append(work)
+        self._news.set()
+
+    def ids(self) -> set[str]:
+        """Deliveries whose marks are not in SQL yet."""
+        return set(self._marks)
+
+    async def run(self) -> None:
+        """Write until cancelled; nothing is taken off before it is committed."""
+        while True:
+            await self._news.wait()
+            await anyio.sleep(_GATHER_S)
+            self._news = anyio.Event()
+            if not await self.flush():
+                await anyio.sleep(_AGAIN_S)
+                self._news.set()
+
+    async def flush(self) -> bool:
+        """Write what is waiting now; False when the database refused it."""
+        marks, attempts, works = list(self._marks.values()), list(self._attempts), list(self._works)
+        if not marks and not attempts and not works:
+            return True
+
+        def work(session: Session) -> None:
+            outbox.record(session, marks, attempts)
+            for change in works:
+                change(session)
+
+        try:
+            await self._database.write(work)
+        except DBAPIError:
+            return False
+        for mark in marks:
+            if self._marks.get(mark.id) is mark:
+                del self._marks[mark.id]
+        for attempt in attempts:
+            with suppress(ValueError):  # dropped meanwhile, the oldest first
+                self._attempts.remove(attempt)
+        del self._works[: len(works)]
+        return True
+
+    def _bound(self) -> None:
+        if len(self._marks) > _MOST:
+            del self._marks[next(iter(self._marks))]
+            self.dropped += 1
+        if len(self._attempts) > _MOST:
+            del self._attempts[0]
+            self.dropped += 1

@@ -1,0 +1,293 @@
+"""A transition and its deliveries in one transaction; what is due; what became of it.
+
+Every function takes a session and works inside the caller's transaction.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel, col, select
+
+from alerts.alert import Alert, Transition, TransitionType
+from alerts.delivery import Attempt, Delivery, DeliveryState, Notice
+from alerts.stored import decode_alert, decode_labels, encode_alert, encode_labels
+from alerts.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
+
+_DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body")
+_ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restart goes on from: where every rule stood, and who was told of the open alerts."""
+
+    alerts: list[Alert]
+    told: dict[str, set[str]]  # alert id -> receivers
+
+
+def write(
+    session: Session,
+    notices: Sequence[Notice],
+    deliveries: Sequence[Delivery],
+    states: Iterable[Alert],
+    offset_s: float,
+) -> None:
+    """Store transitions with their deliveries, and the states. Writing one twice is harmless."""
+    if notices:
+        latest = {notice.alert_id: notice for notice in notices}
+        _upsert(session, AlertRow, [_alert_values(notice) for notice in latest.values()])
+        _upsert(session, TransitionRow, [_transition_values(notice, offset_s) for notice in notices], update=())
+        _upsert(session, DeliveryRow, [_delivery_values(delivery) for delivery in deliveries], update=())
+    _write_states(session, states, offset_s)
+
+
+def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
+    """Keep the bodies as they are about to be sent, so that a repeat after a crash is the same to the byte."""
+    table = _table(DeliveryRow)
+    statement = update(table).where(table.c.id == bindparam("of")).values(body=bindparam("to"))
+    rows = [{"of": delivery.id, "to": delivery.body.decode()} for delivery in deliveries]
+    if rows:
+        session.connection().execute(statement, rows)
+
+
+def restore(session: Session, offset_s: float) -> Restored:
+    """Every alert state, its timers on this process's steady clock, and who was told the open ones."""
+    alerts = [decode_alert(row.alert, offset_s) for row in session.exec(select(AlertStateRow))]
+    open_ids = [alert.id for alert in alerts if alert.is_open and alert.id is not None]
+    told: dict[str, set[str]] = {}
+    for start in range(0, len(open_ids), 500):
+        some = open_ids[start : start + 500]
+        rows = session.exec(
+            select(DeliveryRow.alert_id, DeliveryRow.receiver).where(col(DeliveryRow.alert_id).in_(some)).distinct()
+        )
+        for alert_id, receiver in rows:
+            told.setdefault(str(alert_id), set()).add(receiver)
+    return Restored(alerts, told)
+
+
+def pending(
+    session: Session, receiver: str, limit: int, render: Callable[[Notice], bytes], state: str = "pending"
+) -> list[Delivery]:
+    """Deliveries of a receiver that wait, oldest first. One never sent is rendered from its transition."""
+    rows = session.exec(
+        select(DeliveryRow)
+        .where(DeliveryRow.receiver == receiver, DeliveryRow.state == state)
+        .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
+        .limit(limit)
+    ).all()
+    return [to_delivery(session, row, render) for row in rows]
+
+
+def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], bytes]) -> Delivery:
+    """A row as the noun it stores, rendered if it never was."""
+    body = row.body.encode() if row.body else render(_notice(session, row))
+    return Delivery(
+        id=row.id,
+        receiver=row.receiver,
+        type=row.type,
+        created_at=row.created_at,
+        body=body,
+        alert_id=row.alert_id,
+        sequence=row.sequence,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        first_at=row.first_at,
+        next_at=row.next_at,
+        finished_at=row.finished_at,
+        digest_id=row.digest_id,
+    )
+
+
+def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
+    """Mark what became of deliveries and keep the attempts. A delivery sent before it could be stored is stored."""
+    _upsert(session, DeliveryRow, [_delivery_values(delivery) for delivery in deliveries], update=_DELIVERY_FATE)
+    if attempts:
+        rows = [
+            {
+                "delivery_id": attempt.delivery_id,
+                "number": attempt.number,
+                "at": attempt.at,
+                "duration_s": attempt.duration_s,
+                "status": attempt.status,
+                "error": attempt.error,
+            }
+            for attempt in attempts
+        ]
+        session.connection().execute(insert(_table(AttemptRow)), rows)
+
+
+def replay(session: Session, ids: Sequence[str]) -> list[str]:
+    """Make dead or held deliveries due again, with the same id and body. Returns the receivers to wake."""
+    return _revive(session, col(DeliveryRow.id).in_(ids))
+
+
+def replay_between(session: Session, since: datetime, until: datetime, receiver: str | None = None) -> list[str]:
+    """Replay all dead or held deliveries created in `since <= t < until`. Returns the receivers to wake."""
+    where = [col(DeliveryRow.created_at) >= since, col(DeliveryRow.created_at) < until]
+    return _revive(session, *where, *([] if receiver is None else [col(DeliveryRow.receiver) == receiver]))
+
+
+def hold(session: Session, receiver: str, fingerprint: str, at: datetime) -> None:
+    """Hold what waits for a receiver that said 410 Gone, until `release`."""
+    _upsert(session, ReceiverHoldRow, [{"receiver": receiver, "fingerprint": fingerprint, "at": at}])
+    _move(session, receiver, DeliveryState.PENDING, DeliveryState.HELD)
+
+
+def release(session: Session, receiver: str) -> None:
+    """Let what is held for a receiver go again."""
+    session.connection().execute(delete(_table(ReceiverHoldRow)).where(col(ReceiverHoldRow.receiver) == receiver))
+    _move(session, receiver, DeliveryState.HELD, DeliveryState.PENDING)
+
+
+def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
+    """True when the receiver said 410 to this very configuration. A changed one is released."""
+    row = session.get(ReceiverHoldRow, receiver)
+    if row is None:
+        return False
+    if row.fingerprint == fingerprint:
+        return True
+    release(session, receiver)
+    return False
+
+
+def _revive(session: Session, *where: Any) -> list[str]:
+    fates = [DeliveryState.DEAD.value, DeliveryState.HELD.value]
+    matching = (*where, col(DeliveryRow.state).in_(fates))
+    receivers = list(session.exec(select(DeliveryRow.receiver).where(*matching).distinct()))
+    session.connection().execute(
+        update(_table(DeliveryRow))
+        .where(*matching)
+        .values(state="pending", attempts=0, first_at=None, next_at=None, finished_at=None)
+    )
+    for receiver in receivers:
+        release(session, receiver)
+    return receivers
+
+
+def _move(session: Session, receiver: str, source: DeliveryState, target: DeliveryState) -> None:
+    table = _table(DeliveryRow)
+    where = (table.c.receiver == receiver, table.c.state == source.value)
+    session.connection().execute(update(table).where(*where).values(state=target.value))
+
+
+def _notice(session: Session, row: DeliveryRow) -> Notice:
+    stored = session.get(TransitionRow, (row.alert_id, row.sequence))
+    if stored is None:
+        raise LookupError(f"delivery {row.id} has neither a body nor a transition")
+    alert = decode_alert(stored.alert, 0.0)
+    transition = Transition(TransitionType(stored.type), stored.at, alert, 0.0, 0.0)
+    labels = decode_labels(stored.labels)
+    return Notice(
+        transition, labels, stored.summary, stored.persisted, stored.sample_to_decision_ms, (row.receiver,)
+    )
+
+
+def _write_states(session: Session, states: Iterable[Alert], offset_s: float) -> None:
+    known = list(states)
+    rows = [{"rule": a.rule, "subject": a.subject, "alert": encode_alert(a, offset_s)} for a in known]
+    _upsert(session, AlertStateRow, rows)
+    moved = [{"of": a.id, **_now(a)} for a in known if a.is_open]
+    if moved:
+        table = _table(AlertRow)
+        session.connection().execute(
+            update(table)
+            .where(table.c.id == bindparam("of"))
+            .values({name: bindparam(name) for name in _ALERT_NOW}),
+            moved,
+        )
+
+
+def _now(alert: Alert) -> dict[str, object]:
+    return {
+        "severity": alert.severity,
+        "state": alert.state.value,
+        "value": json.dumps(alert.value),
+        "threshold": json.dumps(alert.threshold),
+        "peak": json.dumps(alert.peak),
+        "sequence": alert.sequence,
+    }
+
+
+def _alert_values(notice: Notice) -> dict[str, object]:
+    alert = notice.transition.alert
+    return {
+        "id": notice.alert_id,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "rule_hash": alert.rule_hash,
+        "metric": alert.metric,
+        **_now(alert),
+        "started_at": alert.started_at or notice.transition.at,
+        "cleared_at": alert.cleared_at,
+        "reason": alert.reason,
+        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_at": alert.acknowledged_at,
+        "comment": alert.comment,
+        "labels": encode_labels(notice.labels),
+    }
+
+
+def _transition_values(notice: Notice, offset_s: float) -> dict[str, object]:
+    return {
+        "alert_id": notice.alert_id,
+        "sequence": notice.transition.alert.sequence,
+        "type": str(notice.transition.type),
+        "at": notice.transition.at,
+        "alert": encode_alert(notice.transition.alert, offset_s),
+        "labels": encode_labels(notice.labels),
+        "summary": notice.summary,
+        "persisted": notice.persisted,
+        "sample_to_decision_ms": notice.sample_to_decision_ms,
+    }
+
+
+def _delivery_values(delivery: Delivery) -> dict[str, object]:
+    return {
+        "id": delivery.id,
+        "receiver": delivery.receiver,
+        "type": delivery.type,
+        "created_at": delivery.created_at,
+        "alert_id": delivery.alert_id,
+        "sequence": delivery.sequence,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "first_at": delivery.first_at,
+        "next_at": delivery.next_at,
+        "finished_at": delivery.finished_at,
+        "digest_id": delivery.digest_id,
+        "body": delivery.body.decode() or None,
+    }
+
+
+def _table(model: type[SQLModel]) -> Table:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
+
+
+def _upsert(
+    session: Session,
+    model: type[SQLModel],
+    rows: Sequence[Mapping[str, object]],
+    update: Sequence[str] | None = None,
+) -> None:
+    """Insert; where the key exists, overwrite the columns in `update` (None: all; empty: leave the row alone)."""
+    if not rows:
+        return
+    table = _table(model)
+    connection = session.connection()
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    names = [name for name in rows[0] if name not in keys] if update is None else update
+    if names:
+        statement = statement.on_conflict_do_update(
+            index_elements=keys, set_={name: statement.excluded[name] for name in names}
+        )
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, list(rows))

@@ -1,0 +1,19 @@
+"""When a failed delivery is tried again, and when it is given up: pure."""
+
+_DELAYS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
+_LIFETIME_S = 72 * 3600.0
+_JITTER = 0.1
+_LEAST_S = 1.0
+
+
+def retry_delay_s(attempts: int, age_s: float, chance: float, retry_after_s: float | None = None) -> float | None:
+    """Seconds to the next attempt after `attempts` (>= 1) have failed; None when it is a dead letter.
+
+    `age_s` counts from the first attempt, `chance` is uniform in [0, 1). The receiver's own Retry-After
+    is obeyed, never asked before it and never more often than once a second.
+    """
+    if retry_after_s is not None:
+        delay = max(retry_after_s, _LEAST_S) * (1 + _JITTER * chance)
+    else:
+        delay = _DELAYS_S[min(attempts, len(_DELAYS_S)) - 1] * (1 + _JITTER * (2 * chance - 1))
+    return None if age_s + delay > _LIFETIME_S else delay

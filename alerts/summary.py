@@ -1,0 +1,129 @@
+"""One line that says what happened, in the field's own words."""
+
+import math
+
+from alerts.alert import Alert, Transition, TransitionType
+from alerts.message import subject_id
+from alerts.rule import LEVELS, Rule
+from alerts.sample import Value
+
+_NAMES = {
+    "lp": "Lp",
+    "leq": "Leq",
+    "le": "LE",
+    "lmax": "Lmax",
+    "lmin": "Lmin",
+    "lpeak": "Lpeak",
+    "laeq_1m": "LAeq,1min",
+    "laeq_5m": "LAeq,5min",
+    "laeq_15m": "LAeq,15min",
+    "laeq_1h": "LAeq,1h",
+    "la10_15m": "LA10,15min",
+    "la90_15m": "LA90,15min",
+} | {f"ln{n}": f"LN{n}" for n in range(1, 6)}
+_DB_MARGIN = 2.0
+
+
+def metric_name(metric: str) -> str:
+    """How a metric is written for people: `laeq_15m` -> `LAeq,15min`."""
+    return _NAMES.get(metric, metric)
+
+
+def spoken_duration(seconds: float) -> str:
+    """`30 s`, `12 min`, `1 h 30 min`, `2 d 4 h`: two units at most."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    left = round(seconds)
+    parts = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {name}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return " ".join(parts)
+
+
+def summarize(transition: Transition, rule: Rule | None) -> str:
+    """The summary of a transition. Without its rule (removed, or the hub's own) what the alert knows."""
+    alert = transition.alert
+    who = subject_id(alert.subject)
+    what = f"{who} {metric_name(alert.metric)}"
+    match transition.type:
+        case TransitionType.ONSET:
+            return _onset(alert, rule, who, what)
+        case TransitionType.CLEAR:
+            return _clear(alert, rule, who, what)
+        case TransitionType.LEVEL:
+            return f"{_onset(alert, None, who, what)}, now {alert.severity}"
+        case TransitionType.NO_DATA:
+            held = f" for {spoken_duration(rule.no_data.after)}" if rule else ""
+            return f"{what} no data{held}"
+        case TransitionType.ACK:
+            comment = f": {alert.comment}" if alert.comment else ""
+            return f"{what} acknowledged by {alert.acknowledged_by}{comment}"
+        case TransitionType.UNACK:
+            return f"{what} no longer acknowledged"
+
+
+def _onset(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
+    if alert.metric == "reachable" and alert.value is not True:
+        return f"{who} unreachable: {alert.reason}" if alert.reason else f"{who} unreachable"
+    if alert.metric == "ok":
+        return f"{who} {alert.rule}: {alert.reason}"
+    held = f" for {spoken_duration(rule.for_)}" if rule and rule.for_ else ""
+    if not _is_number(alert.threshold):
+        return f"{what} {_shown(alert.value, alert.metric)}{held}"
+    below = rule is not None and rule.below is not None
+    if rule is None and _is_number(alert.value):
+        below = float(alert.value or 0) < float(alert.threshold or 0)
+    value = "over range" if alert.value is None else _shown(alert.value, alert.metric)
+    return f"{what} {value} {'<' if below else '>'} {_shown(alert.threshold, alert.metric)}{held}"
+
+
+def _clear(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
+    after = ""
+    if alert.started_at is not None and alert.cleared_at is not None:
+        after = f" after {spoken_duration((alert.cleared_at - alert.started_at).total_seconds())}"
+    if alert.metric == "reachable":
+        return f"{who} reachable again{after}"
+    if alert.metric == "ok":
+        return f"{who} {alert.rule} over{after}"
+    peak = f", peak {_shown(alert.peak, alert.metric)}" if _is_number(alert.peak) else ""
+    limit = None if rule is None or alert.reason else _clear_limit(rule)
+    if limit is not None and rule is not None:
+        side = "above" if rule.below is not None else "below"
+        return f"{what} back {side} {_shown(limit, alert.metric)}{after}{peak}"
+    if alert.reason:
+        return f"{what} cleared{after}: {alert.reason}{peak}"
+    now = "" if alert.value is None else f" {_shown(alert.value, alert.metric)}"
+    return f"{what}{now}, cleared{after}{peak}"
+
+
+def _clear_limit(rule: Rule) -> float | None:
+    margin = rule.clear_margin
+    if margin is None:
+        margin = _DB_MARGIN if rule.metric in LEVELS else 0.0
+    if rule.above is not None:
+        return rule.above - margin
+    if rule.below is not None:
+        return rule.below + margin
+    if rule.levels:
+        return min(level.above for level in rule.levels) - margin
+    return None
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: Value, metric: str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        if metric in LEVELS:
+            return f"{value:.1f} dB" if math.isfinite(value) else "over range"
+        return spoken_duration(value) if metric == "age_s" else f"{value:g}"
+    return "unknown" if value is None else value

@@ -1,0 +1,154 @@
+"""One POST of a delivery to its receiver, and what its answer means."""
+
+import ipaddress
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from alerts.delivery import Delivery
+from alerts.message import headers, parse_secret
+from alerts.post import BadAnswer, NoAnswer, Poster
+from alerts.rule import Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver answered 2xx."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It did not get through; `after_s` is what the receiver asked for, if it did."""
+
+    error: str
+    status: int | None = None
+    after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The receiver answered 410: it wants no more."""
+
+    status: int = 410
+
+
+Outcome = Delivered | Retry | Gone
+
+
+class Webhook:
+    """Posts to one receiver. A context manager that closes its connections."""
+
+    def __init__(self, receiver: Receiver, version: str) -> None:
+        """`version` is the hub's. Raises ValueError, without the secret, for what cannot be used."""
+        given = receiver.secret if isinstance(receiver.secret, tuple) else (receiver.secret,)
+        self._timeout_s = receiver.timeout
+        fixed = {"user-agent": f"monitor-hub/{version}", "content-type": "application/json"}
+        try:
+            self._keys = [parse_secret(secret.get_secret_value()) for secret in given if secret is not None]
+            self._poster = Poster(
+                receiver.url, _any_address if receiver.allow_private else public_address, fixed | receiver.headers
+            )
+        except ValueError as error:
+            raise ValueError(f"receiver {receiver.name}: {error}") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.move_on_after(1, shield=True):
+            await self._poster.close()
+
+    async def post(self, delivery: Delivery, at: datetime) -> Outcome:
+        """Send once. What goes wrong on the way is a Retry; its error names the stage, never address or body."""
+        signed = headers(delivery.id, int(at.timestamp()), delivery.body, self._keys)
+        with anyio.move_on_after(self._timeout_s):
+            try:
+                answer = await self._poster.post(signed, delivery.body)
+            except (OSError, NoAnswer, BadAnswer) as error:
+                return Retry(_reason(error))
+            return judge(answer.status, answer.headers.get("retry-after"), at)
+        return Retry(f"no answer within {self._timeout_s:g} s")
+
+
+def judge(status: int, retry_after: str | None, now: datetime) -> Outcome:
+    """What a status means: 2xx delivered, 410 gone, everything else another try. Redirects are not followed."""
+    if 200 <= status < 300:
+        return Delivered(status)
+    if status == 410:
+        return Gone()
+    return Retry(f"HTTP {status}", status, parse_retry_after(retry_after, now))
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After (seconds or a date) asks for; None when there is none that can be read."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+
+
+def is_public(address: str) -> bool:
+    """False for loopback, private, link-local, multicast and reserved addresses, IPv4 inside IPv6 too."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if inner is not None:
+            return is_public(str(inner))
+    return parsed.is_global and not parsed.is_multicast
+
+
+class PrivateAddress(OSError):
+    """The host resolves to an address that `allow_private: false` refuses."""
+
+
+async def public_address(host: str, port: int) -> str:
+    """The address to connect to, once all that DNS gives are public. Raises PrivateAddress, socket.gaierror."""
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]) for entry in found]
+    if not all(is_public(address) for address in addresses):
+        raise PrivateAddress
+    return addresses[0]
+
+
+async def _any_address(host: str, port: int) -> str:
+    return host
+
+
+def _reason(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case PrivateAddress():
+                return "private address, and allow_private is false"
+            case ConnectionRefusedError():
+                return "refused"
+            case ssl.SSLCertVerificationError():
+                return "certificate not trusted"
+            case ssl.SSLError():
+                return "TLS failed"
+            case socket.gaierror():
+                return "name not found"
+            case NoAnswer() | ConnectionResetError() | BrokenPipeError():
+                return "closed without an answer"
+            case BadAnswer():
+                return "not an HTTP answer"
+            case BaseExceptionGroup() if cause.exceptions:
+                cause = cause.exceptions[0]
+            case _:
+                cause = cause.__cause__ or cause.__context__
+    return "cannot connect"
