@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from hub.nl43.reading import Reading
-from hub.snapshot import FRAME_LEVELS, Event, Snapshot
+from hub.snapshot import FRAME_LEVELS, Snapshot, StateChange
 
 Row = tuple[Any, ...]
 
@@ -49,7 +49,7 @@ class BatchMaker:
         self._keep_raw = keep_raw
         self._last_s: dict[str, float] = {}
 
-    def make(self, events: Iterable[Event]) -> Batch:
+    def make(self, events: Iterable[Snapshot | StateChange]) -> Batch:
         """The rows of these events, which come in order of time."""
         batch = Batch()
         time_of = self._time_of

@@ -1,5 +1,7 @@
 """SQLAlchemy engines for SQLite and PostgreSQL, set up so that nothing waits for long."""
 
+import math
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -69,6 +71,7 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
         connection.isolation_level = None  # the driver then leaves BEGIN to us
         for name, value in settings.items():
             connection.execute(f"PRAGMA {name}={value}")
+        _add_missing_functions(connection)
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
@@ -79,6 +82,15 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _add_missing_functions(connection: sqlite3.Connection) -> None:
+    """Some builds of SQLite come without mathematics."""
+    try:
+        connection.execute("SELECT log10(10.0), power(10.0, 2.0)")
+    except sqlite3.OperationalError:
+        connection.create_function("log10", 1, math.log10, deterministic=True)
+        connection.create_function("power", 2, lambda x, y: None if y is None else x**y, deterministic=True)
 
 
 def _postgres(url: URL, size: int, deadline_s: float, options: str) -> Engine:

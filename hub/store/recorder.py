@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from hub.backoff import backoff
 from hub.clock import Clock
-from hub.snapshot import Event
+from hub.snapshot import Event, PollFailure, Snapshot, StateChange
 from hub.store.batch import Batch, BatchMaker, sqlite_time
 from hub.store.database import Database
 from hub.store.insert import write_batch
@@ -56,7 +56,7 @@ class Recorder:
         self._on_trouble = on_trouble
         self._on_commit = on_commit
         self._maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at, keep_raw)
-        self._events: deque[Event] = deque()
+        self._events: deque[Snapshot | StateChange] = deque()
         self._batch: Batch | None = None  # taken from the events, not known to be committed
         self._number = 0  # of that batch
 
@@ -67,7 +67,9 @@ class Recorder:
         return len(self._events) + (0 if batch is None else len(batch.readings) + len(batch.changes))
 
     def offer_nowait(self, event: Event) -> None:
-        """Takes a Snapshot or a StateChange; when full the oldest one goes."""
+        """Takes a Snapshot or a StateChange, and when full the oldest one goes; a PollFailure leaves no row."""
+        if isinstance(event, PollFailure):
+            return
         if len(self._events) >= self._size:
             self._events.popleft()
             self.dropped += 1

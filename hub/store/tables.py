@@ -129,9 +129,9 @@ def register_boot(session: Session, started_at: datetime, version: str) -> int:
     return boot.id
 
 
-def sequence_base(boot: int) -> int:
-    """The first sequence number of a boot, minus one."""
-    return boot * SEQUENCES_PER_BOOT
+def first_sequence(boot: int) -> int:
+    """The first sequence number of every unit in this boot."""
+    return boot * SEQUENCES_PER_BOOT + 1
 
 
 def load_unit_states(session: Session) -> dict[str, UnitState]:

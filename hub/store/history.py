@@ -1,0 +1,193 @@
+"""The past of a unit: raw readings or steps, page by page."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import log10
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from hub.snapshot import FRAME_LEVELS
+from hub.store.tables import Minute, StoredReading
+
+STEP_METRICS = ("lp_max", "lp_min", "leq_lp", "count", "coverage")
+
+_readings: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
+_minutes: sa.Table = Minute.__table__  # type: ignore[attr-defined]
+
+
+class Page(NamedTuple):
+    """Items in order of time, and the cursor of the next page; None after the last."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+def history(
+    session: Session,
+    unit_id: str,
+    from_at: datetime,
+    to_at: datetime,
+    *,
+    step_s: float | None = None,
+    metrics: Sequence[str] | None = None,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> Page:
+    """The readings of a unit with `from_at <= at < to_at`, or with `step_s` their mean and extremes per step.
+
+    Steps begin at whole multiples of `step_s` since 1970 UTC, and are whole: the first and the last reach beyond
+    `from_at` and `to_at`. A step without readings is left out. Raises ValueError with what to ask for instead.
+    """
+    if from_at.tzinfo is None or to_at.tzinfo is None:
+        raise ValueError("from and to need an offset or Z")
+    if limit < 1:
+        raise ValueError("limit must be 1 or more")
+    if step_s is None:
+        return _raw(session, unit_id, from_at, to_at, _known(metrics, FRAME_LEVELS, "without step"), limit, cursor)
+    if step_s < 1 or step_s % 1:
+        raise ValueError("step must be a whole number of seconds, 1s or more")
+    names = [name for name in metrics or () if name in STEP_METRICS]
+    _known([name for name in metrics or () if name not in ("lp", *names)], STEP_METRICS, "with step")
+    if metrics is None or "lp" in metrics:
+        names = list(STEP_METRICS)
+    return _steps(session, unit_id, from_at, to_at, int(step_s), names, limit, cursor)
+
+
+def _known(metrics: Sequence[str] | None, known: Sequence[str], where: str) -> Sequence[str]:
+    unknown = sorted(set(metrics or ()) - set(known))
+    if unknown:
+        raise ValueError(f"there is no {', '.join(unknown)} {where}; ask for {', '.join(known)}")
+    return known if metrics is None else metrics
+
+
+def _raw(
+    session: Session, unit_id: str, from_at: datetime, to_at: datetime,
+    metrics: Sequence[str], limit: int, cursor: str | None,
+) -> Page:  # fmt: skip
+    at, sequence = _readings.c.at, _readings.c.sequence
+    query = (
+        sa.select(
+            at, sequence, *(_readings.c[name] for name in metrics), _readings.c.run_state, _readings.c.quality
+        )
+        .where(_readings.c.unit_id == unit_id, at >= from_at, at < to_at)
+        .order_by(at, sequence)
+        .limit(limit + 1)
+    )
+    if cursor is not None:
+        last_at, last_sequence = parse_cursor(cursor)
+        query = query.where(at >= last_at, sa.or_(at > last_at, sequence > last_sequence))
+    rows = session.execute(query).all()
+    items = [
+        {
+            "at": row[0],
+            "sequence": row[1],
+            **dict(zip(metrics, row[2:-2], strict=True)),
+            "measurement_state": row[-2],
+            "quality": row[-1].split(",") if row[-1] else [],
+        }
+        for row in rows[:limit]
+    ]
+    more = len(rows) > limit
+    return Page(items, make_cursor(items[-1]["at"], items[-1]["sequence"]) if more else None)
+
+
+def _steps(
+    session: Session, unit_id: str, from_at: datetime, to_at: datetime,
+    step_s: int, names: Sequence[str], limit: int, cursor: str | None,
+) -> Page:  # fmt: skip
+    table = _readings if step_s % 60 else _minutes
+    start_s = int(from_at.timestamp()) // step_s * step_s
+    end_s = -(-int(to_at.timestamp() + 0.999999) // step_s) * step_s
+    if cursor is not None:
+        start_s = max(start_s, parse_cursor(cursor)[1] // step_s * step_s)
+    items: list[dict[str, Any]] = []
+    while True:
+        # Gaps are jumped over, so a page reads no more than `limit` steps at a time, however wide the range.
+        found = session.execute(
+            sa.select(table.c.at)
+            .where(table.c.unit_id == unit_id, table.c.at >= _time(start_s), table.c.at < _time(end_s))
+            .order_by(table.c.at)
+            .limit(1)
+        ).scalar_one_or_none()
+        if found is None:
+            return Page(items, None)
+        start_s = int(found.timestamp()) // step_s * step_s
+        if len(items) >= limit:
+            return Page(items, make_cursor(_time(start_s), start_s))
+        stop_s = min(end_s, start_s + (limit - len(items)) * step_s)
+        items += _read_steps(session, table, unit_id, start_s, stop_s, step_s, names)
+        start_s = stop_s
+
+
+def _read_steps(
+    session: Session, table: sa.Table, unit_id: str, start_s: int, stop_s: int, step_s: int, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    bucket = _epoch(session, table.c.at).op("/")(sa.literal_column(str(step_s))).label("bucket")
+    sums: list[sa.ColumnElement[Any]]
+    if table is _minutes:
+        minute = table.c
+        sums = [
+            sa.func.max(minute.lp_max),
+            sa.func.min(minute.lp_min),
+            sa.func.sum(minute.energy),
+            sa.func.sum(minute.weight_s),
+            sa.func.sum(minute.count),
+            sa.func.sum(minute.coverage) * 60.0,
+        ]
+    else:
+        reading = table.c
+        sums = [
+            sa.func.max(reading.lp),
+            sa.func.min(reading.lp),
+            sa.func.sum(reading.cadence_s * sa.func.power(10.0, reading.lp / 10.0)),
+            sa.func.sum(sa.case((reading.lp.is_not(None), reading.cadence_s))),
+            sa.func.count(),
+            sa.func.sum(reading.covered_s),
+        ]
+    rows = session.execute(
+        sa.select(bucket, *sums)
+        .where(table.c.unit_id == unit_id, table.c.at >= _time(start_s), table.c.at < _time(stop_s))
+        .group_by(bucket)
+        .order_by(bucket)
+    )
+    items = []
+    for number, lp_max, lp_min, energy_sum, weight_s, count, covered_s in rows:
+        values = {
+            "lp_max": lp_max,
+            "lp_min": lp_min,
+            "leq_lp": round(10 * log10(energy_sum / weight_s), 3) if weight_s else None,
+            "count": int(count),
+            "coverage": round(min(1.0, covered_s / step_s), 4),
+        }
+        items.append({"at": _time(number * step_s), **{name: values[name] for name in names}})
+    return items
+
+
+def _epoch(session: Session, at: sa.Column[datetime]) -> sa.ColumnElement[int]:
+    if session.get_bind().dialect.name == "sqlite":
+        return sa.cast(sa.func.strftime("%s", at), sa.Integer)
+    return sa.cast(sa.func.floor(sa.extract("epoch", at)), sa.BigInteger)
+
+
+def make_cursor(at: datetime, number: int) -> str:
+    """An opaque cursor behind a row."""
+    return urlsafe_b64encode(f"{at.isoformat()}|{number}".encode()).decode()
+
+
+def parse_cursor(cursor: str) -> tuple[datetime, int]:
+    """What `make_cursor` was given. Raises ValueError for anything else."""
+    try:
+        at, number = urlsafe_b64decode(cursor.encode()).decode().split("|")
+        parsed = datetime.fromisoformat(at)
+        if parsed.tzinfo is None:
+            raise ValueError("no offset")
+        return parsed, int(number)
+    except ValueError:
+        raise ValueError("cursor is not one that was given out; ask again without it") from None
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,106 @@
+"""Readings given back as snapshots: after a sequence number, the latest of each unit, and what windows need."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from hub.nl43.reading import Reading
+from hub.snapshot import FRAME_LEVELS, Snapshot
+from hub.store.tables import SEQUENCES_PER_BOOT, StoredReading, StoredSnapshot
+
+_LOOK_BACK = (timedelta(hours=1), timedelta(hours=24), None)
+
+_readings: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
+_snapshots: sa.Table = StoredSnapshot.__table__  # type: ignore[attr-defined]
+_COLUMNS = (
+    "unit_id", "sequence", "at", "run_state", "run_started_at", "quality", "cadence_s", "over", "under",
+    "raw_payload", *FRAME_LEVELS,
+)  # fmt: skip
+
+
+class LpReading(NamedTuple):
+    """An Lp in dB at a time in epoch seconds, and how often the unit was read then."""
+
+    lp: float
+    time: float
+    cadence_s: float
+
+
+def readings_after(session: Session, unit_id: str, sequence: int, limit: int) -> list[Snapshot]:
+    """The first `limit` readings of a unit above a sequence number, in its order.
+
+    Rows are kept by time, so the last hour is looked at first, then the last day, then all: a wall clock that
+    stepped, or a reading not in the database, leaves a hole in the numbers, and then a wider look is taken.
+    """
+    latest = session.execute(
+        sa.select(_snapshots.c.at, _snapshots.c.sequence).where(_snapshots.c.unit_id == unit_id)
+    ).one_or_none()
+    if latest is None or latest.sequence <= sequence:
+        return []
+    query = sa.select(*(_readings.c[name] for name in _COLUMNS)).where(
+        _readings.c.unit_id == unit_id, _readings.c.sequence >= sequence
+    )
+    found: list[Snapshot] = []
+    for look_back in _LOOK_BACK:
+        here = query if look_back is None else query.where(_readings.c.at >= latest.at - look_back)
+        rows = session.execute(here.order_by(_readings.c.sequence).limit(limit + 1))
+        found = [_snapshot(row) for row in rows]
+        if _is_unbroken(sequence, [snapshot.sequence for snapshot in found]):
+            break
+    return [snapshot for snapshot in found if snapshot.sequence > sequence][:limit]
+
+
+def latest_snapshots(session: Session) -> dict[str, Snapshot]:
+    """The last stored reading of every unit, to show from the start after a restart."""
+    rows = session.execute(sa.select(*(_snapshots.c[name] for name in _COLUMNS)))
+    return {row.unit_id: _snapshot(row) for row in rows}
+
+
+def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading]:
+    """Every Lp of a unit from `since` on, in order of time, to fill windows again after a restart."""
+    at = _readings.c.at
+    if session.get_bind().dialect.name == "sqlite":
+        time: sa.ColumnElement[Any] = (sa.func.julianday(at) - 2440587.5) * 86400.0
+    else:
+        time = sa.cast(sa.extract("epoch", at), sa.Float)
+    rows = session.execute(
+        sa.select(_readings.c.lp, time, _readings.c.cadence_s)
+        .where(_readings.c.unit_id == unit_id, at >= since, _readings.c.lp.is_not(None))
+        .order_by(at, _readings.c.sequence)
+    )
+    return [LpReading(*row) for row in rows]
+
+
+def _is_unbroken(after: int, found: list[int]) -> bool:
+    """True where nothing is missing after `after`: numbers rise by one, or start afresh with a boot."""
+    return (
+        bool(found)
+        and found[0] in (after, after + 1)
+        and all(later == earlier + 1 or later % SEQUENCES_PER_BOOT == 1 for earlier, later in pairwise(found))
+    )
+
+
+def _snapshot(row: Any) -> Snapshot:
+    levels = {name: getattr(row, name) for name in FRAME_LEVELS}
+    return Snapshot(
+        unit_id=row.unit_id,
+        sequence=row.sequence,
+        at=row.at,
+        time=row.at.timestamp(),
+        reading=Reading(
+            **levels,
+            lieq=None,
+            leq_mov=None,
+            ltm5=None,
+            over=row.over,
+            under=row.under,
+            raw=row.raw_payload or "",
+        ),
+        run_state=row.run_state,
+        run_started_at=row.run_started_at,
+        quality=tuple(row.quality.split(",")) if row.quality else (),
+        cadence_s=row.cadence_s,
+    )

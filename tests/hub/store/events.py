@@ -1,0 +1,49 @@
+"""Snapshots and changes of state for the store's tests."""
+
+from datetime import UTC, datetime, timedelta
+
+from hub.nl43.reading import Reading
+from hub.snapshot import Snapshot, StateChange
+
+START = datetime(2026, 3, 18, 22, 0, 0, tzinfo=UTC)
+
+
+def snapshot(
+    sequence: int,
+    lp: float | None = 60.0,
+    *,
+    unit_id: str = "gate-a",
+    after_s: float | None = None,
+    at: datetime | None = None,
+    cadence_s: float = 1.0,
+    quality: tuple[str, ...] = (),
+    raw: str = "",
+) -> Snapshot:
+    """A reading `after_s` (default: `sequence`) seconds after START."""
+    when = at or START + timedelta(seconds=sequence if after_s is None else after_s)
+    reading = Reading(
+        lp=lp,
+        leq=61.0,
+        le=95.2,
+        lmax=78.1,
+        lmin=44.0,
+        ln1=66.0,
+        ln2=64.2,
+        ln3=60.1,
+        ln4=55.0,
+        ln5=53.2,
+        lpeak=91.3,
+        lieq=None,
+        leq_mov=None,
+        ltm5=None,
+        over=False,
+        under=None,
+        raw=raw,
+    )
+    return Snapshot(unit_id, sequence, when, when.timestamp(), reading, "Start", START, quality, cadence_s)
+
+
+def change(after_s: float, old: str, new: str, unit_id: str = "gate-a") -> StateChange:
+    """A change of reachability `after_s` seconds after START."""
+    at = START + timedelta(seconds=after_s)
+    return StateChange(unit_id, at, at.timestamp(), "reachability", old, new, "refused")
