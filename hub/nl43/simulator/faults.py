@@ -1,0 +1,110 @@
+"""What can go wrong with a meter, its modem or the way between, on demand."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """One kind of trouble.
+
+    Of the listener: `refuse` (control and FTP port closed), `wedge` (control port closed, FTP alive),
+    `hang_connect` (connects stay unanswered, a session goes on). Both closing kinds reset a running session.
+    Of the session: `mute` (commands are neither answered nor obeyed), `half_open` (nothing is read or sent any
+    more, not even a close; connects hang).
+    Of a reply: all others. The command is obeyed; `late` answers after `delay_s`.
+    """
+
+    NONE = "none"
+    REFUSE = "refuse"
+    WEDGE = "wedge"
+    HANG_CONNECT = "hang_connect"
+    MUTE = "mute"
+    HALF_OPEN = "half_open"
+    GARBLED = "garbled"
+    STRAY_LINE = "stray_line"
+    TRUNCATED = "truncated"
+    OVERSIZED = "oversized"
+    NON_ASCII = "non_ascii"
+    LOSE_REPLY = "lose_reply"
+    LATE = "late"
+    RESET_MID_REPLY = "reset_mid_reply"
+
+
+OF_REPLY = frozenset(list(Fault)[list(Fault).index(Fault.GARBLED) :])
+
+
+@dataclass(slots=True)
+class FaultState:
+    """The present fault. `times` counts down over replies and then the meter is well again; None lasts."""
+
+    fault: Fault = Fault.NONE
+    times: int | None = None
+    delay_s: float = 5.0
+
+    def take(self) -> Fault:
+        """The fault of the reply about to be sent."""
+        fault = self.fault
+        if fault not in OF_REPLY or self.times is None:
+            return fault
+        self.times -= 1
+        if self.times <= 0:
+            self.fault, self.times = Fault.NONE, None
+        return fault
+
+
+def spoil(fault: Fault, lines: list[bytes]) -> list[bytes]:
+    """The lines of a reply as they leave a meter with this fault. The last line is the one that suffers."""
+    *before, last = lines
+    body = last.rstrip(b"\r\n")
+    match fault:
+        case Fault.GARBLED:
+            return [*before, bytes(35 if index % 3 == 1 else byte for index, byte in enumerate(body)) + b"\r\n"]
+        case Fault.TRUNCATED:
+            return [*before, body[: len(body) // 2] + b"\r\n"]
+        case Fault.NON_ASCII:
+            return [
+                *before,
+                bytes(byte | 0x80 if index % 3 == 1 else byte for index, byte in enumerate(body)) + b"\r\n",
+            ]
+        case Fault.OVERSIZED:
+            return [*before, body, b"0" * 10_000]
+        case Fault.STRAY_LINE:
+            return [*lines, b"Stop\r\n"]
+        case Fault.LOSE_REPLY:
+            return []
+        case Fault.RESET_MID_REPLY:
+            return [*before, body[: len(body) // 2]]
+        case _:
+            return lines
+
+
+def parse_faults(text: str) -> dict[Fault, float]:
+    """`mute=10%,refuse=5%` -> shares 0..1. Raises ValueError that names what is wrong."""
+    shares: dict[Fault, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, share = part.partition("=")
+        try:
+            fault = Fault(name.strip())
+        except ValueError:
+            raise ValueError(f"{name.strip()!r} is no fault; choose from {', '.join(Fault)}") from None
+        try:
+            percent = float(share.strip().removesuffix("%"))
+        except ValueError:
+            raise ValueError(f"{part!r} needs a share in percent, as in '{fault}=10%'") from None
+        shares[fault] = percent / 100
+    if any(share < 0 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
+        raise ValueError(f"the shares of {text!r} must be positive and not exceed 100% together")
+    return shares
+
+
+def spread_faults(shares: dict[Fault, float], units: int) -> list[Fault]:
+    """A fault for each unit, by its number alone: the same numbers fail every time, spread over the whole fleet."""
+    spread = [Fault.NONE] * units
+    order = sorted(range(units), key=lambda unit: unit * 0.6180339887498949 % 1.0)
+    start = 0
+    for fault, share in shares.items():
+        count = round(share * units)
+        for unit in order[start : start + count]:
+            spread[unit] = fault
+        start += count
+    return spread
