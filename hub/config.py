@@ -13,6 +13,7 @@ from hub.config_fields import (
     DatabaseUrl,
     Folder,
     Host,
+    HubName,
     Id,
     LabelName,
     LabelValue,
@@ -49,7 +50,7 @@ class Token(_Frozen):
 class HubSection(_Frozen):
     """The process: its name, where it listens, where its files are, who may talk to it."""
 
-    name: Id = "hub"
+    name: HubName = "hub"
     listen: Listen = "127.0.0.1:8480"
     timezone: Timezone = "UTC"
     data_dir: Folder = Field(Path("data"), validate_default=True)

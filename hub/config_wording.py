@@ -33,8 +33,8 @@ _WORDING = {
     "finite_number": "must be a finite number",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must have at least {min_length} entries",
-    "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} {field_type}",
+    "too_long": "must have at most {max_length} {field_type}",
 }
 
 
@@ -94,7 +94,8 @@ def _message(detail: ErrorDetails) -> str:
     elif kind.startswith("float_"):
         message = "must be a number"
     elif kind in _WORDING:
-        message = _WORDING[kind].format(**context)
+        counted = "characters" if context.get("field_type") == "Value" else "entries"
+        message = _WORDING[kind].format(**context | {"field_type": counted})
     else:
         message = detail["msg"].replace("Input should", "must")
         message = message[:1].lower() + message[1:]

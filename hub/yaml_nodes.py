@@ -1,5 +1,6 @@
 """YAML text to a tree of nodes that know their place; refuses tags, deep nesting, and what is or becomes huge."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from hub.problem import ConfigError, Position, Problem
 MAX_BYTES = 8 * 2**20
 MAX_DEPTH = 32
 MAX_VALUES = 500_000
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ def parse_nodes(text: bytes, file: str) -> Node | None:
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise _error(Position(file, line, 1), "is not UTF-8 text") from None
+    if unprintable := _UNPRINTABLE.search(decoded):
+        before = decoded[: unprintable.start()]
+        place = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _error(place, f"the character #x{ord(unprintable[0]):02x} is not allowed")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast, and not on every machine
     try:
         return _Composer(yaml.parse(decoded, Loader=loader), file).document()
@@ -63,12 +69,6 @@ def parse_nodes(text: bytes, file: str) -> Node | None:
         place = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
         message = ", ".join(part for part in (error.context, error.problem) if part)
         raise _error(place, f"is not YAML: {message}") from None
-    except yaml.reader.ReaderError as error:
-        before = decoded[: error.position]
-        place = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _error(
-            place, f"is not YAML: the character #x{ord(decoded[error.position]):02x} is not allowed"
-        ) from None
 
 
 class _Composer:

@@ -1,9 +1,13 @@
 """The whole file: what is read, and every way it can be wrong."""
 
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.config_file import Loaded, load_config
 from hub.problem import ConfigError
@@ -64,3 +68,196 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None
         "config.yaml:14:58: alerts.rules[0].units[0]: 'gate-c' matches no unit; did you mean 'gate-a'?",
         "config.yaml:14:76: alerts.rules[0].notify[0]: no receiver is named 'opps'; did you mean 'ops'?",
     ]
+
+
+def test_a_mistake_in_every_reference_is_told(tmp_path: Path) -> None:
+    text = """\
+        hub: {listen: "0.0.0.0:8480"}
+        units:
+          - {id: a, host: 10.0.0.40, labels: {site: dockside, floor: 1}}
+          - {id: b, host: 10.0.0.40, labels: {site: inland}}
+        alerts:
+          rules:
+            - {name: one, metric: lp, above: 65, match: {site: docksid}, notify: [ops]}
+            - {name: one, metric: lp, above: 65, match: {sit: dockside}, notify: [ops]}
+            - {name: two, metric: lp, above: 65, match: {site: inland, floor: 1}, notify: [ops]}
+            - {name: three, metric: status_category, in: [DOWN], equipment: {category: [DOWN]}, notify: [ops]}
+            - {name: four, metric: lp, above: 65, flow: night, notify: [ops]}
+          receivers:
+            - {name: ops, url: "https://example.org"}
+            - {name: ops, url: "https://example.org"}
+          system: {notify: [nobody]}
+          flows: [{name: night}]
+          silences: []
+        """
+    lines = wrong(tmp_path, text)
+    assert [line.split(": ", 2)[1] for line in lines] == [
+        "hub.listen",
+        "units[1].host",
+        "alerts.rules[0].match.site",
+        "alerts.rules[1].name",
+        "alerts.rules[1].match.sit",
+        "alerts.rules[2].match",
+        "alerts.rules[3].equipment",
+        "alerts.rules[4].flow",
+        "alerts.receivers[1].name",
+        "alerts.system.notify[0]",
+        "alerts.flows",
+    ]
+    assert "did you mean 'dockside'?" in lines[2]
+    assert "did you mean 'site'?" in lines[4]
+
+
+def test_tokens_open_the_hub_to_the_network(tmp_path: Path) -> None:
+    text = 'hub: {listen: "0.0.0.0:8480", tokens: [{name: wall, token: "${T}", role: viewer}]}'
+    assert load(tmp_path, text, T="0123456789abcdef").config.hub.tokens[0].role == "viewer"
+
+
+def test_a_secret_is_in_no_message_and_no_repr(tmp_path: Path) -> None:
+    text = """\
+        hub:
+          tokens:
+            - {name: a, token: "${T}", role: viewer}
+            - {name: b, token: "${T}", role: viewer}
+            - {name: c, token: hunter2, role: viewer}
+          timezone: ${T}
+          listen: ${T}
+        database: {url: "mysql://me:${T}@host/db"}
+        redis: {url: "htp://me:hunter2@host"}
+        units: [{id: a, host: "${T}", port: "${T}", poll: {watched: "${T}"}, labels: {"${T}": b}}]
+        """
+    said = "\n".join(wrong(tmp_path, text, T="correct horse battery"))
+    assert "hub.tokens[1].token: the same token is used twice" in said
+    assert "hub.tokens[2].token: must have at least 16 characters" in said
+    assert "units[0].poll.watched: the value is not a duration" in said
+    assert "database.url" in said
+    assert "redis.url" in said
+    assert "horse" not in said
+    assert "hunter2" not in said
+    good = load(
+        tmp_path, 'database: {url: "postgresql://me:hunter2@host/db"}\nredis: {url: "redis://:hunter2@host"}'
+    )
+    assert "hunter2" not in repr(good)
+
+
+def test_text_is_taken_as_written_where_text_is_wanted(tmp_path: Path) -> None:
+    text = """\
+        units: [{id: 0042, host: 10.0.0.40, name: 42, labels: {floor: 1.10, open: true, "file": x}}]
+        redis: {url: "redis://h", prefix: 7}
+        """
+    config = load(tmp_path, text).config
+    assert config.units[0].id == "0042"
+    assert config.units[0].name == "42"
+    assert config.units[0].labels == {"floor": "1.10", "open": "true", "file": "x"}
+    assert config.redis is not None
+    assert config.redis.prefix == "7"
+
+
+def test_included_units_are_counted_in_their_own_file(tmp_path: Path) -> None:
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units" / "a.yaml").write_text("- {id: a, host: 10.0.0.1}\n- {id: gate-a, host: 10.0.0.2}\n")
+    (tmp_path / "units" / "b.yaml").write_text("units:\n- {id: b, host: 10.0.0.3, port: 0}\n")
+    (tmp_path / "units" / "c.yaml").write_text("- {id: [}\n")
+    (tmp_path / "units" / "d.yaml").write_text("hub: {}\n")
+    assert wrong(tmp_path, f"include: ['units/*.yaml', more.yaml]\n{UNIT}") == [
+        "config.yaml:1:27: include[1]: there is no file more.yaml",
+        "units/a.yaml:2:8: [1].id: 'gate-a' is used twice, first at config.yaml:2:14 (units[0].id)",
+        "units/b.yaml:2:33: units[0].port: must be 1 or more",
+        "units/c.yaml:1:9: is not YAML: while parsing a flow node, did not find expected node content",
+        "units/d.yaml:1:1: an included file has a list of units and nothing else",
+    ]
+    for name in "bcd":
+        (tmp_path / "units" / f"{name}.yaml").unlink()
+    loaded = load(tmp_path, "include: ['units/*.yaml']")
+    assert [unit.id for unit in loaded.config.units] == ["a", "gate-a"]
+    assert loaded.files == (
+        tmp_path / "config.yaml",
+        tmp_path / "units/*.yaml",
+        tmp_path / "units/a.yaml",
+    )
+
+
+def test_a_file_that_is_not_there_is_a_problem_not_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml:1:1: cannot be read: No such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_a_list_is_refused(tmp_path: Path) -> None:
+    assert wrong(tmp_path, "- a\n") == [
+        "config.yaml:1:1: must be a mapping with the keys hub, database, units, alerts, …"
+    ]
+
+
+def test_an_empty_value_says_so(tmp_path: Path) -> None:
+    lines = wrong(tmp_path, "units:\n  - id: a\n    host:\n    labels:\nfeeds: fab\n")
+    assert lines == [
+        "config.yaml:3:10: units[0].host: is empty; it must be text",
+        "config.yaml:4:12: units[0].labels: is empty; it must be a mapping of keys to values",
+        "config.yaml:5:8: feeds: must be a list",
+    ]
+
+
+def test_a_rule_nobody_hears_and_a_gap_that_wins_are_warnings(tmp_path: Path) -> None:
+    text = f"{UNIT[:-3]}, poll: {{watched: 250ms}}}}]\nalerts: {{rules: [{{name: a, metric: lp, above: 65}}]}}\n"
+    warnings = [str(warning).replace(f"{tmp_path}/", "") for warning in load(tmp_path, text).warnings]
+    assert [line.split(": ")[0] for line in warnings] == ["config.yaml:1:71", "config.yaml:2:18"]
+    assert "nobody is told" in warnings[1]
+
+
+def test_two_rules_may_share_values_through_an_anchor(tmp_path: Path) -> None:
+    text = """\
+        units:
+          - &gate {id: a, host: 10.0.0.1, port: 1, labels: {site: x}}
+          - {<<: *gate, id: b, port: 2}
+        """
+    units = load(tmp_path, text).config.units
+    assert [(unit.id, unit.port, unit.labels) for unit in units] == [
+        ("a", 1, {"site": "x"}),
+        ("b", 2, {"site": "x"}),
+    ]
+
+
+@given(st.data())
+def test_a_mistake_at_any_scalar_is_reported_at_its_very_place(data: st.DataObject) -> None:
+    lines = EXAMPLE.splitlines()
+    scalars = [(n, m) for n, line in enumerate(lines) for m in SCALAR.finditer(line)]
+    number, found = data.draw(st.sampled_from(scalars))
+    line = lines[number]
+    lines[number] = f"{line[: found.start(1)]}[[wrong]]{line[found.end(1) :]}"
+    with TemporaryDirectory() as folder:
+        said = wrong(Path(folder), "\n".join(lines) + "\n")
+    assert any(each.startswith(f"config.yaml:{number + 1}:{found.start(1) + 1}: ") for each in said), said
+
+
+SCALAR = re.compile(r"\w: ([\w.:/-]+)(?=[,}\n]|$)")
+EXAMPLE = """\
+hub:
+  name: häuser
+  timezone: Europe/London
+units:
+  - {id: a, host: 10.0.0.40, labels: {größe: 3, 場所: 東京}, port: 2255, monitor: true}
+  - id: b
+    host: 10.0.0.41
+    poll: {watched: 1s, gap: 1s}
+    timeouts:
+      connect: 5s
+feeds:
+  - {id: f, kind: sample-equipment, machines: 12}
+database:
+  retention: {readings: 14d}
+  url: sqlite:///x.db
+"""
+
+
+def test_the_example_of_the_project_is_valid() -> None:
+    loaded = load_config(Path(__file__).parents[2] / "config.yaml", {})
+    assert len(loaded.config.units) == 3
+    assert loaded.warnings == ()
+
+
+def test_a_thousand_units_load_quickly(tmp_path: Path) -> None:
+    text = "units:\n" + "".join(
+        f"  - {{id: u{n}, host: 127.0.0.1, port: {n + 1}, labels: {{n: {n}}}, poll: {{gap: 0}}}}\n"
+        for n in range(1000)
+    )
+    assert len(load(tmp_path, text).config.units) == 1000
