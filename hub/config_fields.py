@@ -22,7 +22,10 @@ def parse_size(text: object) -> int:
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{text!r} is not a size; write a number and a unit, such as 500MB or 20GB")
-    return int(float(match[1]) * _SIZE_BYTES[match[2].upper()])
+    size = int(float(match[1]) * _SIZE_BYTES[match[2].upper()])
+    if size < 10**6:
+        raise ValueError("must be 1MB or more")
+    return size
 
 
 def parse_listen(text: str) -> tuple[str, int]:

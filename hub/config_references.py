@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from alerts.duration import format_duration
-from alerts.rule import METRICS
 from hub.config import Config, HubSection
 from hub.config_fields import parse_listen
 from hub.problem import Problem
@@ -132,12 +131,6 @@ def _receivers(source: Source) -> Iterator[Problem]:
 
 
 def _rule(source: Source, loc: Loc, rule: dict[str, object]) -> Iterator[Problem]:
-    metric = rule.get("metric")
-    if isinstance(metric, str) and metric not in METRICS:
-        hint = did_you_mean(metric, METRICS) or f"; there is {', '.join(sorted(METRICS))}"
-        yield source.problem((*loc, "metric"), f"no metric is named {metric!r}{hint}")
-    if rule.get("flow") is not None:
-        yield source.problem((*loc, "flow"), "is not available in this version; name receivers in notify")
     units = [name for _, name in _names(source, ("units",), "id")]
     for glob_loc, glob in _words(source, (*loc, "units")):
         if not any(fnmatchcase(unit, glob) for unit in units):

@@ -13,7 +13,6 @@ from hub.spelling import did_you_mean
 from hub.yaml_source import Loc, Source
 
 _NAME_PATTERN = "^[A-Za-z0-9_.-]{1,64}$"
-_SECRET_KEYS = frozenset({"secret", "token", "password", "url", "dsn"})
 
 _WORDING = {
     "missing": "is required",
@@ -65,7 +64,7 @@ def problems_of(error: ValidationError, source: Source) -> Iterator[Problem]:
         if loc not in seen:
             seen.add(loc)
             at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1] == "[key]"
-            yield source.problem(loc, _hidden(_message(detail), loc, source), at_key)
+            yield source.problem(loc, _message(detail), at_key)
 
 
 def known_loc(loc: Loc, source: Source) -> Loc:
@@ -104,14 +103,6 @@ def _message(detail: ErrorDetails) -> str:
 
 def _either(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _hidden(message: str, loc: Loc, source: Source) -> str:
-    """The message without the value where that is, or may be, a secret."""
-    spot = source.spots.get(loc)
-    if spot and spot.text and (spot.filled_in or loc[-1] in _SECRET_KEYS):
-        return message.replace(repr(spot.text), "the value").replace(spot.text, "…")
-    return message
 
 
 def _keys_at(loc: Loc) -> list[str]:

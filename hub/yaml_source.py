@@ -17,6 +17,7 @@ _FLOAT = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2}
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME_AND_DEFAULT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _NEVER_A_FILE = ("labels", "match", "headers")  # mappings of free names, where a key may be called `file`
+_SECRETS = ("secret", "token", "password", "url", "dsn")
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:
@@ -78,12 +79,18 @@ class Source:
         }
 
     def problem(self, loc: Loc, message: str, at_key: bool = False) -> Problem:
-        """The problem at a loc; of a loc that is not in the file, at its nearest ancestor that is."""
+        """The problem at a loc, without the value where that may be a secret.
+
+        A loc that is not in the file is told at its nearest ancestor that is.
+        """
         known = loc
         while known not in self.spots:
             known = known[:-1]
         spot = self.spots[known]
         path = shown_path((spot.path, *loc[len(known) :]) if spot.path else loc[len(known) :])
+        if known == loc and spot.text and (spot.filled_in or loc[-1] in _SECRETS):
+            message = message.replace(repr(spot.text), "the value")
+            message = message.replace(spot.text, "…") if len(spot.text) > 3 else message
         return Problem(spot.key if at_key else spot.position, path, message)
 
     def _entries(self, node: Mapping, loc: Loc) -> dict[str, tuple[Position, Node]]:

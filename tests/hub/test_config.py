@@ -1,0 +1,121 @@
+"""Bounds of single values, and what the models answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from alerts.duration import format_duration, parse_duration
+from hub.config import Config, HubSection, OracleEquipmentFeed, UnitConfig
+from hub.config_fields import parse_listen, parse_size
+
+
+def unit(**changes: object) -> UnitConfig:
+    return UnitConfig.model_validate({"id": "a", "host": "10.0.0.1"} | changes)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"id": ""},
+        {"id": "a b"},
+        {"id": "x" * 65},
+        {"host": "10.0.0.1:2255"},
+        {"host": "a b"},
+        {"host": "10.0.0"},
+        {"host": ""},
+        {"port": 0},
+        {"port": 65536},
+        {"port": True},
+        {"offline_after": 0},
+        {"poll": {"watched": "99ms"}},
+        {"poll": {"gap": "-1s"}},
+        {"poll": {"watched": 1}},
+        {"timeouts": {"reply": "0s"}},
+        {"labels": {"a b": "c"}},
+        {"labels": {"a": "line\nbreak"}},
+        {"labels": {f"l{n}": "" for n in range(33)}},
+        {"unknown": 1},
+    ],
+)
+def test_a_unit_out_of_bounds_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        unit(**bad)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "::1", "fe80::1%eth0", "meter-1", "meter_1.site.example.", "localhost"]
+)
+def test_hosts_are_names_and_addresses(host: str) -> None:
+    assert unit(host=host).host == host
+
+
+def test_a_unit_has_the_defaults_of_a_real_meter() -> None:
+    made = unit(poll={"gap": 0})
+    assert (made.port, made.poll.watched, made.poll.idle, made.poll.background, made.poll.gap) == (
+        2255,
+        1,
+        10,
+        60,
+        0,
+    )
+    assert (made.timeouts.connect, made.timeouts.reply, made.offline_after, made.monitor) == (5, 3, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port", "loopback"),
+    [
+        ("127.0.0.1:8480", "127.0.0.1", 8480, True),
+        ("127.9.9.9:0", "127.9.9.9", 0, True),
+        ("[::1]:80", "::1", 80, True),
+        ("localhost:80", "localhost", 80, True),
+        ("0.0.0.0:80", "0.0.0.0", 80, False),
+        ("[::]:80", "::", 80, False),
+        ("hub.example:80", "hub.example", 80, False),
+    ],
+)
+def test_listen_is_taken_apart(listen: str, host: str, port: int, loopback: bool) -> None:
+    hub = HubSection(listen=listen)
+    assert (hub.host, hub.port, hub.is_loopback) == (host, port, loopback)
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "8480", ":8480", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536", "::1:80", "a:²"]
+)
+def test_a_bad_listen_is_refused(listen: str) -> None:
+    with pytest.raises(ValueError, match=r"must be|must have"):
+        parse_listen(listen)
+
+
+def test_a_bad_time_zone_gets_a_suggestion() -> None:
+    with pytest.raises(ValidationError, match="did you mean 'Europe/London'"):
+        HubSection(timezone="europe/london")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://h/d", "postgresql:h", "postgresql://h:x/d"],
+)
+def test_a_bad_database_url_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        Config.model_validate({"database": {"url": url}})
+
+
+@pytest.mark.parametrize("view", ["A.B; DROP TABLE X", "", "A..B", 'A."B"'])
+def test_a_view_is_a_plain_name(view: str) -> None:
+    with pytest.raises(ValidationError):
+        OracleEquipmentFeed(kind="oracle-equipment", id="f", dsn="d", user="u", password="p", view=view)
+
+
+def test_sizes_are_decimal() -> None:
+    assert parse_size("20GB") == 20 * 10**9
+    assert parse_size("1.5 MB") == 1_500_000
+    for bad in ("20", 20, "GB", "20 GiB", None):
+        with pytest.raises(ValueError, match="not a size"):
+            parse_size(bad)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "h", "d"]))
+def test_a_duration_says_the_same_when_written_again(number: int, unit: str) -> None:
+    seconds = parse_duration(f"{number}{unit}")
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=0.0006)

@@ -1,0 +1,113 @@
+"""What a changed file means, and that a change is noticed."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from hub.config import Config
+from hub.reload import Changes, changes_between, watch_files
+
+A, B = {"id": "a", "host": "h", "port": 1}, {"id": "b", "host": "h", "port": 2}
+FEED = {"id": "f", "kind": "sample-equipment"}
+
+
+def config(**sections: Any) -> Config:
+    return Config.model_validate(sections)
+
+
+def test_the_same_file_changes_nothing() -> None:
+    changes = changes_between(config(units=[A, B]), config(units=[B, A]))
+    assert changes == Changes()
+    assert not changes
+
+
+def test_only_the_units_and_feeds_that_changed_are_named() -> None:
+    changes = changes_between(
+        config(units=[A, B], feeds=[FEED]),
+        config(units=[B | {"port": 3}, {"id": "c", "host": "h"}], feeds=[FEED | {"seed": 2}]),
+    )
+    assert [unit.id for unit in changes.units_added] == ["c"]
+    assert [unit.id for unit in changes.units_removed] == ["a"]
+    assert [unit.port for unit in changes.units_changed] == [3]
+    assert [feed.id for feed in changes.feeds_changed] == ["f"]
+    assert changes.restart_needed == ()
+
+
+def test_rules_receivers_tokens_and_the_rest_are_told_apart() -> None:
+    rule = {"name": "r", "metric": "lp", "above": 65}
+    token = {"name": "t", "token": "x" * 16, "role": "viewer"}
+    changes = changes_between(
+        config(),
+        config(
+            alerts={
+                "rules": [rule],
+                "receivers": [{"name": "o", "url": "http://h"}],
+                "system": {"severity": "info"},
+            },
+            hub={"listen": "127.0.0.1:1", "tokens": [token]},
+            database={"url": "sqlite:///other.db", "retention": {"readings": "1d"}},
+            redis={"url": "redis://h"},
+        ),
+    )
+    assert changes.rules_changed
+    assert changes.receivers_changed
+    assert changes.system_changed
+    assert changes.tokens_changed
+    assert changes.restart_needed == ("hub.listen", "database.url", "database.retention", "redis")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["written", "replaced", "included", "linked"])
+async def test_a_change_is_noticed(tmp_path: Path, how: str) -> None:
+    file, units = tmp_path / "config.yaml", tmp_path / "units"
+    units.mkdir()
+    (tmp_path / "v1").write_text("a")
+    (tmp_path / "v2").write_text("ab")
+    if how == "linked":
+        file.symlink_to("v1")
+    else:
+        file.write_text("a")
+    noticed = 0
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+
+            async def change() -> None:
+                while not noticed:  # until the watch is known to stand, by its effect
+                    match how:
+                        case "written":
+                            file.write_text(file.read_text() + "b")
+                        case "replaced":
+                            (tmp_path / "new").write_text(file.read_text() + "b")
+                            (tmp_path / "new").replace(file)
+                        case "linked":
+                            (tmp_path / "link").symlink_to("v1" if file.readlink().name == "v2" else "v2")
+                            (tmp_path / "link").replace(file)
+                        case "included":
+                            (units / "new.yaml").write_text("[]")
+                    await anyio.sleep(0.05)
+
+            group.start_soon(change)
+            async for _ in watch_files([file, units / "*.yaml"], debounce_ms=50):
+                noticed += 1
+                break
+    assert noticed == 1
+
+
+@pytest.mark.anyio
+async def test_other_files_in_the_folder_are_no_change(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a")
+    with anyio.move_on_after(0.5) as scope:
+        async with anyio.create_task_group() as group:
+
+            async def noise() -> None:
+                for n in range(100):
+                    (tmp_path / "hub.db").write_text("x" * n)
+                    await anyio.sleep(0.01)
+
+            group.start_soon(noise)
+            async for _ in watch_files([file], debounce_ms=50):
+                pytest.fail("noticed what is none of its business")
+    assert scope.cancelled_caught
