@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from glob import has_magic
 
 from alerts.duration import format_duration
+from alerts.rule import MACHINE_METRICS
 from hub.config import Config, HubSection
 from hub.config_fields import parse_listen
 from hub.problem import Problem
 from hub.spelling import did_you_mean
 from hub.yaml_source import Loc, Source
 
-_GLOB = frozenset("*?[")
+
+_Subjects = list[tuple[str, dict[str, str]]]  # id and labels
 
 
 def reference_problems(source: Source) -> Iterator[Problem]:
@@ -24,8 +27,10 @@ def reference_problems(source: Source) -> Iterator[Problem]:
     yield from _shared_sockets(source)
     yield from _open_listen(source)
     yield from _receivers(source)
+    feeds = [(name, {"feed": name}) for _, name in _names(source, ("feeds",), "id")]
+    units = [(name, _labels_of(source, name_loc[:-1])) for name_loc, name in _names(source, ("units",), "id")]
     for loc, rule in _entries(source, ("alerts", "rules")):
-        yield from _rule(source, loc, rule)
+        yield from _rule(source, loc, rule, units, feeds)
 
 
 def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
@@ -124,52 +129,49 @@ def _receivers(source: Source) -> Iterator[Problem]:
     for notify in [*notifies, ("alerts", "system", "notify")]:
         for loc, name in _words(source, notify):
             if name not in known:
-                hint = did_you_mean(name, known) or (
-                    "; there are none" if not known else f"; there is {', '.join(known)}"
-                )
+                hint = did_you_mean(name, known) or f"; there is {', '.join(known) or 'none'}"
                 yield source.problem(loc, f"no receiver is named {name!r}{hint}")
 
 
-def _rule(source: Source, loc: Loc, rule: dict[str, object]) -> Iterator[Problem]:
-    units = [name for _, name in _names(source, ("units",), "id")]
-    for glob_loc, glob in _words(source, (*loc, "units")):
-        if not any(fnmatchcase(unit, glob) for unit in units):
-            hint = did_you_mean(glob, units) if not _GLOB & set(glob) else ""
-            yield source.problem(glob_loc, f"{glob!r} matches no unit{hint}")
-    if rule.get("equipment") is not None and not _list(source, ("feeds",)):
-        yield source.problem(
-            (*loc, "equipment"), "there is no feed that could deliver equipment; add one under feeds"
-        )
-    yield from _labels(source, loc, rule)
-
-
-def _labels(source: Source, loc: Loc, rule: dict[str, object]) -> Iterator[Problem]:
-    match = rule.get("match")
-    if not isinstance(match, dict) or not match:
+def _rule(
+    source: Source, loc: Loc, rule: dict[str, object], units: _Subjects, feeds: _Subjects
+) -> Iterator[Problem]:
+    """What a rule refers to; a rule that can never have a subject can never fire."""
+    is_on_machines = rule.get("equipment") is not None or rule.get("metric") in MACHINE_METRICS
+    if is_on_machines and not feeds:
+        key = "metric" if rule.get("equipment") is None else "equipment"
+        yield source.problem((*loc, key), "there is no feed that could deliver machines; add one under feeds")
         return
-    feeds = [{"feed": name} for _, name in _names(source, ("feeds",), "id")]
-    units = [_labels_of(source, unit_loc) for unit_loc, _ in _entries(source, ("units",))]
-    subjects = feeds if rule.get("equipment") is not None else units if rule.get("units") else units + feeds
-    wanted = {key: source.spots[(*loc, "match", key)].text or "" for key in match}
+    globs = list(_words(source, (*loc, "units")))
+    subjects = feeds if is_on_machines else units
+    if globs and not is_on_machines:
+        for glob_loc, glob in globs:
+            if not any(fnmatchcase(name, glob) for name, _ in units):
+                hint = "" if has_magic(glob) else did_you_mean(glob, [name for name, _ in units])
+                yield source.problem(glob_loc, f"{glob!r} matches no unit{hint}")
+        subjects = [unit for unit in units if any(fnmatchcase(unit[0], glob) for _, glob in globs)]
+        if not subjects:
+            return
+    yield from _labels(source, (*loc, "match"), [labels for _, labels in subjects])
+
+
+def _labels(source: Source, loc: Loc, subjects: list[dict[str, str]]) -> Iterator[Problem]:
+    match = _at(source, loc)
+    wanted = {key: source.spots[(*loc, key)].text or "" for key in match} if isinstance(match, dict) else {}
     alone = True  # whether each of the labels can be met by itself
     for key, value in wanted.items():
         values = {labels[key] for labels in subjects if key in labels}
-        if any(fnmatchcase(candidate, value) for candidate in values):
+        if value in values:
             continue
         alone = False
         if values:
-            message = f"nothing has the label {key}: {value}{did_you_mean(value, values)}"
+            message = f"nothing it watches has the label {key}: {value}{did_you_mean(value, values)}"
         else:
-            message = (
-                f"nothing has a label {key}{did_you_mean(key, {name for labels in subjects for name in labels})}"
-            )
-        yield source.problem((*loc, "match", key), message, at_key=not values)
-    if alone and not any(_has(labels, wanted) for labels in subjects):
-        yield source.problem((*loc, "match"), "nothing has all of these labels")
-
-
-def _has(labels: dict[str, str], wanted: dict[str, str]) -> bool:
-    return all(key in labels and fnmatchcase(labels[key], value) for key, value in wanted.items())
+            keys = {name for labels in subjects for name in labels}
+            message = f"nothing it watches has a label {key}{did_you_mean(key, keys)}"
+        yield source.problem((*loc, key), message, at_key=not values)
+    if alone and wanted and not any(wanted.items() <= labels.items() for labels in subjects):
+        yield source.problem(loc, "nothing it watches has all of these labels")
 
 
 def _labels_of(source: Source, unit: Loc) -> dict[str, str]:

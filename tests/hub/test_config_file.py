@@ -105,6 +105,27 @@ def test_a_mistake_in_every_reference_is_told(tmp_path: Path) -> None:
     assert "did you mean 'site'?" in lines[4]
 
 
+@pytest.mark.parametrize(
+    ("rule", "path", "said"),
+    [
+        ("metric: status, equals: UDT", "metric", "there is no feed"),
+        ("metric: lp, above: 1, match: {feed: fab}", "match.feed", "a label feed"),
+        ("metric: lp, above: 1, units: [yard], match: {site: dockside}", "match.site", "did you mean"),
+        ("metric: lp, above: 1, units: ['x*', yard]", "units[0]", "matches no unit"),
+    ],
+)
+def test_a_rule_that_can_have_no_subject_is_refused(tmp_path: Path, rule: str, path: str, said: str) -> None:
+    text = f"""\
+        units:
+          - {{id: gate-a, host: 10.0.0.40, labels: {{site: dockside}}}}
+          - {{id: yard, host: 10.0.0.41, labels: {{site: dockland}}}}
+        alerts: {{rules: [{{name: a, {rule}}}]}}
+        """
+    (line,) = wrong(tmp_path, text)
+    assert f" alerts.rules[0].{path}: " in line
+    assert said in line
+
+
 def test_tokens_open_the_hub_to_the_network(tmp_path: Path) -> None:
     text = 'hub: {listen: "0.0.0.0:8480", tokens: [{name: wall, token: "${T}", role: viewer}]}'
     assert load(tmp_path, text, T="0123456789abcdef").config.hub.tokens[0].role == "viewer"
@@ -181,11 +202,13 @@ def test_included_units_are_counted_in_their_own_file(tmp_path: Path) -> None:
     (tmp_path / "units" / "b.yaml").write_text("units:\n- {id: b, host: 10.0.0.3, port: 0}\n")
     (tmp_path / "units" / "c.yaml").write_text("- {id: [}\n")
     (tmp_path / "units" / "d.yaml").write_text("hub: {}\n")
-    assert wrong(tmp_path, f"include: ['units/*.yaml', more.yaml]\n{UNIT}") == [
+    lines = wrong(tmp_path, f"include: ['units/*.yaml', more.yaml]\n{UNIT}")
+    assert lines[3].startswith("units/c.yaml:1:9: is not YAML: ")
+    assert lines == [
         "config.yaml:1:27: include[1]: there is no file more.yaml",
         "units/a.yaml:2:8: [1].id: 'gate-a' is used twice, first at config.yaml:2:14 (units[0].id)",
         "units/b.yaml:2:33: units[0].port: must be 1 or more",
-        "units/c.yaml:1:9: is not YAML: while parsing a flow node, did not find expected node content",
+        lines[3],
         "units/d.yaml:1:1: an included file has a list of units and nothing else",
     ]
     for name in "bcd":

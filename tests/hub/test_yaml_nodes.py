@@ -36,7 +36,7 @@ def test_an_empty_file_is_nothing() -> None:
 
 def test_a_syntax_error_has_the_form_of_every_other_problem() -> None:
     assert refusal(b"a: [1\nb: 2\n").startswith("f.yaml:2:2: is not YAML: ")
-    assert refusal(b"a: b: c\n") == "f.yaml:1:5: is not YAML: mapping values are not allowed in this context"
+    assert refusal(b"a: b: c\n").startswith("f.yaml:1:5: is not YAML: mapping values are not allowed")
 
 
 def test_what_is_not_text_is_refused() -> None:
