@@ -12,7 +12,6 @@ from hub.problem import Problem
 from hub.spelling import did_you_mean
 from hub.yaml_source import Loc, Source
 
-
 _Subjects = list[tuple[str, dict[str, str]]]  # id and labels
 
 
