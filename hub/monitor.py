@@ -73,5 +73,5 @@ def next_due(due: float, now: float, cadence_s: float, phase: float) -> float:
     Polls fall on a grid of cadences, shifted by `phase`. A poll that was late is followed by the next at
     its own time; what was missed beyond one cadence is not made up for.
     """
-    earliest = max(due + cadence_s / 2, now - cadence_s)
+    earliest = max(due + cadence_s / 10, now - cadence_s)
     return (ceil(earliest / cadence_s - phase) + phase) * cadence_s

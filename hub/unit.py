@@ -142,8 +142,8 @@ class Unit:
         self._wake()
 
     def order_background_poll(self) -> None:
-        """Have the unit polled once without a monitor."""
-        self._is_background_due = True
+        """Have the unit polled once without a monitor; a released one is left alone."""
+        self._is_background_due = not self.is_released
         self._wake()
 
     def take_background_order(self) -> bool:

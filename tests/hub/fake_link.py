@@ -28,16 +28,16 @@ class FakeLink(Link):
         self.result = Result.NORMAL
         self.answers: dict[str, str] = {"Measure?": "Start"}
         self.asked: list[tuple[float, str, Priority]] = []
-        self.is_open = True
         self.connects = 1
+        self.failed_s = 0.0
 
     @property
     def is_connected(self) -> bool:
-        return self.is_open and self.failure is None
+        return self.failure is None
 
     @property
     def retry_in_s(self) -> float:
-        return self.pause_s if self.failure else 0.0
+        return max(0.0, self.failed_s + self.pause_s - self.clock.steady()) if self.failure else 0.0
 
     async def run(self) -> None:
         await anyio.sleep_forever()
@@ -55,6 +55,7 @@ class FakeLink(Link):
         self.asked.append((self.clock.steady(), command.line, priority))
         await anyio.sleep(self.latency_s)
         if self.failure is not None:
+            self.failed_s = self.clock.steady()
             raise LinkDown(self.failure, "as told", self.pause_s)
         if self.result is not Result.NORMAL:
             return Answer(self.result, None, self.clock.steady(), self.latency_s)

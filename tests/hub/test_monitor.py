@@ -46,7 +46,7 @@ async def test_kept_alive_the_cadence_is_idle_and_with_a_viewer_watched() -> Non
             assert len(link.polls()) >= 20
         link.asked.clear()
         await anyio.sleep(30)
-        assert max(spacings(link.polls())) == 10.0
+        assert spacings(link.polls()) == {10.0}
 
 
 @virtual
@@ -146,7 +146,7 @@ def test_polls_stay_on_the_grid_and_never_pile_up(due: float, late: float, caden
     following = next_due(due, now, cadence, phase)
     assert following > due
     assert following >= now - cadence - 1e-6
-    assert following <= max(due + 1.5 * cadence, now) + 1e-6
+    assert following <= max(due + 1.1 * cadence, now) + 1e-6
     place = (following / cadence - phase) % 1
     assert min(place, 1 - place) < 1e-3
 
