@@ -14,6 +14,10 @@ class Clock:
         """Seconds; only differences within a process, and roughly over restarts, mean anything."""
         return time.monotonic() + self._offset
 
+    def time(self) -> float:
+        """The steady clock, under the name that alerting knows."""
+        return self.steady()
+
     def now(self) -> datetime:
         """The wall clock, aware UTC."""
         return datetime.now(UTC)

@@ -1,35 +1,14 @@
-"""One hub per data folder and per SQLite file: locks held for life, let go by the system when the process ends."""
+"""One hub per data folder: a lock held for life, let go by the system when the process ends."""
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-
-from hub.config import Config
 
 
 class AlreadyRunning(Exception):
     """Another hub holds the lock; the message says which, and what to do."""
-
-
-def lock_files(config: Config) -> tuple[Path, ...]:
-    """The files to lock: `hub.lock` in the data folder, and one beside an SQLite database."""
-    url = config.database.url.get_secret_value()
-    lock_in_folder = config.hub.data_dir / "hub.lock"
-    if not url.startswith("sqlite:///"):
-        return (lock_in_folder,)
-    database = Path(url.removeprefix("sqlite:///").partition("?")[0])
-    return lock_in_folder, database.with_name(f"{database.name}.lock")
-
-
-@contextmanager
-def open_locks(config: Config) -> Iterator[None]:
-    """Holds all locks of the configuration. Raises AlreadyRunning, or OSError where a folder cannot be written."""
-    with ExitStack() as stack:
-        for path in lock_files(config):
-            stack.enter_context(open_lock(path, config.hub.name))
-        yield
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """What a unit says, as samples for the alerts: the one bridge between the two."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from alerts.rule import RUN_TOTALS, WINDOWED
 from alerts.sample import Quality, Sample
@@ -36,10 +35,10 @@ class UnitSampler:
         self._windows = LevelWindows(windowed)
         return bool(windowed)
 
-    def refill(self, readings: Iterable[tuple[datetime, float]], cadence_s: float) -> None:
-        """Take stored readings of Lp, oldest first, so that a restart does not blind a windowed rule."""
-        for at, lp in readings:
-            self._windows.add(lp, at.timestamp(), cadence_s)
+    def refill(self, readings: Iterable[tuple[float, float, float]]) -> None:
+        """Take stored readings (Lp in dB, time, cadence_s), oldest first: a restart does not blind a window."""
+        for lp, time, cadence_s in readings:
+            self._windows.add(lp, time, cadence_s)
 
     def samples(self, event: Event) -> list[Sample]:
         """The samples of one event."""

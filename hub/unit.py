@@ -49,6 +49,7 @@ class Unit:
         publish: Callable[[Event], None],
         first_sequence: int = 1,
         link: Link | None = None,
+        on_latency: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.config = config
         self.id = config.id
@@ -74,7 +75,8 @@ class Unit:
         self.is_released = False
         self._clock = clock
         self._publish = publish
-        self._next_sequence = first_sequence
+        self._on_latency = on_latency
+        self.next_sequence = first_sequence
         self._viewers = 0
         self._run_state: RunState | None = None
         self._run_started_at: datetime | None = None
@@ -200,6 +202,7 @@ class Unit:
 
     def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
         self.polls["ok"] += 1
+        self._on_latency(answer.took_s)
         self.session.polled(self.link.connects)
         self.failures_in_a_row = 0
         if self.reachable is not True:
@@ -209,7 +212,7 @@ class Unit:
         run_state = self._refreshed_run_state(now)
         snapshot = self.latest = Snapshot(
             self.id,
-            self._next_sequence,
+            self.next_sequence,
             at,
             answer.time,
             reading,
@@ -218,7 +221,7 @@ class Unit:
             qualities(reading, run_state),
             self.cadence_s,
         )
-        self._next_sequence += 1
+        self.next_sequence += 1
         self._emit(snapshot)
         return snapshot
 

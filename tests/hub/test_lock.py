@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import Config
-from hub.lock import AlreadyRunning, lock_files, open_lock, open_locks
-
-
-def config(folder: Path, data_dir: str, database: str) -> Config:
-    data = {"hub": {"name": "site", "data_dir": data_dir}, "database": {"url": database}}
-    return Config.model_validate(data, context={"folder": folder})
+from hub.lock import AlreadyRunning, open_lock
 
 
 def test_a_second_hub_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:
@@ -25,20 +19,6 @@ def test_a_second_hub_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> 
         pass
     with open_lock(tmp_path / "data" / "hub.lock", "other"):
         assert (tmp_path / "data" / "hub.lock").read_text().startswith("other, process ")
-
-
-def test_the_same_sqlite_file_is_refused_from_another_data_dir(tmp_path: Path) -> None:
-    one = config(tmp_path, "one", "sqlite:///hub.db?mode=rw")
-    two = config(tmp_path, "two", "sqlite:///hub.db")
-    assert lock_files(one) == (tmp_path / "one" / "hub.lock", tmp_path / "hub.db.lock")
-    with open_locks(one), pytest.raises(AlreadyRunning), open_locks(two):
-        pass
-    with open_locks(two):
-        pass
-
-
-def test_a_server_database_has_no_file_to_lock(tmp_path: Path) -> None:
-    assert lock_files(config(tmp_path, "d", "postgresql://h/db")) == (tmp_path / "d" / "hub.lock",)
 
 
 def test_what_a_dead_process_left_is_no_obstacle(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from alerts.sample import Quality
 from hub.nl43.reading import Reading
@@ -53,8 +53,7 @@ def test_reachability_is_told_only_once_known() -> None:
 
 def test_a_restart_does_not_blind_a_window() -> None:
     sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
-    start = AT - timedelta(seconds=60)
-    sampler.refill([(start + timedelta(seconds=s), 70.0) for s in range(60)], 1.0)
+    sampler.refill([(70.0, AT.timestamp() - 60 + second, 1.0) for second in range(60)])
     assert one(sampler, snapshot(NOTHING._replace(lp=70.0), time=AT.timestamp())) == (70.0, Quality.OK)
 
 

@@ -1,0 +1,192 @@
+"""The units of the hub as they come, change and go: each with its task group, its samples and its place in SQL."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from hashlib import sha256
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from alerts.desk import Desk
+from alerts.engine import Engine
+from alerts.system import UNIT_UNREACHABLE
+from hub.clock import Clock
+from hub.config import UnitConfig
+from hub.figures import Histogram
+from hub.monitor import run_unit
+from hub.samples import UnitSampler, unit_subject
+from hub.snapshot import Event
+from hub.store.database import Database
+from hub.store.recorder import Recorder
+from hub.store.resume import latest_snapshots, recent_lp
+from hub.store.tables import UnitState, load_unit_states, save_unit_state
+from hub.supervisor import Supervisor
+from hub.unit import Unit
+from hub.windows import WINDOWS
+
+log = structlog.get_logger()
+
+_LONGEST_WINDOW = timedelta(seconds=max(window.seconds for window in WINDOWS.values()))
+
+
+class Fleet:
+    """Adds and removes units while the hub runs. `units` is live: it is what the poller and the web look at.
+
+    Every event of a unit goes to the recorder and, as samples, to the desk, before its viewers see it.
+    """
+
+    def __init__(
+        self,
+        feeds: Supervisor,
+        database: Database,
+        recorder: Recorder,
+        engine: Engine,
+        desk: Desk,
+        clock: Clock,
+        poll_s: Histogram,
+        first_sequence: int,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self.units: dict[str, Unit] = {}
+        self._feeds = feeds
+        self._database = database
+        self._recorder = recorder
+        self._engine = engine
+        self._desk = desk
+        self._clock = clock
+        self._poll_s = poll_s
+        self._first_sequence = first_sequence
+        self._publish = publish
+        self._samplers: dict[str, UnitSampler] = {}
+        self._states: dict[str, UnitState] = {}
+
+    async def open(self, configs: Iterable[UnitConfig]) -> None:
+        """Register the units as they were left, without starting them. Raises DBAPIError."""
+        self._states = await self._database.read(load_unit_states)
+        latest = await self._database.read(latest_snapshots)
+        for config in configs:
+            self._register(config, None).latest = latest.get(config.id)
+
+    async def start(self) -> None:
+        """Start every registered unit."""
+        await self.rules_changed()
+        for index, unit in enumerate(self.units.values()):
+            self._spawn(unit, index / len(self.units))
+
+    async def add(self, config: UnitConfig) -> None:
+        """Take up a new unit at once."""
+        unit = self._register(config, None)
+        await self.rules_changed()
+        self._spawn(unit, 0.0)
+
+    async def change(self, config: UnitConfig) -> None:
+        """Restart one unit with another configuration; its numbers and its latest reading go on."""
+        before = self.units[config.id]
+        await self._feeds.remove(_child(config.id))
+        unit = self._register(config, before)
+        before.fanout.close()
+        await self.rules_changed()
+        self._spawn(unit, 0.0)
+
+    async def remove(self, unit_id: str) -> None:
+        """Stop a unit and forget it; its rows stay."""
+        await self._feeds.remove(_child(unit_id))
+        self.units.pop(unit_id).fanout.close()
+        self._samplers.pop(unit_id)
+        now, now_s = self._clock.now(), self._clock.steady()
+        self._desk.take(self._engine.remove_subject(unit_subject(unit_id), now, now_s))
+
+    async def rules_changed(self) -> None:
+        """Sample what the rules ask for now, as often as they ask."""
+        empty = []
+        for unit in self.units.values():
+            subject = unit_subject(unit.id)
+            wished_s = self._engine.sampling_s(subject, unit.config.poll.watched)
+            is_ruled = any(name != UNIT_UNREACHABLE for name in self._engine.rules_of(subject))
+            unit.rule_cadence_s = min(wished_s, unit.config.poll.idle) if is_ruled else None
+            unit.demand_changed()
+            if self._samplers[unit.id].need(self._engine.metrics_of(subject)):
+                empty.append(unit)
+        await self._refill(empty)
+
+    async def release(self, unit_id: str, released: bool) -> None:
+        """Give a meter's socket up until told otherwise, over restarts too; or take it again. Raises DBAPIError."""
+        unit = self.units[unit_id]
+        await self._store_state(unit, released=released)
+        unit.release(released)
+        self._engine.set_reachable(unit_subject(unit_id), not released, self._clock.steady())
+
+    async def keep_alive(self, unit_id: str, keep_alive: bool) -> None:
+        """Keep the monitor on without viewers, or not; holds until the unit's configuration changes."""
+        unit = self.units[unit_id]
+        await self._store_state(unit, keep_alive=keep_alive)
+        unit.keep_alive = keep_alive
+        unit.demand_changed()
+
+    def close_streams(self) -> None:
+        """End every viewer's stream."""
+        for unit in self.units.values():
+            unit.fanout.close()
+
+    def _register(self, config: UnitConfig, before: Unit | None) -> Unit:
+        unit = Unit(
+            config,
+            self._clock,
+            self._take,
+            before.next_sequence if before else self._first_sequence,
+            on_latency=self._poll_s.observe,
+        )
+        if before is not None:
+            unit.latest, unit.reachable, unit.reason = before.latest, before.reachable, before.reason
+        state = self._states.get(config.id)
+        if state is not None:
+            unit.release(state.released, at_start=True)
+            if state.keep_alive is not None and state.config_hash == _hash(config):
+                unit.keep_alive = state.keep_alive
+        self.units[config.id] = unit
+        self._samplers.setdefault(config.id, UnitSampler(config.id, frozenset()))
+        subject, now, now_s = unit_subject(config.id), self._clock.now(), self._clock.steady()
+        self._desk.take(self._engine.add_subject(subject, _labels(config), now, now_s))
+        if unit.is_released:
+            self._engine.set_reachable(subject, False, now_s)
+        return unit
+
+    def _spawn(self, unit: Unit, phase: float) -> None:
+        self._feeds.spawn(_child(unit.id), lambda: run_unit(unit, self._clock, phase))
+
+    def _take(self, event: Event) -> None:
+        self._recorder.offer_nowait(event)
+        sampler = self._samplers.get(event.unit_id)
+        if sampler is not None and (samples := sampler.samples(event)):
+            self._desk.submit(samples)
+        self._publish(event)
+
+    async def _refill(self, units: Iterable[Unit]) -> None:
+        """Fill windows from what is stored, so that a restart does not blind their rules."""
+        since = self._clock.now() - _LONGEST_WINDOW
+        for unit in units:
+            try:
+                rows = await self._database.read(lambda session, u=unit: recent_lp(session, u.id, since))  # type: ignore[misc]
+            except DBAPIError as error:
+                log.warning("windows begin empty", unit=unit.id, reason=type(error).__name__)
+                continue
+            self._samplers[unit.id].refill(rows)
+
+    async def _store_state(self, unit: Unit, **decided: bool) -> None:
+        state = self._states.get(unit.id) or UnitState(unit_id=unit.id)
+        values = {**state.model_dump(), **decided, "config_hash": _hash(unit.config)}
+        fresh = UnitState(**values)
+        await self._database.write(lambda session: save_unit_state(session, fresh), durable=True)
+        self._states[unit.id] = fresh
+
+
+def _child(unit_id: str) -> str:
+    return f"unit/{unit_id}"
+
+
+def _labels(config: UnitConfig) -> Mapping[str, str]:
+    return config.labels
+
+
+def _hash(config: UnitConfig) -> str:
+    return sha256(config.model_dump_json().encode()).hexdigest()[:16]
