@@ -49,10 +49,12 @@ class Alert:
     acknowledged_at: datetime | None = None
     comment: str | None = None
     sequence: int = 0  # transitions so far of this id
-    last_s: float | None = None  # the newest sample or tick seen
-    last_value_s: float | None = None  # the newest sample whose value decided
+    last_value_s: float | None = None  # the newest sample whose value decided; kept while not inactive
     pending_since_s: float | None = None
     clearing_since_s: float | None = None
+    level_since_s: tuple[
+        float | None, ...
+    ] = ()  # of `levels` above the first: since when each is on its way up or down
     cooldown_until_s: float | None = None
 
     @property

@@ -27,6 +27,7 @@ class Sample(NamedTuple):
     `time` is a steady clock in seconds: it decides every duration and never steps.
     `at` is the wall clock (aware UTC): it is shown, stored, and decides schedules.
     `cadence_s` is how often the subject is sampled now; it decides what counts as a gap.
+    `silent_s` is filled in on a tick: how long the subject has had no value.
     """
 
     subject: str
@@ -37,3 +38,4 @@ class Sample(NamedTuple):
     quality: Quality = Quality.OK
     reason: str | None = None
     cadence_s: float = 1.0
+    silent_s: float = 0.0

@@ -1,0 +1,220 @@
+"""Decides on an alert: a pure function of the rule, the alert as it stands, and a sample or a tick."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alerts.alert import Alert, State, Transition, TransitionType, alert_id
+from alerts.compiled import NO_DATA, SLACK_S, CompiledRule, gap_s
+from alerts.rule import SEVERITIES
+from alerts.sample import Quality, Sample, Value
+
+Decision = tuple[Alert, Transition | None]
+
+
+def evaluate(rule: CompiledRule, alert: Alert, sample: Sample) -> Decision:
+    """The alert after a sample, and the transition people are told of, if any.
+
+    Samples come in order of their time; where nothing changes the very same alert comes back.
+    A tick (`Quality.TICK`, no value) is time passing: it carries how long the subject has been silent.
+    """
+    quality = sample.quality
+    value = sample.value
+    if alert.state is State.INACTIVE and quality is Quality.OK and (value is None or not rule.exceeded(value)):
+        return alert, None  # almost every sample ends here
+    if quality is Quality.UNREACHABLE:
+        return alert, None
+    if rule.window is not None and not rule.window.is_open(sample.at):
+        return close(alert, sample, "window-closed")
+    if quality is Quality.RUN_ENDED:
+        return close(alert, sample, "run-ended")
+    if quality is Quality.TICK:
+        return _pass_time(rule, alert, sample)
+    weight = rule.weigh(sample)
+    return (alert, None) if weight is None else _decide(rule, alert, sample, *weight)
+
+
+def close(alert: Alert, sample: Sample, reason: str | None) -> Decision:
+    """Clear an open alert, drop a pending one, leave an inactive one."""
+    if alert.state is State.INACTIVE:
+        return alert, None
+    if alert.state is State.PENDING:
+        return _at_rest(alert), None
+    cleared = replace(
+        alert,
+        state=State.INACTIVE,
+        cleared_at=sample.at,
+        reason=reason,
+        sequence=alert.sequence + 1,
+        last_value_s=None,
+        pending_since_s=None,
+        clearing_since_s=None,
+        level_since_s=(),
+    )
+    return cleared, _transition(TransitionType.CLEAR, cleared, sample)
+
+
+def regrade(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
+    """Bring an open alert to the severity its rule has been given since; `levels` have severities of their own."""
+    severity = rule.rule.severity
+    if not alert.is_open or len(rule.severities) > 1 or alert.severity == severity:
+        return alert, None
+    is_higher = SEVERITIES.index(severity) > SEVERITIES.index(alert.severity)
+    alert = replace(alert, severity=severity, sequence=alert.sequence + 1)
+    alert = _unacknowledged(alert) if is_higher else alert
+    return alert, _transition(TransitionType.LEVEL, alert, tick)
+
+
+def due_s(rule: CompiledRule, alert: Alert, value_s: float, cadence_s: float) -> float:
+    """When time alone may next change the alert, if nothing is heard since `value_s`; or infinity."""
+    due = float("inf")
+    cooled_s = alert.cooldown_until_s if alert.cooldown_until_s is not None else float("-inf")
+    if alert.state is State.PENDING and alert.last_value_s is not None:
+        due = alert.last_value_s + gap_s(cadence_s)
+        if cooled_s > alert.last_value_s:
+            due = min(due, cooled_s)
+    no_data = rule.rule.no_data
+    if no_data.action == "clear" and alert.is_open:
+        due = min(due, value_s + no_data.after)
+    elif no_data.action == "alarm" and not alert.is_open:
+        due = min(due, max(value_s + no_data.after, cooled_s))
+    return due
+
+
+def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, held: int) -> Decision:
+    """Weigh a value: each level is on its way up, on its way down, or stays where it is."""
+    if alert.state is State.INACTIVE:
+        alert = _at_rest(alert)
+    on, count = rule.levels_on(alert), len(rule.thresholds)
+    now_s = sample.time
+    is_broken = alert.last_value_s is None or now_s - alert.last_value_s > gap_s(sample.cadence_s)
+    before = (alert.clearing_since_s if on else alert.pending_since_s, *alert.level_since_s)
+    since: list[float | None] = [None] * count
+    for level in range(count):
+        if level >= held if level < on else level < exceeded:
+            began_s = before[level] if level < len(before) and not is_broken else None
+            since[level] = now_s if began_s is None else began_s
+    reached = _reached(rule, since, on, now_s)
+    is_open = on > 0 and reached > 0
+    alert = replace(
+        alert,
+        state=alert.state if not is_open else State.FIRING if since[0] is None else State.CLEARING,
+        value=sample.value,
+        peak=_peak(rule, alert.peak, sample.value),
+        last_value_s=now_s,
+        pending_since_s=None if on else since[0],
+        clearing_since_s=since[0] if on else None,
+        level_since_s=tuple(since[1:]),
+    )
+    if is_open:
+        return (alert, None) if reached == on else _move(rule, alert, sample, on, reached)
+    if on:
+        return close(alert, sample, sample.reason)
+    if not exceeded:  # closes what was open for want of data, and drops what was pending
+        return close(alert, sample, "data-returned")
+    if not alert.is_open:
+        alert = replace(alert, state=State.PENDING, severity=rule.severities[0], threshold=rule.thresholds[0])
+    if reached and (alert.is_open or not _is_cooling(alert, now_s)):
+        return _fire(rule, alert, sample, reached)
+    return alert, None
+
+
+def _pass_time(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
+    """What time alone does: a pending onset loses its thread or its cooldown ends, silence becomes no-data."""
+    now_s, value_s = tick.time, alert.last_value_s
+    if alert.state is State.PENDING and value_s is not None:
+        if now_s - value_s > gap_s(tick.cadence_s):
+            alert = _at_rest(alert)
+        elif not _is_cooling(alert, now_s):
+            reached = _reached(rule, (alert.pending_since_s, *alert.level_since_s), 0, value_s)
+            if reached:
+                return _fire(rule, alert, tick, reached)
+    no_data = rule.rule.no_data
+    if tick.silent_s < no_data.after - SLACK_S:
+        return alert, None
+    if no_data.action == "clear" and alert.is_open:
+        return close(alert, tick, NO_DATA)
+    if no_data.action == "alarm" and not alert.is_open and not _is_cooling(alert, now_s):
+        return _miss(rule, _at_rest(alert), tick)
+    return alert, None
+
+
+def _reached(rule: CompiledRule, since: Sequence[float | None], on: int, now_s: float) -> int:
+    """How many levels are on once those that were on their way for long enough have arrived."""
+    rising = sum(began is not None and now_s - began >= rule.for_s for began in since[on:])
+    falling = sum(began is not None and now_s - began >= rule.clear_for_s for began in since[:on])
+    return on + rising - falling
+
+
+def _is_cooling(alert: Alert, now_s: float) -> bool:
+    return alert.cooldown_until_s is not None and now_s < alert.cooldown_until_s - SLACK_S
+
+
+def _fire(rule: CompiledRule, alert: Alert, sample: Sample, reached: int) -> Decision:
+    """The onset; an alert that was open for want of data keeps its id."""
+    is_new = not alert.is_open
+    alert = replace(
+        _unacknowledged(alert),
+        id=alert_id(alert.rule, alert.subject, sample.at) if is_new else alert.id,
+        state=State.FIRING,
+        severity=rule.severities[reached - 1],
+        threshold=rule.thresholds[reached - 1],
+        started_at=sample.at if is_new else alert.started_at,
+        reason=sample.reason or ("over-range" if sample.quality is Quality.OVER else None),
+        sequence=alert.sequence + 1,
+        pending_since_s=None,
+        level_since_s=tuple(None if level < reached else at for level, at in enumerate(alert.level_since_s, 1)),
+        cooldown_until_s=sample.time + rule.rule.cooldown if is_new else alert.cooldown_until_s,
+    )
+    return alert, _transition(TransitionType.ONSET, alert, sample)
+
+
+def _miss(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
+    """The onset of an alert for want of data."""
+    alert = replace(
+        alert,
+        id=alert_id(alert.rule, alert.subject, tick.at),
+        state=State.FIRING,
+        severity=rule.rule.severity,
+        threshold=rule.thresholds[0],
+        started_at=tick.at,
+        reason=NO_DATA,
+        sequence=1,
+        cooldown_until_s=tick.time + rule.rule.cooldown,
+    )
+    return alert, _transition(TransitionType.NO_DATA, alert, tick)
+
+
+def _move(rule: CompiledRule, alert: Alert, sample: Sample, on: int, reached: int) -> Decision:
+    """The severity moves; a higher one wants a new acknowledgement."""
+    moved = range(min(on, reached), max(on, reached))
+    alert = replace(
+        alert,
+        severity=rule.severities[reached - 1],
+        threshold=rule.thresholds[reached - 1],
+        sequence=alert.sequence + 1,
+        level_since_s=tuple(None if level in moved else at for level, at in enumerate(alert.level_since_s, 1)),
+    )
+    if reached > on:
+        alert = _unacknowledged(alert)
+    return alert, _transition(TransitionType.LEVEL, alert, sample)
+
+
+def _unacknowledged(alert: Alert) -> Alert:
+    return replace(alert, acknowledged_by=None, acknowledged_at=None, comment=None)
+
+
+def _at_rest(alert: Alert) -> Alert:
+    """As before anything happened, but for the cooldown."""
+    return Alert(alert.rule, alert.subject, alert.rule_hash, alert.metric, cooldown_until_s=alert.cooldown_until_s)
+
+
+def _peak(rule: CompiledRule, peak: Value, value: Value) -> Value:
+    if rule.sense == "is" or not isinstance(value, int | float):
+        return peak
+    if not isinstance(peak, int | float):
+        return value
+    return max(peak, value) if rule.sense == "above" else min(peak, value)
+
+
+def _transition(kind: TransitionType, alert: Alert, sample: Sample) -> Transition:
+    return Transition(kind, sample.at, alert, sample_time_s=sample.time, decided_s=sample.time)

@@ -1,0 +1,101 @@
+"""Which rule is about which subject: subjects and rules come, go and change, and pairs of them form and part."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from alerts.alert import Alert
+from alerts.compiled import CompiledRule
+from alerts.matching import Attributes, Matcher, matcher_of
+from alerts.pairs import Pair, Series, Subject
+
+
+@dataclass(slots=True)
+class Change:
+    """What a change of rules or subjects did to the pairs; `left` with the reason."""
+
+    joined: list[Pair] = field(default_factory=list)
+    stayed: list[Pair] = field(default_factory=list)  # with a new version of a rule that decides as before
+    left: list[tuple[Pair, str]] = field(default_factory=list)
+
+
+class Roster:
+    """Subjects, rules, and a pair for each rule on each subject it is about."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, CompiledRule] = {}
+        self.subjects: dict[str, Subject] = {}
+        self.series: dict[tuple[str, str], Series] = {}
+        self._matchers: dict[str, Matcher] = {}
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every pair, subject by subject."""
+        return (pair for subject in self.subjects.values() for pair in subject.pairs.values())
+
+    def pair(self, rule: str, subject: str) -> Pair | None:
+        """The pair of a rule and a subject."""
+        known = self.subjects.get(subject)
+        return known.pairs.get(rule) if known is not None else None
+
+    def ended(self, alert: Alert) -> str | None:
+        """Why its rule no longer decides on an alert: `rule-removed`, `rule-changed`; None where it does."""
+        rule = self.rules.get(alert.rule)
+        if rule is None:
+            return "rule-removed"
+        return "rule-changed" if rule.hash != alert.rule_hash else None
+
+    def put_subject(self, subject: str, labels: Mapping[str, str], attributes: Attributes, now_s: float) -> Change:
+        """Add a subject, or give a known one other labels and attributes."""
+        known = self.subjects.setdefault(subject, Subject(subject))
+        known.labels, known.attributes = labels, attributes
+        change = Change()
+        for rule in self.rules.values():
+            self._match(rule, known, change, now_s)
+        return change
+
+    def remove_subject(self, subject: str) -> Change:
+        """Part it from all its rules."""
+        change = Change()
+        known = self.subjects.pop(subject, None)
+        for pair in list(known.pairs.values()) if known is not None else ():
+            self._part(pair, "subject-removed", change)
+        return change
+
+    def set_rules(self, rules: dict[str, CompiledRule], now_s: float) -> Change:
+        """Replace all rules. Pairs of a rule that decides as before stay, with the new version of it."""
+        self.rules = rules
+        self._matchers = {name: matcher_of(rule.rule) for name, rule in rules.items()}
+        change = Change()
+        for pair in list(self.pairs()):
+            reason = self.ended(pair.alert)
+            if reason is not None:
+                self._part(pair, reason, change)
+            else:
+                pair.rule = rules[pair.alert.rule]
+                change.stayed.append(pair)
+        for rule in rules.values():
+            for subject in self.subjects.values():
+                self._match(rule, subject, change, now_s)
+        return change
+
+    def _match(self, rule: CompiledRule, subject: Subject, change: Change, now_s: float) -> None:
+        name, metric = rule.rule.name, rule.rule.metric
+        pair = subject.pairs.get(name)
+        matches = self._matchers[name](subject.id, subject.labels, subject.attributes)
+        if matches and pair is None:
+            series = subject.series.get(metric)
+            if series is None:
+                series = subject.series[metric] = self.series[subject.id, metric] = Series(subject, metric, now_s)
+            pair = subject.pairs[name] = Pair(rule, series, Alert(name, subject.id, rule.hash, metric))
+            series.pairs.append(pair)
+            change.joined.append(pair)
+        elif not matches and pair is not None:
+            self._part(pair, "no-longer-matches", change)
+
+    def _part(self, pair: Pair, reason: str, change: Change) -> None:
+        series = pair.series
+        del series.subject.pairs[pair.rule.rule.name]
+        series.pairs.remove(pair)
+        if not series.pairs:
+            del series.subject.series[series.metric]
+            del self.series[series.subject.id, series.metric]
+        change.left.append((pair, reason))
