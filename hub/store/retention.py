@@ -1,0 +1,141 @@
+"""Deletes what is older than it should be, a little at a time, and watches the space."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple, NoReturn
+
+import anyio
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from hub.clock import Clock
+from hub.store.database import Database
+from hub.store.size import Space, database_space
+from hub.store.tables import Minute, StoredReading, StoredStateChange
+from hub.store.trouble import describe_trouble
+
+log = structlog.get_logger()
+
+DeleteOld = Callable[[Session, datetime, int], int]
+"""(session, before, limit) -> how many rows went; called again until it says less than `limit`."""
+
+_MIN_FREE = 1024**3
+_READINGS: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
+_MINUTES: sa.Table = Minute.__table__  # type: ignore[attr-defined]
+_STATE_CHANGES: sa.Table = StoredStateChange.__table__  # type: ignore[attr-defined]
+
+
+class Ages(NamedTuple):
+    """How long rows are kept, seconds; changes of state are kept as long as minutes."""
+
+    readings_s: float
+    minutes_s: float
+    alerts_s: float
+
+
+class Retention:
+    """Every `interval_s` deletes rows beyond their age in chunks with pauses, so that writers never wait long.
+
+    `delete_alerts` does the same for alerts, which this package does not know. `on_space(reason)` hears when the
+    database outgrows `max_size` bytes or its disk is nearly full, and with None when that is over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ages: Ages,
+        *,
+        delete_alerts: DeleteOld | None = None,
+        max_size: int | None = None,
+        interval_s: float = 600.0,
+        chunk: int = 5_000,
+        pause_s: float = 0.02,
+        on_space: Callable[[str | None], None] = lambda reason: None,
+    ) -> None:
+        self.deleted = 0
+        self._database = database
+        self._clock = clock
+        self._ages = ages
+        self._delete_alerts = delete_alerts
+        self._max_size = max_size
+        self._interval_s = interval_s
+        self._chunk = chunk
+        self._pause_s = pause_s
+        self._on_space = on_space
+        self._lack: str | None = None
+
+    async def run(self) -> NoReturn:
+        """Works until cancelled. A database that fails is tried again at the next round."""
+        while True:
+            try:
+                await self.check_space()
+                await self.delete_old()
+            except DBAPIError as error:
+                log.warning("old rows not deleted", reason=describe_trouble(error))
+            await anyio.sleep(self._interval_s)
+
+    async def delete_old(self) -> None:
+        """One round. Raises DBAPIError."""
+        minutes_s = self._ages.minutes_s
+        for table, age_s in (
+            (_READINGS, self._ages.readings_s),
+            (_MINUTES, minutes_s),
+            (_STATE_CHANGES, minutes_s),
+        ):
+            before = self._clock.now() - timedelta(seconds=age_s)
+            for unit_id in await self._database.read(partial(_unit_ids, table=table)):
+                await self._in_chunks(partial(delete_rows, table=table, unit_id=unit_id), before)
+        if self._delete_alerts is not None:
+            await self._in_chunks(self._delete_alerts, self._clock.now() - timedelta(seconds=self._ages.alerts_s))
+
+    async def check_space(self) -> None:
+        """Compares the space with what is allowed and left. Raises DBAPIError."""
+        space = await self._database.read(database_space)
+        reason = lack_of_space(space, self._max_size)
+        if reason != self._lack:
+            self._lack = reason
+            self._on_space(reason)
+
+    async def _in_chunks(self, delete: DeleteOld, before: datetime) -> None:
+        while True:
+            gone = await self._database.write(lambda session: delete(session, before, self._chunk))
+            self.deleted += gone
+            if gone < self._chunk:
+                return
+            await anyio.sleep(self._pause_s)
+
+
+def lack_of_space(space: Space, max_size: int | None) -> str | None:
+    """Why there is too little space, or None. The figures are left out: a reason changes when the trouble does."""
+    if max_size is not None and space.used > max_size:
+        return "the database is larger than database.max_size; shorten database.retention or raise the limit"
+    if space.free is not None and space.free < _MIN_FREE:
+        return "less than 1 GiB is free on the disk of the database"
+    return None
+
+
+def delete_rows(session: Session, before: datetime, limit: int, *, table: sa.Table, unit_id: str) -> int:
+    """Deletes about `limit` rows of a unit, the oldest first; rows of one instant go together. Returns how many."""
+    old = sa.and_(table.c.unit_id == unit_id, table.c.at < before)
+    last = session.execute(
+        sa.select(table.c.at).where(old).order_by(table.c.at).offset(limit - 1).limit(1)
+    ).scalar()
+    chunk = old if last is None else sa.and_(old, table.c.at <= last)
+    result = session.execute(sa.delete(table).where(chunk))
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _unit_ids(session: Session, table: sa.Table) -> list[str]:
+    """Every unit that has rows, those no longer configured included: one seek in the index each."""
+    found: list[str] = []
+    while (
+        unit_id := session.execute(
+            sa.select(sa.func.min(table.c.unit_id)).where(table.c.unit_id > (found[-1] if found else ""))
+        ).scalar()
+    ) is not None:
+        found.append(unit_id)
+    return found
