@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from glob import has_magic
 
+from alerts.compiled import warnings_for
 from alerts.duration import format_duration
 from alerts.rule import MACHINE_METRICS
+from alerts.system import SYSTEM_SUBJECTS
 from hub.config import Config, HubSection
 from hub.config_fields import parse_listen
 from hub.problem import Problem
@@ -26,6 +28,9 @@ def reference_problems(source: Source) -> Iterator[Problem]:
     yield from _shared_sockets(source)
     yield from _open_listen(source)
     yield from _receivers(source)
+    for loc, name in _names(source, ("alerts", "rules"), "name"):
+        if name in SYSTEM_SUBJECTS:
+            yield source.problem(loc, f"{name!r} is the name of one of the hub's own rules; choose another")
     feeds = [(name, {"feed": name}) for _, name in _names(source, ("feeds",), "id")]
     units = [(name, _labels_of(source, name_loc[:-1])) for name_loc, name in _names(source, ("units",), "id")]
     for loc, rule in _entries(source, ("alerts", "rules")):
@@ -38,6 +43,8 @@ def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
         if not rule.notify:
             message = "has no notify: its alerts are stored and shown, and nobody is told"
             yield source.problem(("alerts", "rules", i), message)
+        for message in warnings_for(rule):
+            yield source.problem(("alerts", "rules", i, "metric"), message)
     for i, unit in enumerate(config.units):
         if unit.poll.gap > unit.poll.watched:
             gap, watched = format_duration(unit.poll.gap), format_duration(unit.poll.watched)

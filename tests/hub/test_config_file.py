@@ -249,6 +249,31 @@ def test_a_rule_nobody_hears_and_a_gap_that_wins_are_warnings(tmp_path: Path) ->
     assert "nobody is told" in warnings[1]
 
 
+def test_a_rule_on_a_run_total_is_a_warning_at_its_metric(tmp_path: Path) -> None:
+    text = f"{UNIT}alerts:\n  rules: [{{name: a, metric: leq, above: 65, notify: [o]}}]\n"
+    (warning,) = load(tmp_path, f"{text}  receivers: [{{name: o, url: 'http://h'}}]\n").warnings
+    assert str(warning).startswith(f"{tmp_path}/config.yaml:3:29: alerts.rules[0].metric: ")
+
+
+def test_the_mistakes_of_rules_stand_at_their_keys(tmp_path: Path) -> None:
+    text = f"""\
+{UNIT}alerts:
+  rules:
+    - {{name: a, metric: laeq_15min, above: 65}}
+    - {{name: unit-unreachable, metric: lp, above: 65, flow: night}}
+    - {{name: c, metric: lp, above: 65, schedule: {{from: 7:00, timezone: Europe/Lundon}}}}
+    - {{name: d, metric: lp}}
+"""
+    assert [line.split(": ")[:2] for line in wrong(tmp_path, text)] == [
+        ["config.yaml:4:25", "alerts.rules[0].metric"],
+        ["config.yaml:5:14", "alerts.rules[1].name"],
+        ["config.yaml:5:61", "alerts.rules[1].flow"],
+        ["config.yaml:6:57", "alerts.rules[2].schedule.from"],
+        ["config.yaml:6:73", "alerts.rules[2].schedule.timezone"],
+        ["config.yaml:7:7", "alerts.rules[3]"],
+    ]
+
+
 def test_two_rules_may_share_values_through_an_anchor(tmp_path: Path) -> None:
     text = """\
         units:
