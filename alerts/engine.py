@@ -182,6 +182,11 @@ class Engine:
         known = self._roster.subjects.get(subject)
         return frozenset(known.series) if known is not None else frozenset()
 
+    def rules_of(self, subject: str) -> frozenset[str]:
+        """The names of the rules that are about a subject, the hub's own among them."""
+        known = self._roster.subjects.get(subject)
+        return frozenset(known.pairs) if known is not None else frozenset()
+
     def sampling_s(self, subject: str, watched_s: float) -> float:
         """How often the rules want the subject sampled; infinity where none asks."""
         known = self._roster.subjects.get(subject)

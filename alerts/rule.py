@@ -250,10 +250,10 @@ class Receiver(_Frozen):
     """Where webhooks go."""
 
     name: Name
-    url: str
+    url: str = Field(repr=False)  # may carry a token
     secret: SecretStr | tuple[SecretStr, ...] | None = None
     format: Literal["hub"] = "hub"
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field({}, repr=False)  # may carry credentials
     timeout: Duration = 15.0
     group_by: tuple[str, ...] = ()
     group_wait: Duration = 30.0

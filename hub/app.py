@@ -1,0 +1,222 @@
+"""The composition root: builds the parts, nests their task groups, and so owns the order of start and stop."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+import anyio
+import structlog
+
+from alerts.desk import Desk
+from alerts.engine import Engine
+from alerts.outbox import delete_older_than
+from alerts.routing import Routing
+from alerts.rule import AlertsConfig, Rule
+from alerts.system import SYSTEM_SUBJECTS, system_rules
+from hub.clock import Clock
+from hub.config import Config
+from hub.fanout import Fanout
+from hub.figures import Figures, run_loop_lag
+from hub.fleet import Fleet
+from hub.lock import open_lock
+from hub.parts import Parts
+from hub.poller import Poller
+from hub.receivers import Receivers
+from hub.reload import Changes, changes_between
+from hub.snapshot import Event
+from hub.store.database import Database, open_database
+from hub.store.recorder import Recorder
+from hub.store.retention import Ages, Retention
+from hub.store.schema import upgrade
+from hub.store.tables import register_boot, sequence_base
+from hub.supervisor import Supervisor
+from hub.web.app import create_app
+from hub.web.server import Server, bind
+
+log = structlog.get_logger()
+
+_DRAIN_S = 1.5
+
+
+class Hub:
+    """The parts of one hub, wired. `open_hub` starts and stops them; `reload` takes up another configuration."""
+
+    def __init__(self, config: Config, clock: Clock, database: Database, boot: int) -> None:
+        self.config = config
+        self.clock = clock
+        self.database = database
+        self.figures = Figures()
+        self.sinks = Supervisor("sinks", clock, on_failed=partial(self._child_failed, "sinks"))
+        self.feeds = Supervisor("feeds", clock, on_failed=partial(self._child_failed, "feeds"))
+        self.web = Supervisor("web", clock)
+        self.engine = Engine(config.hub.timezone)
+        self.receivers = Receivers(
+            self.sinks, database, clock, config.hub.name, version("monitor-hub"), self._receiver_trouble
+        )
+        self.desk = Desk(
+            self.engine,
+            database,
+            clock,
+            config.hub.name,
+            Routing(config.alerts),
+            self.receivers.dispatchers,
+            self.engine.labels_of,
+            self.figures.alert_stage,
+        )
+        self.recorder = Recorder(
+            database,
+            boot,
+            clock,
+            keep_raw=config.database.keep_raw,
+            on_trouble=lambda failing, reason: self._report("hub/storage/readings", not failing, reason),
+            on_commit=lambda rows, latency_s: self.figures.readings_commit_s.observe(latency_s),
+        )
+        retention = config.database.retention
+        self.retention = Retention(
+            database,
+            clock,
+            Ages(retention.readings, retention.minutes, retention.alerts),
+            delete_alerts=delete_older_than,
+            max_size=config.database.max_size,
+            on_space=lambda reason: self._report("hub/disk", reason is None, reason),
+        )
+        self.events: Fanout[Event] = Fanout()
+        self.fleet = Fleet(
+            self.feeds,
+            database,
+            self.recorder,
+            self.engine,
+            self.desk,
+            clock,
+            self.figures.poll_s,
+            sequence_base(boot) + 1,
+            self.events.publish_nowait,
+        )
+        self.parts = Parts(
+            config=config,
+            clock=clock,
+            started_at=clock.now(),
+            version=version("monitor-hub"),
+            database=database,
+            recorder=self.recorder,
+            desk=self.desk,
+            dispatchers=self.receivers.dispatchers,
+            figures=self.figures,
+            release=self.fleet.release,
+            keep_alive=self.fleet.keep_alive,
+            units=self.fleet.units,
+            supervisors=[self.sinks, self.feeds, self.web],
+            events=self.events,
+        )
+
+    async def restore(self) -> None:
+        """Take up rules, units and alerts as they were left. Raises DBAPIError."""
+        self._set_rules(self.config.alerts)
+        await self.fleet.open(self.config.units)
+        await self.desk.restore()
+
+    async def start(self) -> None:
+        """Start the sinks, then the feeds."""
+        self.sinks.spawn("recorder", self.recorder.run, essential=True)
+        self.sinks.spawn("desk", self.desk.run, essential=True)
+        await self.receivers.configure(self.config.alerts.receivers)
+        self.sinks.spawn("retention", self.retention.run)
+        self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
+        if self.database.dialect == "postgresql":
+            self.sinks.spawn("database-claim", self.database.run_guard, essential=True)
+        await self.fleet.start()
+        self.feeds.spawn("poller", Poller(self.fleet.units, self.clock).run)
+
+    async def reload(self, config: Config) -> Changes:
+        """Take up what changed: only those units, feeds, rules and receivers are touched."""
+        changes = changes_between(self.config, config)
+        self.config = self.parts.config = config
+        if changes.receivers_changed:
+            await self.receivers.configure(config.alerts.receivers)
+        for unit in changes.units_removed:
+            await self.fleet.remove(unit.id)
+        for unit in changes.units_changed:
+            await self.fleet.change(unit)
+        for unit in changes.units_added:
+            await self.fleet.add(unit)
+        if changes.rules_changed or changes.receivers_changed or changes.system_changed:
+            self._set_rules(config.alerts)
+            self.desk.configure(Routing(config.alerts), self.receivers.dispatchers)
+            await self.fleet.rules_changed()
+        if changes.restart_needed:
+            log.warning("restart the hub to take these up", keys=list(changes.restart_needed))
+        return changes
+
+    def config_rejected(self, reason: str | None) -> None:
+        """Tell, as an alert of the hub's own, that a changed file was refused; None when it is good again."""
+        self._report("hub/config", reason is None, reason)
+
+    async def drain(self) -> None:
+        """Let the sinks finish what has come in; bounded."""
+        self.receivers.stop()
+        with anyio.move_on_after(_DRAIN_S):
+            while self.recorder.pending or self.desk.pending or any(len(d) for d in self._busy_dispatchers()):
+                await anyio.sleep(0.02)
+
+    def _busy_dispatchers(self) -> list[object]:
+        return []
+
+    def _set_rules(self, alerts: AlertsConfig) -> None:
+        hearing = tuple(receiver.name for receiver in alerts.receivers)
+        notify = hearing if alerts.system.notify is None else alerts.system.notify
+        rules: list[Rule] = [*alerts.rules, *system_rules(alerts.system.severity, notify)]
+        now, now_s = self.clock.now(), self.clock.steady()
+        self.desk.take(self.engine.set_rules(rules, now, now_s))
+        for subject in (*_OWN_SUBJECTS, *(f"hub/receiver/{name}" for name in hearing)):
+            self.desk.take(self.engine.add_subject(subject, {}, now, now_s))
+
+    def _report(self, subject: str, ok: bool, reason: str | None) -> None:
+        now, now_s = self.clock.now(), self.clock.steady()
+        self.desk.take(self.engine.add_subject(subject, {}, now, now_s))
+        self.desk.report(subject, ok, reason)
+
+    def _child_failed(self, group: str, name: str, reason: str | None) -> None:
+        self._report(f"hub/child/{group}/{name}", reason is None, reason)
+
+    def _receiver_trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
+        self._report(f"hub/receiver/{receiver}", not failing, reason)
+
+
+_OWN_SUBJECTS = tuple(prefix for prefix in SYSTEM_SUBJECTS.values() if not prefix.endswith("/"))
+
+
+@asynccontextmanager
+async def open_hub(config: Config) -> AsyncIterator[Hub]:
+    """A running hub; leaving the block stops it in the reverse order of its start, within 5 s.
+
+    Raises OSError for a port or folder that cannot be had, AlreadyRunning or DatabaseTaken where another hub
+    works on the same data, DBAPIError for a database that cannot be used.
+    """
+    clock = Clock()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(open_lock(config.hub.data_dir / "hub.lock", config.hub.name))
+        listener = stack.enter_context(bind(config.hub.host, config.hub.port))
+        database = await stack.enter_async_context(open_database(config.database.url.get_secret_value()))
+        await database.write(upgrade)
+        boot = await database.write(
+            lambda session: register_boot(session, clock.now(), version("monitor-hub")), durable=True
+        )
+        hub = Hub(config, clock, database, boot)
+        await hub.restore()
+        async with hub.sinks:
+            try:
+                async with hub.feeds:
+                    await hub.start()
+                    server = Server(create_app(hub.parts), listener)
+                    async with hub.web:
+                        hub.web.spawn("server", server.run, essential=True)
+                        try:
+                            yield hub
+                        finally:
+                            hub.fleet.close_streams()
+                            hub.events.close()
+                            await server.stop()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await hub.drain()

@@ -1,0 +1,56 @@
+"""The webhook receivers of the hub as they are configured: a dispatcher each, supervised."""
+
+from collections.abc import Iterable
+
+from alerts.dispatcher import Dispatcher, OnTrouble
+from alerts.rule import Receiver
+from alerts.webhook import Webhook
+from hub.clock import Clock
+from hub.store.database import Database
+from hub.supervisor import Supervisor
+
+
+class Receivers:
+    """Starts, changes and ends dispatchers. `dispatchers` is live."""
+
+    def __init__(
+        self, sinks: Supervisor, database: Database, clock: Clock, hub: str, version: str, on_trouble: OnTrouble
+    ) -> None:
+        self.dispatchers: dict[str, Dispatcher] = {}
+        self._sinks = sinks
+        self._database = database
+        self._clock = clock
+        self._hub = hub
+        self._version = version
+        self._on_trouble = on_trouble
+
+    async def configure(self, receivers: Iterable[Receiver]) -> None:
+        """Have a dispatcher for each of these; one that did not change goes on undisturbed."""
+        wanted = {receiver.name: receiver for receiver in receivers}
+        for name, dispatcher in list(self.dispatchers.items()):
+            if wanted.get(name) != dispatcher.receiver:
+                await self._sinks.remove(_child(name))
+                del self.dispatchers[name]
+        for name, receiver in wanted.items():
+            if name not in self.dispatchers:
+                self._start(receiver)
+
+    def stop(self) -> None:
+        """Ask every dispatcher to end once what is due now has been tried."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.stop()
+
+    def _start(self, receiver: Receiver) -> None:
+        webhook = Webhook(receiver, self._version)
+        dispatcher = Dispatcher(receiver, webhook.post, self._database, self._clock, self._hub, self._on_trouble)
+        self.dispatchers[receiver.name] = dispatcher
+
+        async def run() -> None:
+            async with webhook:
+                await dispatcher.run()
+
+        self._sinks.spawn(_child(receiver.name), run, essential=True)
+
+
+def _child(name: str) -> str:
+    return f"receiver/{name}"
