@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 import anyio
@@ -26,6 +27,7 @@ _FAILING_AFTER_S = 2.0
 _WATCH_S = 0.2
 _AGAIN_S = 0.25
 _BODIES_S = 0.25
+_FIRST_BATCH, _MOST_BATCH = 32, 2048  # a burst's first messages go out while the rest is being committed
 _STORAGE = "hub/storage"
 
 
@@ -193,16 +195,19 @@ class Desk:
         while True:
             await self._work_came.wait()
             self._work_came = anyio.Event()
-            fresh = await self._commit_once()
-            if fresh is None:
-                await anyio.sleep(_AGAIN_S)
-                self._work_came.set()
-            elif fresh:
-                tasks.start_soon(self._announce, fresh)
+            most = _FIRST_BATCH
+            while self._waiting or self._states:
+                fresh = await self._commit_once(most)
+                most = min(most * 2, _MOST_BATCH)
+                if fresh is None:
+                    await anyio.sleep(_AGAIN_S)
+                elif fresh:
+                    tasks.start_soon(self._announce, fresh)
 
-    async def _commit_once(self) -> list[Delivery] | None:
+    async def _commit_once(self, most: int) -> list[Delivery] | None:
         """What is to be announced now that it is committed; None when the database refused."""
-        notices, states, self._states = list(self._waiting), self._states, {}
+        notices = list(islice(self._waiting, most))
+        states = self._take_states(notices)
         stored = [replace(n, persisted=False) if _key(n) in self._announced else n for n in notices]
         rows = [d for n in notices for d in self._announced.get(_key(n)) or deliveries_of(n, b"")]
         offset_s, started_s = wall_offset_s(self._clock), self._clock.time()
@@ -253,7 +258,7 @@ class Desk:
         for alert in self.engine.take_dirty():
             self._put_state(alert)
         if self._waiting or self._states:
-            fresh = await self._commit_once()
+            fresh = await self._commit_once(len(self._waiting))
             self._offer(fresh or [], persisted=True)
 
     def _notice(self, transition: Transition) -> Notice:
@@ -270,8 +275,16 @@ class Desk:
     def _deliveries(self, notice: Notice) -> list[Delivery]:
         return deliveries_of(notice, render(notice, self._hub)) if notice.receivers else []
 
+    def _take_states(self, notices: Sequence[Notice]) -> dict[tuple[str, str], Alert]:
+        """The states to store with these notices: none is ahead of the transitions that led to it."""
+        later = {_pair(notice.transition.alert) for notice in islice(self._waiting, len(notices), None)}
+        states = {_pair(notice.transition.alert): notice.transition.alert for notice in notices}
+        states |= {pair: alert for pair, alert in self._states.items() if pair not in later}
+        self._states = {pair: alert for pair, alert in self._states.items() if pair in later}
+        return states
+
     def _put_state(self, alert: Alert) -> None:
-        self._states[alert.rule, alert.subject] = alert
+        self._states[_pair(alert)] = alert
         if self._uncommitted_since_s is None:
             self._uncommitted_since_s = self._clock.time()
         self._work_came.set()
@@ -303,6 +316,10 @@ class Desk:
             dispatcher = self._dispatchers.get(name)
             if dispatcher is not None:
                 dispatcher.offer(some, persisted)
+
+
+def _pair(alert: Alert) -> tuple[str, str]:
+    return alert.rule, alert.subject
 
 
 def _key(notice: Notice) -> tuple[str, int]:

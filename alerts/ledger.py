@@ -11,7 +11,7 @@ from alerts import outbox
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery
 
-_GATHER_S = 0.03  # marks of a burst share a transaction
+_GATHER_S = 0.05  # marks of a burst share a transaction
 _AGAIN_S = 0.5
 _MOST = 20_000
 

@@ -3,7 +3,6 @@
 Every function takes a session and works inside the caller's transaction.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from alerts.alert import Alert, Transition, TransitionType
 from alerts.delivery import Attempt, Delivery, DeliveryState, Notice
-from alerts.stored import decode_alert, decode_labels, encode_alert, encode_labels
+from alerts.stored import decode_alert, decode_labels, encode_alert, encode_labels, encode_value
 from alerts.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
 
 _DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body")
@@ -38,12 +37,17 @@ def write(
     offset_s: float,
 ) -> None:
     """Store transitions with their deliveries, and the states. Writing one twice is harmless."""
+    states = list(states)
+    texts = {id(alert): encode_alert(alert, offset_s) for alert in states}
     if notices:
         latest = {notice.alert_id: notice for notice in notices}
         _upsert(session, AlertRow, [_alert_values(notice) for notice in latest.values()])
-        _upsert(session, TransitionRow, [_transition_values(notice, offset_s) for notice in notices], update=())
+        _upsert(session, TransitionRow, [_transition_values(n, texts, offset_s) for n in notices], update=())
         _upsert(session, DeliveryRow, [_delivery_values(delivery) for delivery in deliveries], update=())
-    _write_states(session, states, offset_s)
+    rows = [{"rule": alert.rule, "subject": alert.subject, "alert": texts[id(alert)]} for alert in states]
+    _upsert(session, AlertStateRow, rows)
+    written = {id(notice.transition.alert) for notice in notices}
+    _update_open(session, [alert for alert in states if alert.is_open and id(alert) not in written])
 
 
 def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
@@ -187,11 +191,8 @@ def _notice(session: Session, row: DeliveryRow) -> Notice:
     )
 
 
-def _write_states(session: Session, states: Iterable[Alert], offset_s: float) -> None:
-    known = list(states)
-    rows = [{"rule": a.rule, "subject": a.subject, "alert": encode_alert(a, offset_s)} for a in known]
-    _upsert(session, AlertStateRow, rows)
-    moved = [{"of": a.id, **_now(a)} for a in known if a.is_open]
+def _update_open(session: Session, alerts: Sequence[Alert]) -> None:
+    moved = [{"of": alert.id, **_now(alert)} for alert in alerts]
     if moved:
         table = _table(AlertRow)
         session.connection().execute(
@@ -206,9 +207,9 @@ def _now(alert: Alert) -> dict[str, object]:
     return {
         "severity": alert.severity,
         "state": alert.state.value,
-        "value": json.dumps(alert.value),
-        "threshold": json.dumps(alert.threshold),
-        "peak": json.dumps(alert.peak),
+        "value": encode_value(alert.value),
+        "threshold": encode_value(alert.threshold),
+        "peak": encode_value(alert.peak),
         "sequence": alert.sequence,
     }
 
@@ -232,13 +233,14 @@ def _alert_values(notice: Notice) -> dict[str, object]:
     }
 
 
-def _transition_values(notice: Notice, offset_s: float) -> dict[str, object]:
+def _transition_values(notice: Notice, texts: Mapping[int, str], offset_s: float) -> dict[str, object]:
+    alert = notice.transition.alert
     return {
         "alert_id": notice.alert_id,
-        "sequence": notice.transition.alert.sequence,
+        "sequence": alert.sequence,
         "type": str(notice.transition.type),
         "at": notice.transition.at,
-        "alert": encode_alert(notice.transition.alert, offset_s),
+        "alert": texts.get(id(alert)) or encode_alert(alert, offset_s),
         "labels": encode_labels(notice.labels),
         "summary": notice.summary,
         "persisted": notice.persisted,

@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from alerts.alert import Alert, State
+from alerts.sample import Value
 
 _NAMES = tuple(field.name for field in fields(Alert))
 _WALL = ("started_at", "cleared_at", "acknowledged_at")
@@ -42,6 +44,17 @@ def _shift(times: Any, by_s: float) -> Any:
     if isinstance(times, list | tuple):
         return tuple(_shift(time, by_s) for time in times)
     return None if times is None else times + by_s
+
+
+def encode_value(value: Value) -> str:
+    """A value as JSON."""
+    return repr(value) if type(value) is float and isfinite(value) else json.dumps(value)
+
+
+def decode_value(text: str) -> Value:
+    """A value of JSON, with the type it had."""
+    value: Value = json.loads(text)
+    return value
 
 
 def encode_labels(labels: Mapping[str, str]) -> str:
