@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hub.clock import Clock
 from hub.config import Config
 from hub.fanout import Fanout
+from hub.figures import Figures
 from hub.snapshot import Event
 from hub.supervisor import Supervisor
 from hub.unit import Unit
@@ -35,6 +36,7 @@ class Parts:
     recorder: "Recorder"
     desk: "Desk"
     dispatchers: "dict[str, Dispatcher]"
+    figures: Figures
     release: Callable[[str, bool], Awaitable[None]]
     keep_alive: Callable[[str, bool], Awaitable[None]]
     units: dict[str, Unit] = field(default_factory=dict)

@@ -1,0 +1,27 @@
+"""How commands end: exit codes, a line that says what to do, and the event loop they run on."""
+
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from typing import TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+OK = 0
+FAILED = 1
+CONFIGURATION = 2
+PORT_TAKEN = 3
+
+
+def fail(message: str, code: int = FAILED) -> int:
+    """Say on standard error why the command ends; returns the exit code."""
+    typer.echo(f"hub: {message}", err=True)
+    return code
+
+
+def run_async(function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Run on asyncio, with uvloop where it is installed."""
+    import anyio
+
+    return anyio.run(function, *args, backend_options={"use_uvloop": find_spec("uvloop") is not None})

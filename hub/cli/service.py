@@ -1,0 +1,104 @@
+"""`hub run`, `hub demo`, `hub check`, `hub schema`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, run_async
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+    from hub.config_file import Loaded
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.")]
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(demo)
+    app.command()(check)
+    app.command()(schema)
+
+
+def run(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Run the hub until SIGTERM or Ctrl-C; SIGHUP, or a change of the file, takes the configuration up again."""
+    from hub.logs import configure_logs
+    from hub.service import serve
+
+    loaded = load(config)
+    configure_logs(loaded.config.hub.log)
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    raise typer.Exit(start(serve, loaded, config, _announce))
+
+
+def demo() -> None:
+    """Eight simulated meters, a sample plant, rules that fire within a minute, and a receiver that prints."""
+    from hub.demo import run_demo
+
+    raise typer.Exit(start(run_demo))
+
+
+def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Check a configuration: every problem with its line and column, all at once."""
+    from hub.config_check import check as check_config
+
+    checked = check_config(config)
+    for problem in checked.problems:
+        typer.echo(str(problem), err=True)
+    for warning in checked.warnings:
+        typer.echo(f"{warning} (warning)", err=True)
+    if checked.summary is not None:
+        typer.echo(f"{config}: {checked.summary}")
+    raise typer.Exit(checked.exit_code)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from hub.config_schema import config_schema
+
+    typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+
+
+def load(config: Path) -> "Loaded":
+    """The configuration, or every problem of it on standard error and exit code 2."""
+    from hub.config_file import load_config
+    from hub.problem import ConfigError
+
+    try:
+        return load_config(config)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(CONFIGURATION) from None
+
+
+def start(service: Any, *args: Any) -> int:
+    """Run a service and turn what keeps it from starting into a line and an exit code."""
+    from sqlalchemy.exc import DBAPIError
+
+    from hub.lock import AlreadyRunning
+    from hub.store.claim import DatabaseTaken
+    from hub.store.schema import DatabaseTooNew
+    from hub.store.trouble import describe_trouble
+    from hub.web.server import PortTaken
+
+    try:
+        code: int = run_async(service, *args)
+        return code
+    except PortTaken as error:
+        return fail(str(error), PORT_TAKEN)
+    except (AlreadyRunning, DatabaseTaken, DatabaseTooNew) as error:
+        return fail(str(error), FAILED)
+    except DBAPIError as error:
+        return fail(f"the database cannot be used: {describe_trouble(error)}; see database.url", FAILED)
+    except OSError as error:
+        return fail(f"{error.filename or ''} {error.strerror or error}".strip(), FAILED)
+
+
+def _announce(hub: "Hub") -> None:
+    section = hub.config.hub
+    typer.echo(f"{section.name}: http://{section.listen}  ({len(hub.fleet.units)} units)  Ctrl-C stops", err=True)

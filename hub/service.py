@@ -1,0 +1,142 @@
+"""The long-running service: a hub from a file, until a signal ends it; the file is taken up again when it changes."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import structlog
+
+from hub.app import Hub, open_hub
+from hub.config_file import Loaded, load_config
+from hub.problem import ConfigError
+from hub.reload import watch_files
+from hub.supervisor import EssentialChildFailed
+
+log = structlog.get_logger()
+
+STOP_WITHIN_S = 5.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> int:
+    """Run the hub until SIGTERM or SIGINT; returns the exit code. A second signal ends the process at once."""
+    stopping = _Stopping()
+    async with anyio.create_task_group() as tasks:
+        reload = anyio.Event()
+        with anyio.open_signal_receiver(*_SIGNALS) as signals:
+
+            async def take_signals() -> None:
+                nonlocal reload
+                async for number in signals:
+                    if number == signal.SIGHUP:
+                        reload.set()
+                        reload = anyio.Event()
+                    elif not stopping.begin():
+                        os._exit(1)
+
+            tasks.start_soon(take_signals)
+            try:
+                async with open_hub(loaded.config) as hub:
+                    stopping.hub = hub
+                    reloader = _Reloader(hub, path, loaded.files)
+                    tasks.start_soon(reloader.run_watch)
+                    announce(hub)
+                    await _until_stopped(stopping, reloader, lambda: reload)
+            except BaseExceptionGroup as errors:
+                failed, rest = errors.split(EssentialChildFailed)
+                if rest is not None or failed is None:
+                    raise
+                log.critical("the hub cannot go on", reason=str(_first(failed)))
+                return 1
+            finally:
+                tasks.cancel_scope.cancel()
+                stopping.end()
+    log.info("stopped")
+    return 0
+
+
+async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", reload: Callable[[], anyio.Event]) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def reload_when_told() -> None:
+            while True:
+                await reload().wait()
+                await reloader.reload()
+
+        tasks.start_soon(reload_when_told)
+        await stopping.asked.wait()
+        tasks.cancel_scope.cancel()
+
+
+class _Stopping:
+    """The stop, and the thread that ends the process should the stop hang."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.hub: Hub | None = None
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> bool:
+        """Ask for the stop; False when it was asked for before."""
+        if self.asked.is_set():
+            return False
+        log.info("stopping")
+        self.asked.set()
+        self._timer = threading.Timer(STOP_WITHIN_S, self._end_by_force)
+        self._timer.daemon = True
+        self._timer.start()
+        return True
+
+    def end(self) -> None:
+        """The stop is done."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end_by_force(self) -> None:
+        hung = [] if self.hub is None else [f"{s.name}/{n}" for s in self.hub.parts.supervisors for n in s.running]
+        print(f"hub: not stopped within {STOP_WITHIN_S:g} s, ending now; still running: {hung}", file=sys.stderr)
+        os._exit(1)
+
+
+class _Reloader:
+    """Takes up a changed configuration; a bad one changes nothing, is logged and raises an alert."""
+
+    def __init__(self, hub: Hub, path: Path, files: tuple[Path, ...]) -> None:
+        self._hub = hub
+        self._path = path
+        self._files = files
+        self._lock = anyio.Lock()
+
+    async def run_watch(self) -> None:
+        """Reload whenever a file of the configuration changes."""
+        while True:
+            files = self._files
+            async for _ in watch_files(files):
+                await self.reload()
+                if self._files != files:
+                    break
+
+    async def reload(self) -> None:
+        """Read the file again and take up what changed."""
+        async with self._lock:
+            try:
+                loaded = await anyio.to_thread.run_sync(load_config, self._path)
+            except ConfigError as error:
+                log.error("configuration rejected, nothing changed", problems=str(error).splitlines())
+                self._hub.config_rejected(f"{len(error.problems)} problems: {error.problems[0]}")
+                return
+            self._files = loaded.files
+            changes = await self._hub.reload(loaded.config)
+            self._hub.config_rejected(None)
+            log.info("configuration taken up" if changes else "configuration unchanged", file=str(self._path))
+
+
+def _first(group: BaseExceptionGroup[EssentialChildFailed]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,86 @@
+"""`hub watch`: the live table of a running hub in a terminal, over its WebSocket."""
+
+import json
+import sys
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+_COLUMNS = ("unit", "Lp dB", "Leq dB", "age s", "state", "alarm", "sequence")
+_STYLES = {"ok": "green", "stale": "yellow", "unreachable": "red", "off": "dim"}
+
+
+class WatchFailed(Exception):
+    """The hub cannot be watched; the message says why and what to do."""
+
+
+async def run_watch(url: str, units: str, token: str | None, as_json: bool) -> None:
+    """Show what the hub sends until it ends. Raises WatchFailed."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise WatchFailed(f"{url} is not the address of a hub; write it as http://127.0.0.1:8480")
+    live = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}/api/live?units={quote(units)}"
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        async with connect(live, additional_headers=headers, max_size=None) as socket:
+            await _show(socket, as_json)
+    except InvalidStatus as error:
+        hint = "; put a token into HUB_TOKEN" if error.response.status_code in (401, 403) else ""
+        raise WatchFailed(f"the hub at {url} answered {error.response.status_code}{hint}") from None
+    except ConnectionClosed as closed:
+        reason = closed.rcvd.reason if closed.rcvd is not None else ""
+        raise WatchFailed(f"the hub ended the connection{': ' if reason else ''}{reason}") from None
+    except (OSError, InvalidHandshake) as error:
+        raise WatchFailed(f"no hub answers at {url}: {getattr(error, 'strerror', None) or error}") from None
+
+
+async def _show(socket: Any, as_json: bool) -> None:
+    rows: dict[str, dict[str, Any]] = {}
+    if as_json or not sys.stdout.isatty():
+        async for message in socket:
+            if as_json:
+                print(message, flush=True)
+            else:
+                for row in _rows(json.loads(message)):
+                    print(_line(row), flush=True)
+        return
+    with Live(console=Console(), auto_refresh=False, screen=False) as screen:
+        async for message in socket:
+            for row in _rows(json.loads(message)):
+                rows[row["unit_id"]] = row
+            screen.update(_table(rows), refresh=True)
+
+
+def _rows(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message of arrays as one mapping per unit."""
+    names = [name for name, column in message.items() if isinstance(column, list)]
+    columns = (message[name] for name in names)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    def level(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1f}"
+
+    return (
+        row["unit_id"], level(row["lp"]), level(row["leq"]), level(row["age_s"]), row["feed_status"],
+        str(row["alarm"] or ""), "-" if row["sequence"] is None else str(row["sequence"]),
+    )  # fmt: skip
+
+
+def _line(row: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {cell}" for name, cell in zip(_COLUMNS, _cells(row), strict=True) if cell)
+
+
+def _table(rows: dict[str, dict[str, Any]]) -> Table:
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for unit_id in sorted(rows):
+        row = rows[unit_id]
+        style = "bold red" if row["alarm"] else _STYLES.get(row["feed_status"])
+        table.add_row(*_cells(row), style=style)
+    return table
