@@ -122,6 +122,8 @@ def _set(chosen: Mapping[int, SimulatedMeter], values: object) -> None:
     if any(flag not in (True, False, None) for flag in flags.values()):
         raise ControlError("over and under are true, false or null")
     items = values.get("items", {})
+    if not isinstance(items, dict):
+        raise ControlError("items is an object of names and values")
     for meter in chosen.values():
         for name in items:
             if not meter.meter.has_item(name):
@@ -140,6 +142,10 @@ def _set_fault(
 ) -> None:
     if fault not in list(Fault):
         raise ControlError(f"{fault!r} is no fault; choose from {', '.join(Fault)}")
+    if times is not None and (type(times) is not int or times < 1):
+        raise ControlError(f"times is a number of replies from 1, not {times!r}")
+    if delay_s is not None and (type(delay_s) not in (int, float) or delay_s < 0):
+        raise ControlError(f"delay_s is a number of seconds, not {delay_s!r}")
     for meter in chosen.values():
         meter.set_fault(str(fault), times=times, delay_s=delay_s)
 

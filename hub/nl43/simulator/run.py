@@ -1,7 +1,9 @@
 """The totals of one measurement run: they grow while it runs and stand still afterwards."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from hub.nl43.simulator.waveform import Waveform
@@ -81,11 +83,7 @@ class Run:
     def _exceeded(self, percentiles: Sequence[int]) -> tuple[float, ...]:
         """The level exceeded that percentage of the time, for each."""
         levels = sorted(self._spent_s, reverse=True)
-        found: dict[int, float] = {}
-        above_s, index = 0.0, -1
-        for percent in sorted(set(percentiles)):
-            while above_s < self._elapsed_s * percent / 100 and index < len(levels) - 1:
-                index += 1
-                above_s += self._spent_s[levels[index]]
-            found[percent] = levels[max(index, 0)] / 10
-        return tuple(found[percent] for percent in percentiles)
+        above_s = list(accumulate(self._spent_s[level] for level in levels))
+        last = len(levels) - 1
+        found = (bisect_left(above_s, self._elapsed_s * percent / 100) for percent in percentiles)
+        return tuple(levels[min(index, last)] / 10 for index in found)

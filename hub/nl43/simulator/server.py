@@ -67,6 +67,11 @@ class SimulatedMeter:
     def has_session(self) -> bool:
         return self._session is not None
 
+    @property
+    def is_slot_taken(self) -> bool:
+        """By a session, or still by one that ended less than `slot_release_s` ago."""
+        return self._session is not None or self._release is not None
+
     def set_fault(self, fault: Fault | str, *, times: int | None = None, delay_s: float | None = None) -> None:
         """From now on; `times` limits a fault of replies to so many, `delay_s` belongs to `late`."""
         state = self._unit.faults
@@ -149,7 +154,7 @@ class SimulatedMeter:
             return Stance.CLOSED
         if fault in _HANGING:
             return Stance.HANGING
-        if self._is_slot_free:
+        if not self.is_slot_taken:
             return Stance.OPEN
         match self._unit.options.second_connection:
             case "hang":
@@ -159,14 +164,10 @@ class SimulatedMeter:
             case "accept_mute":
                 return Stance.OPEN
 
-    @property
-    def _is_slot_free(self) -> bool:
-        return self._session is None and self._release is None
-
     def _on_connect(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._is_slot_free:
+        if not self.is_slot_taken:
             self.counters.connections += 1
             self._session = Session(self._loop, sock, self._unit, self._on_news, self._on_session_closed)
             self._session.start()
