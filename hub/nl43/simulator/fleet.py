@@ -20,6 +20,16 @@ _FILES_PER_METER = 5  # listener, session, and the plug with both its ends; FTP
 _FILES_BESIDE = 200
 
 
+def wandering_meter(unit: int) -> MeterOptions:
+    """A meter that measures, and hears a level of its own that wanders around 45 to 65 dB."""
+    return MeterOptions(
+        waveform=RandomWalk(mean=45.0 + unit * 7 % 21, seed=unit),
+        running=True,
+        serial_number=f"{unit:08}",
+        seed=unit,
+    )
+
+
 @dataclass(frozen=True)
 class Fleet:
     """Unit n (from 0) listens on `base_port + n`. `control_port` is None without one."""
@@ -41,17 +51,7 @@ class FleetOptions:
     host: str = "127.0.0.1"
     faults: dict[Fault, float] = field(default_factory=dict)
     control_port: int | None = None
-    meter: Callable[[int], MeterOptions] = lambda unit: wandering_meter(unit)
-
-
-def wandering_meter(unit: int) -> MeterOptions:
-    """A meter that measures, and hears a level of its own that wanders around 45 to 65 dB."""
-    return MeterOptions(
-        waveform=RandomWalk(mean=45.0 + unit * 7 % 21, seed=unit),
-        running=True,
-        serial_number=f"{unit:08}",
-        seed=unit,
-    )
+    meter: Callable[[int], MeterOptions] = wandering_meter
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ def test_totals_do_not_depend_on_how_often_they_are_asked() -> None:
     assert first is not None
     assert last is not None
     assert last.ln == first.ln
-    assert last._replace(ln=()) == pytest.approx(first._replace(ln=()))
+    assert last[:4] == pytest.approx(first[:4])
 
 
 def test_percentiles_are_levels_exceeded_that_share_of_the_time() -> None:
