@@ -98,7 +98,7 @@ class Protocol:
         self.state = State.IDLE
         self._buffer = bytearray()
         self._searched = 0
-        self._command: Command | None = None
+        self._command: Command
         self._echo = b""
         self._error = ""
 
@@ -186,20 +186,16 @@ class Protocol:
             if line.lower() == self._echo.lower():
                 return None
             raise self._failed("the meter sent no result code where one was due", line)
-        if result is Result.NORMAL and self._command is not None:
-            if self._command.kind is Kind.REQUEST:
-                self.state = State.AWAIT_LINE
-                return None
-            if self._command.kind is Kind.STREAM:
-                return self._complete(result, None, State.STREAMING)
-        return self._complete(result, None)
+        kind = self._command.kind
+        if result is Result.NORMAL and kind is Kind.REQUEST:
+            self.state = State.AWAIT_LINE
+            return None
+        streams = result is Result.NORMAL and kind is Kind.STREAM
+        return self._complete(result, None, State.STREAMING if streams else State.IDLE)
 
     def _complete(self, result: Result, text: str | None, state: State = State.IDLE) -> Reply:
-        command = self._command
-        if command is None:
-            raise ProtocolMisuse("a reply without a command")
-        self._command, self.state = None, state
-        return Reply(command, result, text)
+        self.state = state
+        return Reply(self._command, result, text)
 
     def _text(self, line: bytearray) -> str:
         try:

@@ -7,7 +7,7 @@
     {"unit": 3, "set": {"items": {"Battery Level": "Low"}}}    change items, as on the meter's keys
     {"unit": [3, 4], "do": "Measure,Start"}       a command as from the keys     -> {"ok": true, "codes": [0, 0]}
     {"unit": "all", "fault": "mute"}              also "times": 1 (replies), "delay_s": 2.0 (for "late")
-    {"unit": "all", "cross": 90.0}                jump to 90 dB; note when a `DOD?` reply with it is first sent
+    {"unit": "all", "cross": 90.0}                jump to 90 dB; note when a line with it is first sent
     {"unit": [3, 4], "drop": true}                reset the running connections
     {"get": "crossings"}     -> {"crossings": [{"unit": 3, "lp": 90.0, "asked_at": …, "sent_at": … or null}]}
     {"get": "counters"}      -> {"counters": {"3": {…}}}, of the units asked for

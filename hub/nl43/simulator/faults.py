@@ -8,7 +8,8 @@ class Fault(StrEnum):
     """One kind of trouble.
 
     Of the listener: `refuse` (control and FTP port closed), `wedge` (control port closed, FTP alive),
-    `hang_connect` (connects stay unanswered, a session goes on). Both closing kinds reset a running session.
+    `hang_connect` (connects stay unanswered as when it sleeps, a session goes on). Both closing kinds reset a
+    running session.
     Of the session: `mute` (commands are neither answered nor obeyed), `half_open` (nothing is read or sent any
     more, not even a close; connects hang).
     Of a reply: all others. The command is obeyed; `late` answers after `delay_s`.

@@ -114,9 +114,10 @@ def run_blocking(options: FleetOptions, announce: Callable[[str], None] | None =
     async def run() -> None:
         async with open_fleet(options) as fleet:
             if announce is not None:
+                meters = "1 meter" if options.units == 1 else f"{options.units} meters"
                 where = f"{options.host}:{fleet.ports[0]}-{fleet.ports[-1]}"
                 control = "" if fleet.control_port is None else f", control port {fleet.control_port}"
-                announce(f"{options.units} meters on {where}{control}")
+                announce(f"{meters} on {where}{control}")
             await anyio.sleep(math.inf)
 
     anyio.run(run, backend="asyncio", backend_options={"use_uvloop": find_spec("uvloop") is not None})

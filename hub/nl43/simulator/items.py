@@ -37,7 +37,12 @@ def number(least: int, most: int, digits: int = 1) -> Accept:
     """A whole number; with `digits` > 1 it must be written with exactly that many."""
 
     def accept(value: str) -> str | None:
-        fits = value.isdigit() and (digits == 1 or len(value) == digits) and least <= int(value) <= most
+        fits = (
+            value.isascii()
+            and value.isdigit()
+            and (digits == 1 or len(value) == digits)
+            and least <= int(value) <= most
+        )
         return f"{int(value):0{digits}}" if fits else None
 
     return accept

@@ -88,7 +88,7 @@ class SimulatedMeter:
         self.meter.hear(waveform, self._unit.options.clock())
 
     def cross(self, lp: float) -> None:
-        """Jump to a level and note when a `DOD?` reply with it is first sent."""
+        """Jump to a level and note when a `DOD?` or stream line with it is first sent."""
         self.hear(lp)
         self._unit.crossing = Crossing(lp, time.time())
 
@@ -200,7 +200,10 @@ class SimulatedMeter:
         dialogue = FtpDialogue()
         self._others.add(sock)
         self._loop.add_reader(sock, lambda: self._discard(sock, dialogue))
-        sock.send(BANNER)
+        try:
+            sock.send(BANNER)
+        except OSError:
+            self._forget(sock)
 
     def _discard(self, sock: socket.socket, dialogue: FtpDialogue | None = None) -> None:
         """Read what a side connection says; answer it only when it is FTP."""

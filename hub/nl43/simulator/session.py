@@ -35,6 +35,11 @@ class Unit:
     dod_replied: float | None = None
     crossing: Crossing | None = None
 
+    def note_crossing(self) -> None:
+        """A line with the present level is about to be sent."""
+        if self.crossing is not None and self.crossing.sent_at is None:
+            self.crossing = self.crossing._replace(sent_at=time.time())
+
 
 class Session:
     """`closed` is called once, when the socket is gone; `changed` after whatever else a test may wait for.
@@ -169,6 +174,8 @@ class Session:
                 lines.insert(0, f"{line}\r\n".encode("ascii", "replace"))
             if options.prompt in ("after_response", "both") and not answer.streams:
                 lines.append(_PROMPT)
+        if fault is Fault.NONE and line.upper() == "DOD?":
+            unit.note_crossing()
         done = partial(self._answered, line, answer, fault)
         if fault is Fault.LATE:
             self._timer = self._loop.call_later(unit.faults.delay_s, partial(self._write, lines, done))
@@ -202,8 +209,6 @@ class Session:
         unit.replied = unit.options.clock()
         if line.upper() == "DOD?":
             unit.dod_replied = unit.replied
-            if unit.crossing is not None and unit.crossing.sent_at is None and fault is Fault.NONE:
-                unit.crossing = unit.crossing._replace(sent_at=time.time())
         if fault is Fault.RESET_MID_REPLY:
             self.close(with_reset=True)
         elif answer.streams:
@@ -225,6 +230,8 @@ class Session:
         if self._stream_param:
             line += unit.meter.status_fields(now)
         fault = unit.faults.take()
+        if fault is Fault.NONE:
+            unit.note_crossing()
         if fault not in _SILENT:
             self._send(b"".join(spoil(fault, [line.encode("ascii") + b"\r\n"])))
             unit.counters.stream_lines += 1

@@ -63,7 +63,7 @@ def test_the_command_announces_itself_and_ends_on_interrupt() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"1 meters on 127.0.0.1:{port}-{port}\n"
+        assert process.stdout.readline() == f"1 meter on 127.0.0.1:{port}-{port}\n"
         process.send_signal(2)
         assert process.stdout.readline() == "ended\n"
     assert process.returncode == 0

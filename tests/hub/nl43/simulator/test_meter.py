@@ -3,8 +3,11 @@
 from datetime import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.nl43.fields import parse_dlc, parse_dod, parse_drd
+from hub.nl43.simulator.items import plain_items
 from hub.nl43.simulator.meter import Answer, Meter
 from hub.nl43.simulator.options import MeterOptions
 from hub.nl43.simulator.waveform import constant, steps
@@ -212,3 +215,19 @@ def test_settings_that_stop_the_control_port(line: str, reachable: bool) -> None
 def test_items_can_start_with_another_value() -> None:
     meter = a_meter(options=MeterOptions(items=(("Battery Level", "Low"),)))
     assert meter.execute("Battery Level?", 0.0).line == "Low"
+
+
+NAMES = st.sampled_from(["DOD", "Measure", "Pause", "Clock", "Manual Store", *plain_items("NL-43", "1")]) | st.text(
+    max_size=9
+)
+
+
+@given(
+    NAMES, st.sampled_from(["?", ",", ", ", ""]), st.text(max_size=9) | st.sampled_from(["On", "Start", "5", "10s"])
+)
+def test_any_line_has_an_answer(name: str, mark: str, param: str) -> None:
+    meter = a_meter()
+    for line in (f"{name}{mark}{param}", "Measure,Start", f"{name}{mark}{param}"):
+        answer = meter.execute(line, 1.0)
+        assert 0 <= answer.code <= 4
+        assert answer.line is None or (answer.code == 0 and "?" in line)

@@ -241,3 +241,52 @@ async def test_a_client_that_does_not_read_is_dropped() -> None:
         with anyio.fail_after(10):
             await meter.until(lambda: meter.counters.overruns == 1)
         assert not meter.has_session
+
+
+async def test_the_status_stream_adds_what_it_knows_of_the_meter() -> None:
+    options = MeterOptions(drd_interval_s=0.002, running=True)
+    async with open_simulator(options) as meter, connected(meter.port) as client:
+        assert (await client.ask(c.DRD_STATUS)).result.ok
+        line = await client.event()
+        assert isinstance(line, StreamLine)
+        assert line.text.split(",")[34:] == ["E", "F", "29862", "M"]
+
+
+async def test_a_stream_can_break_off_in_the_middle_of_a_line() -> None:
+    async with open_simulator(MeterOptions(drd_interval_s=0.002)) as meter, connected(meter.port) as client:
+        await client.ask(c.DRD)
+        await client.event()
+        meter.set_fault(Fault.RESET_MID_REPLY, times=1)
+        assert await client.has_ended()
+        assert not meter.has_session
+
+
+async def test_a_stream_can_fall_silent_and_come_back() -> None:
+    async with open_simulator(MeterOptions(drd_interval_s=0.002)) as meter, connected(meter.port) as client:
+        await client.ask(c.DRD)
+        await client.event()
+        meter.set_fault(Fault.MUTE)
+        with anyio.move_on_after(0.05):
+            while True:
+                client.protocol.receive_data(await client.stream.receive())
+        meter.set_fault(Fault.NONE)
+        meter.cross(88.0)
+        while True:
+            event = await client.event()
+            assert isinstance(event, StreamLine)
+            if parse_drd(event.text).lp == 88.0:
+                break
+        assert meter.crossing is not None
+        assert meter.crossing.sent_at is not None
+
+
+async def test_a_meter_that_falls_mute_before_its_reply_never_gives_it() -> None:
+    async with open_simulator(MeterOptions(delay_s=(0.02, 0.02), prompt="none")) as meter:
+        async with connected(meter.port) as client:
+            await client.stream.send(b"Measure,Start\r\n")
+            await meter.until(lambda: meter.counters.commands["Measure,Start"] == 1)
+            meter.set_fault(Fault.MUTE)
+            with anyio.move_on_after(0.06) as silence:
+                await client.stream.receive()
+            assert silence.cancelled_caught
+        assert not meter.meter.is_measuring(0.0)
