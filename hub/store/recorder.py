@@ -38,6 +38,7 @@ class Recorder:
         size: int = 200_000,
         interval_s: float = 0.5,
         batch_size: int = 2_000,
+        first_retry_s: float = 0.5,
         drain_s: float = 3.0,
         keep_raw: bool = False,
         on_trouble: Callable[[bool, str], None] = lambda failing, reason: None,
@@ -52,6 +53,7 @@ class Recorder:
         self._size = size
         self._interval_s = interval_s
         self._batch_size = batch_size
+        self._first_retry_s = first_retry_s
         self._drain_s = drain_s
         self._on_trouble = on_trouble
         self._on_commit = on_commit
@@ -95,7 +97,7 @@ class Recorder:
             except DBAPIError as error:
                 failures += 1
                 self._set_trouble(describe_trouble(error))
-                await anyio.sleep(backoff(failures, 0.5, 5.0, 0.99))
+                await anyio.sleep(backoff(failures, self._first_retry_s, 5.0, roll=1.0))
                 continue
             failures = 0
             batch, self._batch = self._batch, None

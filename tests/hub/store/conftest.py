@@ -35,12 +35,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'hub.db'}"
-    url: str = request.getfixturevalue("postgres_url")
-    with psycopg.connect(url, autocommit=True) as connection:
+    url: str = request.getfixturevalue("empty_postgres_url")
+    return url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> str:
+    """The schema of this run, emptied."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
         schema = connection.execute("SELECT current_schema()").fetchall()[0][0]
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
         connection.execute(f"CREATE SCHEMA {schema}")
-    return url
+    return postgres_url
 
 
 @pytest.fixture
@@ -55,5 +61,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     """An open SQLite database with every table, for what does not depend on the kind."""
     async with open_database(f"sqlite:///{tmp_path / 'hub.db'}") as database:
+        await database.write(upgrade)
+        yield database
+
+
+@pytest.fixture
+async def postgres(empty_postgres_url: str) -> AsyncIterator[Database]:
+    """An open PostgreSQL database with every table, for what is its own."""
+    async with open_database(empty_postgres_url) as database:
         await database.write(upgrade)
         yield database
