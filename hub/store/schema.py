@@ -1,7 +1,5 @@
 """Brings the tables up to date, and says how far they are."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,7 +10,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlmodel import Session, SQLModel
 
-_TABLE_MODULES = ("hub.store.tables", "alerts.tables")
+import alerts.tables  # noqa: F401  (adds its tables to the metadata)
+import hub.store.tables  # noqa: F401
 
 
 class DatabaseTooNew(Exception):
@@ -21,9 +20,6 @@ class DatabaseTooNew(Exception):
 
 def metadata() -> sa.MetaData:
     """Every table of the hub and of alerting."""
-    for name in _TABLE_MODULES:
-        if find_spec(name) is not None:
-            import_module(name)
     return SQLModel.metadata
 
 

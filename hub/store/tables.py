@@ -129,9 +129,9 @@ def register_boot(session: Session, started_at: datetime, version: str) -> int:
     return boot.id
 
 
-def first_sequence(boot: int) -> int:
-    """The first sequence number of every unit in this boot."""
-    return boot * SEQUENCES_PER_BOOT + 1
+def sequence_base(boot: int) -> int:
+    """The sequence numbers of a boot are above this, and above those of every boot before; the first is one more."""
+    return boot * SEQUENCES_PER_BOOT
 
 
 def load_unit_states(session: Session) -> dict[str, UnitState]:

@@ -18,7 +18,7 @@ from hub.clock import Clock
 from hub.snapshot import Event, Failure, PollFailure
 from hub.store.database import Database
 from hub.store.recorder import Recorder
-from hub.store.tables import Minute, StoredReading, StoredSnapshot, StoredStateChange, first_sequence, register_boot
+from hub.store.tables import Minute, StoredReading, StoredSnapshot, StoredStateChange, register_boot, sequence_base
 from tests.hub.store.events import START, change, snapshot
 
 pytestmark = pytest.mark.anyio
@@ -242,6 +242,6 @@ async def test_the_latency_is_the_age_of_the_oldest_reading(sqlite: Database) ->
 
 async def test_sequences_of_a_later_boot_are_above_all_of_an_earlier_one(database: Database) -> None:
     boots = [await database.write(lambda session: register_boot(session, START, "1")) for _ in range(3)]
-    firsts = [first_sequence(boot) for boot in boots]
+    firsts = [sequence_base(boot) + 1 for boot in boots]
     assert firsts == sorted(set(firsts))
     assert all(later - earlier == 1 << 32 for earlier, later in pairwise(firsts))

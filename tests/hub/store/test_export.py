@@ -1,0 +1,45 @@
+"""Export: CSV with one header, unit by unit, a page at a time."""
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hub.store.batch import BatchMaker, sqlite_time
+from hub.store.database import Database
+from hub.store.export import export_rows
+from hub.store.insert import write_batch
+from tests.hub.store.events import START, snapshot
+
+pytestmark = pytest.mark.anyio
+
+
+async def export(database: Database, **how: Any) -> tuple[list[str], list[dict[str, str]]]:
+    to_at = START + timedelta(hours=2)
+    pieces = [piece async for piece in export_rows(database, ["gate-a", "none", "gate-b"], START, to_at, **how)]
+    return pieces, list(csv.DictReader(io.StringIO("".join(pieces))))
+
+
+async def test_every_reading_is_a_line_under_one_header(database: Database) -> None:
+    maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at)
+    events = [snapshot(n, unit_id=unit) for unit in ("gate-a", "gate-b") for n in range(1, 3001)]
+    await database.write(lambda session: write_batch(session, maker.make(events)))
+    pieces, rows = await export(database)
+    assert [(row["unit_id"], int(row["sequence"])) for row in rows] == [(e.unit_id, e.sequence) for e in events]
+    assert len(pieces) == 4
+    assert rows[0]["at"] == "2026-03-18T22:00:01.000Z"
+    _, minutes = await export(database, step_s=60)
+    assert sum(int(row["count"]) for row in minutes) == 6000
+
+
+async def test_an_unknown_level_is_an_empty_cell(sqlite: Database) -> None:
+    one = snapshot(1, None, quality=("missing", "frozen"))
+    await sqlite.write(lambda session: write_batch(session, BatchMaker(sqlite_time).make([one])))
+    _, (row,) = await export(sqlite, metrics=["lp"])
+    assert (row["lp"], row["quality"]) == ("", "missing frozen")
+
+
+async def test_nothing_stored_is_an_empty_text(sqlite: Database) -> None:
+    assert await export(sqlite) == ([], [])
