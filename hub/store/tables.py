@@ -130,7 +130,7 @@ def register_boot(session: Session, started_at: datetime, version: str) -> int:
 
 
 def sequence_base(boot: int) -> int:
-    """The sequence numbers of a boot are above this, and above those of every boot before; the first is one more."""
+    """Every sequence number of a boot is above this; the first is one more."""
     return boot * SEQUENCES_PER_BOOT
 
 
