@@ -70,6 +70,9 @@ class Engine:
         for pair in self._due.take(now_s):
             if pair.series.is_held:
                 continue  # woken when the subject is back
+            if pair.alert.state is State.INACTIVE and pair.due_s() > now_s:
+                self._queue(pair, now_s)
+                continue
             alert, transition = evaluate(pair.rule, pair.alert, pair.series.tick(at, now_s))
             if alert is not pair.alert:
                 transitions += self._follow(pair, alert, transition, now_s)
@@ -239,10 +242,9 @@ class Engine:
 
     def _wake(self, pairs: Iterable[Pair], now_s: float) -> None:
         for pair in pairs:
-            if pair.alert.state is State.INACTIVE:
-                self._queue(pair, now_s)
-            else:
-                self._due.put(pair, now_s, now_s)
+            due_s = pair.due_s() if pair.alert.state is State.INACTIVE else now_s
+            if due_s < NEVER:
+                self._due.put(pair, due_s, now_s)
 
     def _rearrange(self, change: Change, at: datetime, now_s: float) -> list[Transition]:
         """Close what has parted, begin what has joined, and bring what stayed to its new severity."""

@@ -1,0 +1,195 @@
+"""The state machine against a naive reading of the rules, which looks back over the whole series each time."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerts.rule import Rule
+from alerts.sample import Quality
+from tests.alerts.play import BEGIN, Play, make_rule
+
+EXAMPLES = 20_000 if os.environ.get("HUB_SOAK") else 1_000
+FOLLOW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass(frozen=True)
+class Event:
+    """A sample, or a tick where the quality is `TICK`."""
+
+    second: float
+    value: float
+    quality: Quality
+
+
+def is_in_window(event: Event) -> bool:
+    """Whether it lies in 22:01 to 22:04, the schedule of the rules below that have one."""
+    return 1 <= (BEGIN + timedelta(seconds=event.second)).minute < 4
+
+
+class Reference:
+    """What should happen, told from the events so far and from the last transition."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.events: list[Event] = []
+        self.began = 0  # index of the first event after the last transition
+        self.open_for: str | None = None
+        self.onset_at: float | None = None
+
+    def verdict(self, event: Event) -> str | None:
+        """`exceeds`, `between` or `clear`; None where the event decides nothing."""
+        rule = self.rule
+        if event.quality is Quality.OVER:
+            if rule.above is not None:
+                return "exceeds"
+            return "clear" if event.value > (rule.below or 0) + rule.margin else None
+        if event.quality is not Quality.OK:
+            return None
+        if rule.above is not None:
+            return (
+                "exceeds"
+                if event.value > rule.above
+                else "clear"
+                if event.value < rule.above - rule.margin
+                else "between"
+            )
+        assert rule.below is not None
+        return (
+            "exceeds"
+            if event.value < rule.below
+            else "clear"
+            if event.value > rule.below + rule.margin
+            else "between"
+        )
+
+    def lasted(self, verdict: str) -> tuple[float, float] | None:
+        """For how long all that decided said so without a break, and when it was last said."""
+        run: list[float] = []
+        for event in reversed(self.events[self.began :]):
+            said = self.verdict(event)
+            if event.quality is Quality.RUN_ENDED or (self.rule.schedule and not is_in_window(event)):
+                break
+            if said is None:
+                continue
+            if said != verdict or (run and run[-1] - event.second > 10):
+                break
+            run.append(event.second)
+        return (run[0] - run[-1], run[0]) if run else None
+
+    def heard_s(self) -> float:
+        """When there was last a value."""
+        alive = (Quality.OK, Quality.OVER, Quality.UNDER)
+        return max([0.0, *(e.second for e in self.events if e.quality in alive)])
+
+    def next(self, event: Event) -> str | None:
+        """What the event causes, as `<type> <reason>`."""
+        self.events.append(event)
+        happens = self.decide(event)
+        if happens is not None:
+            kind = happens.split()[0]
+            if kind != "clear" and self.open_for is None:
+                self.onset_at = event.second
+            self.open_for = None if kind == "clear" else "no-data" if kind == "no_data" else "value"
+            self.began = len(self.events)
+        return happens
+
+    def decide(self, event: Event) -> str | None:
+        rule, is_open = self.rule, self.open_for is not None
+        if rule.schedule and not is_in_window(event):
+            return "clear window-closed" if is_open else None
+        if event.quality is Quality.RUN_ENDED:
+            return "clear run-ended" if is_open else None
+        is_cooling = self.onset_at is not None and event.second < self.onset_at + rule.cooldown
+        said = self.verdict(event)
+        if self.open_for == "value":
+            run = self.lasted("clear")
+            if said == "clear" and run and run[0] >= rule.clear_for_s:
+                return "clear None"
+        elif said is not None and said != "exceeds":
+            if is_open:
+                return "clear data-returned"
+        elif said is not None or (event.quality is Quality.TICK and not is_open):
+            run = self.lasted("exceeds")
+            if run and run[0] >= rule.for_ and event.second - run[1] <= 10 and (is_open or not is_cooling):
+                return "onset over-range" if event.quality is Quality.OVER else "onset None"
+        if event.quality is Quality.TICK and event.second - self.heard_s() >= rule.no_data.after:
+            if rule.no_data.action == "clear" and is_open:
+                return "clear no-data"
+            if rule.no_data.action == "alarm" and not is_open and not is_cooling:
+                return "no_data no-data"
+        return None
+
+
+RULES = st.fixed_dictionaries(
+    {
+        "clear_margin": st.sampled_from([0, 2, 5]),
+        "for": st.sampled_from(["0s", "1s", "3s", "10s", "30s"]),
+        "clear_for": st.sampled_from(["0s", "2s", "10s"]),
+        "cooldown": st.sampled_from(["0s", "5s", "60s"]),
+        "no_data": st.fixed_dictionaries(
+            {"after": st.sampled_from(["4s", "20s", "60s"]), "action": st.sampled_from(["hold", "alarm", "clear"])}
+        ),
+        "schedule": st.sampled_from([None, {"from": "22:01", "to": "22:04"}]),
+    }
+)
+SIDES = st.sampled_from(["above", "below"])
+STRETCH = st.tuples(
+    st.sampled_from([Quality.OK] * 6 + [Quality.TICK] * 2 + [q for q in Quality if q is not Quality.UNREACHABLE]),
+    st.sampled_from([50.0, 62.0, 63.0, 64.0, 65.0, 66.0, 67.0, 68.0, 80.0]),
+    st.sampled_from([0.5, 1.0, 1.0, 1.0, 5.0, 10.0, 10.5]),
+    st.integers(1, 12),
+)
+
+
+def events_of(stretches: list[tuple[Quality, float, float, int]]) -> list[Event]:
+    """Stretches of the same sample; a tick follows every few samples."""
+    events, second = [], 0.0
+    for quality, value, step_s, times in stretches:
+        for turn in range(times):
+            second += step_s
+            events.append(Event(second, value, quality))
+            if turn % 4 == 3:
+                events.append(Event(second, value, Quality.TICK))
+    return events
+
+
+def play_event(play: Play, event: Event) -> list[str]:
+    """Put it to the engine; the types of what happened."""
+    if event.quality is Quality.TICK:
+        return play.tick(event.second)
+    return play.sample(event.second, event.value, event.quality)
+
+
+@FOLLOW
+@given(RULES, SIDES, st.lists(STRETCH, min_size=2, max_size=20))
+def test_the_machine_does_what_the_rules_mean(
+    fields: dict[str, object], side: str, stretches: list[tuple[Quality, float, float, int]]
+) -> None:
+    rule = make_rule(**fields, **{side: 65})
+    play, reference = Play(rule), Reference(rule)
+    for event in events_of(stretches):
+        expected = reference.next(event)
+        found = [f"{kind} {play.last().reason}" for kind in play_event(play, event)]
+        assert found == ([] if expected is None else [expected]), event
+
+
+@FOLLOW
+@given(
+    st.sampled_from(["0s", "3s", "10s"]), st.sampled_from(["0s", "2s"]), st.lists(STRETCH, min_size=2, max_size=20)
+)
+def test_levels_are_as_many_rules_of_which_the_most_severe_counts(
+    for_: str, clear_for: str, stretches: list[tuple[Quality, float, float, int]]
+) -> None:
+    levels = [("info", 62.0), ("warning", 64.0), ("critical", 67.0)]
+    common = {"for": for_, "clear_for": clear_for, "cooldown": "0s"}
+    play = Play(make_rule(levels=[{"severity": name, "above": above} for name, above in levels], **common))
+    apart = Play(*(make_rule(name=name, above=above, **common) for name, above in levels))
+    for event in events_of(stretches):
+        play_event(play, event)
+        play_event(apart, event)
+        one = [alert.severity for alert in play.engine.open_alerts()]
+        several = [alert.rule for alert in apart.engine.open_alerts()]
+        assert one == ([max(several, key=["info", "warning", "critical"].index)] if several else []), event
