@@ -27,7 +27,7 @@ _FAILING_AFTER_S = 2.0
 _WATCH_S = 0.2
 _AGAIN_S = 0.25
 _BODIES_S = 0.25
-_FIRST_BATCH, _MOST_BATCH = 32, 2048  # a burst's first messages go out while the rest is being committed
+_BATCH = 1000  # transitions in one transaction, at most
 _STORAGE = "hub/storage"
 
 
@@ -195,18 +195,16 @@ class Desk:
         while True:
             await self._work_came.wait()
             self._work_came = anyio.Event()
-            most = _FIRST_BATCH
             while self._waiting or self._states:
-                fresh = await self._commit_once(most)
-                most = min(most * 2, _MOST_BATCH)
+                fresh = await self._commit_once()
                 if fresh is None:
                     await anyio.sleep(_AGAIN_S)
                 elif fresh:
                     tasks.start_soon(self._announce, fresh)
 
-    async def _commit_once(self, most: int) -> list[Delivery] | None:
+    async def _commit_once(self) -> list[Delivery] | None:
         """What is to be announced now that it is committed; None when the database refused."""
-        notices = list(islice(self._waiting, most))
+        notices = list(islice(self._waiting, _BATCH))
         states = self._take_states(notices)
         stored = [replace(n, persisted=False) if _key(n) in self._announced else n for n in notices]
         rows = [d for n in notices for d in self._announced.get(_key(n)) or deliveries_of(n, b"")]
@@ -258,7 +256,7 @@ class Desk:
         for alert in self.engine.take_dirty():
             self._put_state(alert)
         if self._waiting or self._states:
-            fresh = await self._commit_once(len(self._waiting))
+            fresh = await self._commit_once()
             self._offer(fresh or [], persisted=True)
 
     def _notice(self, transition: Transition) -> Notice:

@@ -22,9 +22,13 @@ SECRET = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="
 
 
 class SqliteDatabase:
-    """A file with the tables of alerting; `is_down` makes every call fail, `gate` makes writes wait."""
+    """A file with the tables of alerting; `is_down` makes every call fail, `gate` makes writes wait.
 
-    def __init__(self, path: Path) -> None:
+    `inline` works without threads, for tests on a virtual clock.
+    """
+
+    def __init__(self, path: Path, inline: bool = False) -> None:
+        self.inline = inline
         self.engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
         event.listen(self.engine, "connect", _set_pragmas)
         own = [getattr(model, "__table__") for model in vars(tables).values() if _is_table(model)]  # noqa: B009
@@ -35,13 +39,17 @@ class SqliteDatabase:
         self._writer = anyio.CapacityLimiter(1)
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        return await anyio.to_thread.run_sync(self.run, work)
+        await anyio.lowlevel.checkpoint()
+        return self.run(work) if self.inline else await anyio.to_thread.run_sync(self.run, work)
 
     async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
         if self.gate is not None:
             await self.gate.wait()
         self.durable_writes += durable
-        return await anyio.to_thread.run_sync(self.run, work, limiter=self._writer)
+        await anyio.lowlevel.checkpoint()
+        return (
+            self.run(work) if self.inline else await anyio.to_thread.run_sync(self.run, work, limiter=self._writer)
+        )
 
     def run(self, work: Callable[[Session], T]) -> T:
         if self.is_down:
@@ -50,6 +58,16 @@ class SqliteDatabase:
             result = work(session)
             session.commit()
             return result
+
+
+class LoopClock:
+    """The clock of the event loop, so that a virtual one moves both; the wall starts at START."""
+
+    def time(self) -> float:
+        return anyio.current_time()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=anyio.current_time())
 
 
 class ThresholdEngine:

@@ -1,0 +1,180 @@
+"""Alerts, deliveries and attempts as lists for people, newest first; and how old ones go."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import CursorResult, delete, or_, tuple_
+from sqlmodel import Session, col, select
+
+from alerts.alert import Alert, State
+from alerts.stored import decode_value
+from alerts.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
+
+T = TypeVar("T")
+
+_OPEN = (State.FIRING.value, State.CLEARING.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a list; `next_cursor` asks for what follows, None at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One alert with all that happened to it, oldest first."""
+
+    alert: AlertRow
+    transitions: list[TransitionRow]
+    deliveries: list[DeliveryRow]
+    attempts: list[AttemptRow]
+
+
+def list_alerts(
+    session: Session,
+    *,
+    state: str | None = None,
+    subject: str | None = None,
+    rule: str | None = None,
+    severity: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[AlertRow]:
+    """Alerts by onset, newest first. `state` may be `open`; `subject` is the bare id or the whole subject.
+
+    Raises ValueError for a cursor that is not one of ours.
+    """
+    query = select(AlertRow)
+    if state == "open":
+        query = query.where(col(AlertRow.state).in_(_OPEN))
+    elif state is not None:
+        query = query.where(AlertRow.state == state)
+    if subject is not None:
+        bare = col(AlertRow.subject).endswith("/" + subject, autoescape=True)
+        query = query.where(or_(col(AlertRow.subject) == subject, bare))
+    if rule is not None:
+        query = query.where(AlertRow.rule == rule)
+    if severity is not None:
+        query = query.where(AlertRow.severity == severity)
+    return _page(session, query, AlertRow.started_at, AlertRow.id, limit, cursor)
+
+
+def list_deliveries(
+    session: Session,
+    *,
+    state: str | None = None,
+    receiver: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[DeliveryRow]:
+    """Deliveries by creation, newest first. Raises ValueError for a cursor that is not one of ours."""
+    query = select(DeliveryRow)
+    if state is not None:
+        query = query.where(DeliveryRow.state == state)
+    if receiver is not None:
+        query = query.where(DeliveryRow.receiver == receiver)
+    return _page(session, query, DeliveryRow.created_at, DeliveryRow.id, limit, cursor)
+
+
+def story(session: Session, alert_id: str) -> Story | None:
+    """One alert with its transitions, deliveries and attempts; None when there is no such alert."""
+    alert = session.get(AlertRow, alert_id)
+    if alert is None:
+        return None
+    transitions = session.exec(
+        select(TransitionRow).where(TransitionRow.alert_id == alert_id).order_by(col(TransitionRow.sequence))
+    )
+    deliveries = session.exec(
+        select(DeliveryRow)
+        .where(DeliveryRow.alert_id == alert_id)
+        .order_by(col(DeliveryRow.sequence), col(DeliveryRow.receiver))
+    ).all()
+    attempts = session.exec(
+        select(AttemptRow)
+        .where(col(AttemptRow.delivery_id).in_([delivery.id for delivery in deliveries]))
+        .order_by(col(AttemptRow.at), col(AttemptRow.number))
+    )
+    return Story(alert, list(transitions), list(deliveries), list(attempts))
+
+
+def to_alert(row: AlertRow) -> Alert:
+    """The row as the noun, without timers; for `message.alert_document`."""
+    return Alert(
+        rule=row.rule,
+        subject=row.subject,
+        rule_hash=row.rule_hash,
+        metric=row.metric,
+        state=State(row.state),
+        id=row.id,
+        severity=row.severity,
+        value=decode_value(row.value),
+        threshold=decode_value(row.threshold),
+        peak=decode_value(row.peak),
+        started_at=row.started_at,
+        cleared_at=row.cleared_at,
+        reason=row.reason,
+        acknowledged_by=row.acknowledged_by,
+        acknowledged_at=row.acknowledged_at,
+        comment=row.comment,
+        sequence=row.sequence,
+    )
+
+
+def delete_older_than(session: Session, cutoff: datetime, limit: int) -> int:
+    """Delete at most `limit` alerts that cleared before `cutoff`, with all that belongs to them; returns how many.
+
+    Messages about no alert (digest, test) go by their own age, as many again.
+    """
+    gone = session.exec(
+        select(AlertRow.id)
+        .where(col(AlertRow.cleared_at) < cutoff, col(AlertRow.state).not_in(_OPEN))
+        .order_by(col(AlertRow.cleared_at))
+        .limit(limit)
+    ).all()
+    loose = (
+        select(DeliveryRow.id)
+        .where(col(DeliveryRow.alert_id).is_(None), DeliveryRow.created_at < cutoff, DeliveryRow.state != "pending")
+        .limit(limit)
+    )
+    told = select(DeliveryRow.id).where(col(DeliveryRow.alert_id).in_(gone))
+    deliveries = [*session.exec(told), *session.exec(loose)]
+    _delete(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))
+    _delete(session, DeliveryRow, col(DeliveryRow.id).in_(deliveries))
+    _delete(session, TransitionRow, col(TransitionRow.alert_id).in_(gone))
+    return _delete(session, AlertRow, col(AlertRow.id).in_(gone))
+
+
+def _delete(session: Session, model: type[Any], where: Any) -> int:
+    result: CursorResult[Any] = session.connection().execute(delete(model.__table__).where(where))
+    return result.rowcount
+
+
+def _page(session: Session, query: Any, at: Any, id_: Any, limit: int, cursor: str | None) -> Page[Any]:
+    if cursor is not None:
+        query = query.where(tuple_(at, id_) < tuple_(*_decode(cursor)))
+    rows: Sequence[Any] = session.exec(query.order_by(at.desc(), id_.desc()).limit(limit + 1)).all()
+    items = list(rows[:limit])
+    if len(rows) <= limit:
+        return Page(items, None)
+    last = items[-1]
+    return Page(items, _encode(getattr(last, at.key), last.id))
+
+
+def _encode(at: datetime, id_: str) -> str:
+    return base64.urlsafe_b64encode(f"{at.isoformat()} {id_}".encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[datetime, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        at, _, id_ = text.partition(" ")
+        return datetime.fromisoformat(at), id_
+    except (ValueError, binascii.Error):
+        raise ValueError("the cursor is not one this list gave; leave it out to start at the newest") from None

@@ -1,0 +1,85 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+
+from alerts.alert import TransitionType
+from alerts.delivery import Notice
+from alerts.message import headers, parse_secret, render, render_digest, render_plain, sign, subject_id
+from tests.alerts.fakes import SECRET, START, cleared, onset, transition
+
+SUMMARY = "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"
+
+
+def notice(value: float = 66.2) -> Notice:
+    told = transition(TransitionType.ONSET, onset(value=value))
+    return Notice(told, {"site": "dockside"}, SUMMARY, True, 0.4, ("ops",), 3.1)
+
+
+def test_the_body_is_format_hub_version_1_to_the_byte() -> None:
+    alert = onset()
+    assert render(notice(), "site-office").decode() == (
+        f'{{"version":1,"type":"alert.onset","id":"{alert.id}","sequence":1,"at":"2026-03-18T22:14:07.120Z",'
+        f'"persisted":true,"alert":{{"id":"{alert.id}","rule":"night-limit","subject":"gate-a",'
+        '"labels":{"site":"dockside"},"severity":"critical","state":"firing","metric":"laeq_15m","value":66.2,'
+        '"threshold":65.0,"peak":66.2,"started_at":"2026-03-18T22:14:07.120Z","cleared_at":null,'
+        f'"acknowledged_by":null,"reason":null}},"summary":"{SUMMARY}","hub":"site-office",'
+        '"latency_ms":{"sample_to_decision":0.4,"decision_to_commit":3.1}}'
+    )
+
+
+def test_a_value_that_json_cannot_carry_is_null() -> None:
+    assert json.loads(render(notice(float("inf")), "h"))["alert"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("unit/gate-a", "gate-a"),
+        ("equipment/fab/GWBK-9001", "GWBK-9001"),
+        ("hub/receiver/ops", "ops"),
+        ("hub/storage", "storage"),
+        ("gate-a", "gate-a"),
+    ],
+)
+def test_a_subject_is_shown_as_its_bare_id(subject: str, shown: str) -> None:
+    assert subject_id(subject) == shown
+
+
+@given(body=st.text().map(str.encode), key=st.binary(min_size=24, max_size=64))
+def test_the_signature_is_that_of_the_standard_library(body: bytes, key: bytes) -> None:
+    at = datetime(2026, 3, 18, 22, 14, 7, tzinfo=UTC)
+    assert sign("m1", int(at.timestamp()), body, [key]) == Webhook(key).sign("m1", at, body.decode())
+
+
+def test_two_secrets_give_two_signatures_and_none_gives_none() -> None:
+    now = int(datetime.now(UTC).timestamp())
+    keys = [parse_secret(SECRET), parse_secret("whsec_" + "b2xk" * 8)]
+    found = headers("m1", now, b"{}", keys)
+    assert len(found["webhook-signature"].split(" ")) == 2
+    for secret in (SECRET, "whsec_" + "b2xk" * 8):
+        Webhook(secret).verify(b"{}", found)
+    assert headers("m1", now, b"{}", []) == {"webhook-id": "m1", "webhook-timestamp": str(now)}
+
+
+@pytest.mark.parametrize("secret", ["plain-text", "whsec_not base64!", "whsec_"])
+def test_a_secret_that_is_none_is_refused_without_being_shown(secret: str) -> None:
+    with pytest.raises(ValueError, match="write whsec_") as refused:
+        parse_secret(secret)
+    assert secret == "whsec_" or secret not in str(refused.value)
+
+
+def test_a_digest_holds_the_bodies_and_counts_them() -> None:
+    clear = Notice(transition(TransitionType.CLEAR, cleared(onset())), {}, "over")
+    bodies = [render(notice(), "h"), render(notice(), "h"), render(clear, "h")]
+    digest = json.loads(render_digest("d1", START, bodies, "h"))
+    assert digest["summary"] == "3 messages: 2 onset, 1 clear"
+    assert digest["items"] == [json.loads(body) for body in bodies]
+    assert list(digest) == ["version", "type", "id", "at", "items", "summary", "hub"]
+
+
+def test_a_test_message_says_so() -> None:
+    assert json.loads(render_plain("test", "t1", START, "a test", "h"))["type"] == "test"

@@ -1,0 +1,35 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.retries import retry_delay_s
+
+
+def test_the_schedule_grows_to_ten_hours_and_ends_within_three_days() -> None:
+    age, attempts, delays = 0.0, 1, []
+    while (delay := retry_delay_s(attempts, age, 0.5)) is not None:
+        delays.append(delay)
+        age += delay
+        attempts += 1
+    assert delays[:9] == [5, 30, 120, 600, 1800, 7200, 18000, 36000, 36000]
+    assert 62 * 3600 < age <= 72 * 3600
+
+
+@given(attempts=st.integers(1, 8), chance=st.floats(0, 1, exclude_max=True))
+def test_jitter_is_a_tenth(attempts: int, chance: float) -> None:
+    middle = retry_delay_s(attempts, 0.0, 0.5)
+    delay = retry_delay_s(attempts, 0.0, chance)
+    assert middle is not None
+    assert delay is not None
+    assert 0.9 * middle <= delay <= 1.1 * middle
+
+
+@given(asked=st.floats(0, 3600), chance=st.floats(0, 1, exclude_max=True))
+def test_retry_after_is_never_undercut(asked: float, chance: float) -> None:
+    delay = retry_delay_s(1, 0.0, chance, asked)
+    assert delay is not None
+    assert max(asked, 1.0) <= delay <= max(asked, 1.0) * 1.1
+
+
+def test_a_retry_beyond_the_lifetime_is_a_dead_letter() -> None:
+    assert retry_delay_s(1, 0.0, 0.0, 73 * 3600) is None
+    assert retry_delay_s(1, 72 * 3600, 0.0) is None
