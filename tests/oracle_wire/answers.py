@@ -102,7 +102,7 @@ class Binds:
 
 @dataclass(frozen=True, slots=True)
 class ResultSet:
-    """Rows of a query. `transaction`: the session is in a transaction afterwards (a select over a database link)."""
+    """Rows of a query. `transaction`: it leaves the session in one, as a select over a database link does."""
 
     columns: Sequence[Column]
     rows: Iterable[Row] = field(repr=False)

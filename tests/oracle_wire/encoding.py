@@ -21,7 +21,7 @@ class Incomplete(Exception):
 
 
 def uint(value: int) -> bytes:
-    """A universal integer: a length byte (top bit set for a negative value), then big-endian bytes; 0 is one byte."""
+    """A universal integer: a length byte (top bit: negative), then big-endian bytes; 0 is one byte."""
     if value == 0:
         return b"\0"
     sign = 0x80 if value < 0 else 0
@@ -89,7 +89,7 @@ class Reader:
 
 
 def number(value: int | float | Decimal) -> bytes:
-    """NUMBER: an exponent byte in excess 193, then base-100 digits plus one; inverted and closed with 102 if negative."""
+    """NUMBER: an exponent byte, then base-100 digits plus one; inverted and closed with 102 if negative."""
     sign, digits, exponent = Decimal(str(value) if isinstance(value, float) else value).as_tuple()
     if not isinstance(exponent, int):
         raise ValueError(f"{value} has no NUMBER representation")

@@ -1,4 +1,4 @@
-"""What the server does wrong or slowly, changeable while it runs; what it has counted; its first-come-first-served gate."""
+"""What the server does wrong or slowly, what it has counted, and its first-come-first-served gate."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ import re
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from tests.oracle_wire.answers import OraError
@@ -85,6 +85,16 @@ class Counters:
     pings: int = 0
     logoffs: int = 0
     cursors_closed: int = 0
+
+    def reset(self) -> None:
+        """Count from zero; what is open or executing stays, and is the new peak."""
+        kept = {"open_sessions": self.open_sessions, "executing": self.executing}
+        kept |= {"peak_sessions": self.open_sessions, "peak_executing": self.executing}
+        for each in fields(self):
+            if each.name == "statements":
+                self.statements.clear()
+            else:
+                setattr(self, each.name, kept.get(each.name, 0))
 
 
 class Gate:

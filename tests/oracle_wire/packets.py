@@ -73,7 +73,8 @@ def accept(sdu: int) -> bytes:
 
 def refusal(code: int, text: str) -> bytes:
     """The body of a REFUSE with the listener's error."""
-    reason = f"(DESCRIPTION=(TMP=)(VSNNUM=386465792)(ERR={code})(ERROR_STACK=(ERROR=(CODE={code})(EMFI=4)(ARGS='{text}'))))"
+    stack = f"(ERROR_STACK=(ERROR=(CODE={code})(EMFI=4)(ARGS='{text}')))"
+    reason = f"(DESCRIPTION=(TMP=)(VSNNUM=386465792)(ERR={code}){stack})"
     return struct.pack(">BBH", 1, 0, len(reason)) + reason.encode()
 
 

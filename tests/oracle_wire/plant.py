@@ -23,7 +23,7 @@ _NAMES = (
     "JOBSTATUS CREATEDATE CREATEUSERNAME CREATEUSER TECHNICIANUSERNAME TECHNICIANUSER SYMPTOMCODE CAUSECODE "
     "REPAIRCODE RUNCARDLOTID Package PACKAGE_LF Function TYPE BOP WAFERLOTID WAFERPN WAFERLOTID_PREFIX SPEC "
     "LFOPTIONID WIREDESCRIPTION WAFERMIL LOTTRACKINQTY_PCS LOTTRACKINTIME LOTTRACKINEMPLOYEE"
-).split()
+)
 
 
 def _column(name: str) -> Column:
@@ -34,7 +34,7 @@ def _column(name: str) -> Column:
     return Column(name, "NUMBER") if name == "LOTTRACKINQTY_PCS" else Column(name, size=_SIZES.get(name, 40))
 
 
-VIEW_COLUMNS = (Column("RESOURCEID", "CHAR", 16, nullable=False), *map(_column, _NAMES))
+VIEW_COLUMNS = (Column("RESOURCEID", "CHAR", 16, nullable=False), *map(_column, _NAMES.split()))
 """The 34 columns of the view, in its order."""
 
 STATUSES = (

@@ -1,4 +1,4 @@
-"""Reads of a SQL text what a canned server needs: bind names, the select list, the tables, the filter of an IN list."""
+"""What a canned server reads in a SQL text: bind names, the select list, tables, the column of an IN list."""
 
 import re
 from dataclasses import dataclass

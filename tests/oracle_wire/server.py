@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 from tests.oracle_wire.answers import Answer, Binds, Handler, OraError
 from tests.oracle_wire.auth import Passwords
+from tests.oracle_wire.connection import Connection, Gone
 from tests.oracle_wire.faults import Counters, Faults, Gate
 from tests.oracle_wire.plant import Plant
-from tests.oracle_wire.session import Gone, Session
+from tests.oracle_wire.session import Session
 
 NO_HANDLER = (12516, "TNS:listener could not find available handler with matching protocol stack")
 
@@ -58,7 +59,7 @@ class OracleServer:
         """Listen; after `stop_listening` on the same port as before."""
         if self._listener is None:
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._new_session, "127.0.0.1", port or self.port)
+            self._listener = await loop.create_server(self._new_connection, "127.0.0.1", port or self.port)
             self.port = self._listener.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:
@@ -80,15 +81,15 @@ class OracleServer:
             self._idle.clear()
             await self._idle.wait()
 
-    def _new_session(self) -> Session:
+    def _new_connection(self) -> Connection:
+        return Connection(self._live, self.counters, lambda: self.faults.ignore_break)
+
+    async def _live(self, connection: Connection) -> None:
+        """The life of a session. A fault of the server itself goes to `crashes`."""
         self._number += 1
         self.counters.connections += 1
-        session = Session(self, self._number)
+        session = Session(self, connection, self._number)
         self._sessions.add(session)
-        return session
-
-    async def serve(self, session: Session) -> None:
-        """The life of a session. A fault of this server is kept in `crashes`; `open_oracle` raises it at the end."""
         try:
             await self._serve(session)
         except (Gone, asyncio.CancelledError):
@@ -96,7 +97,7 @@ class OracleServer:
         except Exception as crash:  # noqa: BLE001 - any fault must reach the test, not only the log
             self.crashes.append(crash)
         finally:
-            session.close()
+            connection.close()
             self._sessions.discard(session)
             self._idle.set()
 
@@ -105,7 +106,7 @@ class OracleServer:
         if faults.connect == "silent":
             await asyncio.get_running_loop().create_future()
         service = await session.connect()
-        self._apply_limits()
+        self.apply_limits()
         is_over = self._session_gate.is_full
         if service.upper() != self.service.upper():
             return self._refuse(session, 12514, "TNS:listener does not currently know of service requested")
@@ -135,14 +136,15 @@ class OracleServer:
         self.counters.refused += 1
         session.refuse(code, text)
 
-    def _apply_limits(self) -> None:
+    def apply_limits(self) -> None:
+        """Make changed limits of `faults` count for those who wait already."""
         self._session_gate.set_limit(self.faults.session_limit)
         self._executing_gate.set_limit(self.faults.executing_limit)
 
     @asynccontextmanager
     async def executing(self) -> AsyncIterator[None]:
         """A place among the statements that execute."""
-        self._apply_limits()
+        self.apply_limits()
         async with self._executing_gate.place():
             self.counters.executing += 1
             self.counters.peak_executing = max(self.counters.peak_executing, self.counters.executing)

@@ -35,7 +35,7 @@ _COLUMNS = {
 
 
 class SplitTree:
-    """`lots` containers numbered from 0, of which the first `roots` are not split from another; `fanout` children each.
+    """`lots` containers numbered from 0; the first `roots` are not split from another; `fanout` children each.
 
     Every `merge_every`-th is a finished lot made of two others. Ids that are not of this tree stand alone.
     """

@@ -1,4 +1,4 @@
-"""A table of rows with its columns; answers a select with the columns asked for, encoded once per choice of columns."""
+"""A table of rows: answers a select with the columns asked for, encoded once per choice of columns."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
