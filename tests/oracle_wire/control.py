@@ -53,8 +53,10 @@ async def obey(server: OracleServer, order: dict[str, Any]) -> dict[str, Any]:
             server.drop_sessions()
         case {"plant": {"status": [resource_id, status, *reason]}}:
             return {"rows": server.plant.set_status(resource_id, status, *reason)}
-        case {"plant": {"rows": int(rows), **more}}:
-            server.plant.resize(rows, more.get("machines"))
+        case {"plant": {"rows": int(rows), "machines": int(machines)}}:
+            server.plant.resize(rows, machines)
+        case {"plant": {"rows": int(rows)}}:
+            server.plant.resize(rows)
         case _:
             raise ValueError("unknown order; see the head of tests/oracle_wire/control.py")
     return {"ok": True}

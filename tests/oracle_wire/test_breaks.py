@@ -1,0 +1,130 @@
+"""Tests of delays, hangs, time-outs, cancellation and lost connections."""
+
+import anyio
+import oracledb
+import pytest
+
+from tests.oracle_wire import Binds, Column, Delay, Faults, Hang, ResultSet, open_oracle
+from tests.oracle_wire.answers import Answer
+from tests.oracle_wire.client import connected, until
+from tests.oracle_wire.session import Session
+
+pytestmark = pytest.mark.anyio
+
+ONE = ResultSet([Column("N", "NUMBER")], [(1,)])
+
+
+def answer(sql: str, binds: Binds, session: Session) -> Answer | None:
+    if "SLOW" in sql:
+        return Delay(0.05, ONE)
+    if "STUCK" in sql:
+        return Hang()
+    if "MANY" in sql:
+        return ResultSet([Column("N", "NUMBER"), Column("TEXT")], [(n, "x" * 30) for n in range(3000)])
+    return None
+
+
+async def test_a_delay_is_waited_for() -> None:
+    async with open_oracle(handler=answer) as server, connected(server) as connection:
+        before = anyio.current_time()
+        assert await connection.fetchall("SELECT N FROM SLOW") == [(1,)]
+        assert anyio.current_time() - before >= 0.05
+
+
+async def test_a_call_timeout_leaves_the_connection_usable() -> None:
+    async with open_oracle(handler=answer) as server, connected(server) as connection:
+        connection.call_timeout = 50
+        with pytest.raises(oracledb.DatabaseError, match="DPY-4024"):
+            await connection.fetchall("SELECT N FROM STUCK")
+        assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+    assert (server.counters.breaks, server.counters.aborted, server.counters.executing) == (1, 1, 0)
+
+
+async def test_a_cancelled_query_leaves_the_connection_usable() -> None:
+    async with open_oracle(handler=answer) as server, connected(server) as connection:
+        with anyio.move_on_after(0.05) as scope:
+            await connection.fetchall("SELECT N FROM STUCK")
+        assert scope.cancelled_caught
+        assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+    assert (server.counters.breaks, server.counters.aborted) == (1, 1)
+
+
+async def test_an_ignored_break_costs_the_connection() -> None:
+    async with open_oracle(handler=answer, faults=Faults(ignore_break=True)) as server:
+        async with connected(server) as connection:
+            connection.call_timeout = 50
+            with pytest.raises(oracledb.DatabaseError, match="DPY-4011"):
+                await connection.fetchall("SELECT N FROM STUCK")
+            assert not connection.is_healthy()
+        await until(lambda: server.counters.open_sessions == 0)
+    assert server.counters.aborted == 1
+
+
+async def test_terminate_frees_a_cancelled_query_whose_break_is_ignored() -> None:
+    async with open_oracle(handler=answer, faults=Faults(hang="DUAL", ignore_break=True)) as server:
+        connection = await oracledb.connect_async(user="reader", password="secret", dsn=server.dsn)
+
+        async def query() -> None:
+            with pytest.raises(oracledb.DatabaseError, match="DPY-4011"):
+                await connection.fetchall("SELECT 1 FROM DUAL")
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(query)
+                await until(lambda: server.counters.executing == 1)
+                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await until(lambda: server.counters.breaks == 1)
+                    connection.terminate()
+        await until(lambda: server.counters.open_sessions == 0)
+    assert server.counters.aborted == 1
+
+
+async def test_a_fetch_that_hangs_times_out() -> None:
+    async with open_oracle(handler=answer, faults=Faults(hang_fetch=True)) as server:
+        async with connected(server) as connection:
+            connection.call_timeout = 50
+            with connection.cursor() as cursor:
+                await cursor.execute("SELECT N FROM MANY")
+                with pytest.raises(oracledb.DatabaseError, match="DPY-4024"):
+                    await cursor.fetchall()
+            assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+
+
+async def test_a_call_timeout_counts_each_round_trip() -> None:
+    async with open_oracle(handler=answer, faults=Faults(fetch_s=0.03)) as server:
+        async with connected(server) as connection:
+            connection.call_timeout = 80
+            with connection.cursor() as cursor:
+                cursor.arraysize = 750
+                await cursor.execute("SELECT N FROM MANY")
+                before = anyio.current_time()
+                assert len(await cursor.fetchall()) == 3000
+                assert anyio.current_time() - before > 0.1
+
+
+async def test_a_connection_dropped_in_mid_fetch() -> None:
+    async with open_oracle(handler=answer, faults=Faults(drop_after_rows=1500)) as server:
+        async with connected(server) as connection:
+            received = 0
+            with connection.cursor() as cursor:
+                await cursor.execute("SELECT N FROM MANY")
+                with pytest.raises(oracledb.DatabaseError, match="DPY-4011"):
+                    while await cursor.fetchone():
+                        received += 1
+            assert received == 1402
+            assert not connection.is_healthy()
+    assert server.counters.dropped == 1
+
+
+async def test_dropped_sessions_are_replaced_by_the_pool() -> None:
+    async with open_oracle(handler=answer) as server:
+        pool = oracledb.create_pool_async(user="reader", password="secret", dsn=server.dsn, min=1, max=2)
+        async with pool.acquire() as connection:
+            assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+        server.drop_sessions()
+        await until(lambda: server.counters.open_sessions == 0)
+        async with pool.acquire() as connection:
+            assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+        await pool.close()
+    assert server.counters.logins == 2
