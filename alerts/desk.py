@@ -36,7 +36,7 @@ class Decides(Protocol):
 
     def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]: ...
     def tick(self, at: datetime, time: float) -> Sequence[Transition]: ...
-    def restore(self, alerts: Iterable[Alert]) -> object: ...
+    def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]: ...
     def take_dirty(self) -> list[Alert]: ...
 
 
@@ -140,12 +140,17 @@ class Desk:
             self._announced.pop(_key(lost), None)
             self.counts.lost_transitions += 1
 
+    @property
+    def pending(self) -> int:
+        """Samples not yet evaluated and transitions not yet committed."""
+        return len(self._inbox) + len(self._waiting)
+
     async def restore(self) -> None:
         """Go on where the last process stood. Raises DBAPIError."""
         offset_s = wall_offset_s(self._clock)
         restored = await self._database.read(lambda session: outbox.restore(session, offset_s))
         self._told = restored.told
-        self.engine.restore(restored.alerts)
+        self.take(self.engine.restore(restored.alerts, self._clock.now(), self._clock.time()))
         self.report(_STORAGE, True)
 
     async def run(self) -> None:

@@ -1,7 +1,7 @@
 """Finds out what is the matter with one meter: asks it step by step, and says in words what was found."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import anyio
 
@@ -49,30 +49,36 @@ class Finding(NamedTuple):
     took_ms: float | None = None
 
 
-async def probe(host: str, port: int, gap_s: float = 1.0) -> AsyncIterator[Finding]:
-    """Ask a meter that no hub is talking to. Its only connection is used for as long as this runs."""
+async def probe(host: str, port: int, gap_s: float, report: Callable[[Finding], None]) -> bool:
+    """Ask a meter that no hub is talking to, over its only connection; True when nothing bad was found."""
     link = Link(host, port, Clock(), gap_s=gap_s)
+    findings: list[Finding] = []
+
+    def found(finding: Finding) -> None:
+        findings.append(finding)
+        report(finding)
+
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.run)
         try:
-            async for finding in _findings(link):
-                yield finding
+            await _ask_all(link, found)
         except LinkDown as down:
-            yield Finding("connection", False, f"{down.failure}: {down.detail}")
-            yield Finding("advice", None, _ADVICE[down.failure])
+            found(Finding("connection", False, f"{down.failure}: {down.detail}"))
+            found(Finding("advice", None, _ADVICE[down.failure]))
         tasks.cancel_scope.cancel()
+    return all(finding.is_good is not False for finding in findings)
 
 
-async def _findings(link: Link) -> AsyncIterator[Finding]:
-    ask: Callable[..., Any] = link.request
-    answer = await ask(DOD, parse_dod, Priority.OPERATOR)
-    if answer.value is None:
-        yield Finding(DOD.line, False, f"refused: {answer.result.meaning}", answer.took_s * 1000)
+async def _ask_all(link: Link, found: Callable[[Finding], None]) -> None:
+    reading = await link.request(DOD, parse_dod, Priority.OPERATOR)
+    took_ms = reading.took_s * 1000
+    if reading.value is None:
+        found(Finding(DOD.line, False, f"refused: {reading.result.meaning}", took_ms))
     else:
-        yield Finding(DOD.line, True, _levels(answer.value), answer.took_s * 1000)
+        found(Finding(DOD.line, True, _levels(reading.value), took_ms))
     for command in _QUESTIONS:
-        answer = await ask(command, str, Priority.OPERATOR)
-        yield _finding(command, answer.value, answer.result.meaning, answer.took_s * 1000)
+        answer = await link.request(command, str, Priority.OPERATOR)
+        found(_finding(command, answer.value, answer.result.meaning, answer.took_s * 1000))
 
 
 def _finding(command: Command, value: str | None, meaning: str, took_ms: float) -> Finding:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.outcome import CONFIGURATION, FAILED, fail, run_async
+from hub.cli.data import parse_time
 from hub.cli.service import DEFAULT_CONFIG, load
 
 rules = typer.Typer(help="Try alert rules out.", no_args_is_help=True)
@@ -33,6 +34,24 @@ def rules_test(file: Annotated[Path, typer.Argument(help="Rules, series and expe
     raise typer.Exit(0 if report.is_as_expected else FAILED)
 
 
+@rules.command("replay")
+def rules_replay(
+    rule: Annotated[str, typer.Option("--rule", help="The rule's name.")],
+    start: Annotated[str, typer.Option("--from", help="RFC 3339 time, such as 2026-03-18T22:00:00Z.")],
+    end: Annotated[str, typer.Option("--to", help="RFC 3339 time.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show what a rule would have done on stored history, and why."""
+    from hub.replay import ReplayError, replay_rule
+
+    loaded = load(config)
+    try:
+        for line in run_async(replay_rule, loaded.config, rule, parse_time(start), parse_time(end)):
+            typer.echo(line)
+    except ReplayError as error:
+        raise typer.Exit(fail(str(error))) from None
+
+
 @webhook.command("test")
 def webhook_test(
     name: Annotated[str, typer.Argument(help="The receiver's name.")], config: ConfigOption = DEFAULT_CONFIG
@@ -44,11 +63,10 @@ def webhook_test(
         known = ", ".join(receivers) or "none"
         raise typer.Exit(fail(f"there is no receiver {name!r}; configured: {known}", CONFIGURATION))
 
-    async def run() -> int:
-        from alerts.trial import send_test
+    from importlib.metadata import version
 
-        outcome = await send_test(receivers[name], loaded.config.hub.name)
-        typer.echo(outcome.text)
-        return 0 if outcome.is_delivered else FAILED
+    from alerts.trial import send_test
 
-    raise typer.Exit(run_async(run))
+    trial = run_async(send_test, receivers[name], loaded.config.hub.name, version("monitor-hub"))
+    typer.echo(trial.text)
+    raise typer.Exit(0 if trial.is_delivered else FAILED)

@@ -48,21 +48,18 @@ def probe(
     if not port_text.isdigit() or not 0 < int(port_text) < 65536 or not host:
         raise typer.BadParameter("write it as HOST or HOST:PORT, with a port from 1 to 65535")
 
-    async def run() -> bool:
-        from hub.probe import probe as findings
+    from hub.probe import Finding
+    from hub.probe import probe as probe_meter
 
-        healthy = True
-        async for finding in findings(host.strip("[]"), int(port_text), gap):
-            healthy = healthy and finding.is_good is not False
-            if as_json:
-                typer.echo(json.dumps(finding._asdict()))
-            else:
-                mark = {True: "ok  ", False: "BAD ", None: "    "}[finding.is_good]
-                took = "" if finding.took_ms is None else f"  ({finding.took_ms:.0f} ms)"
-                typer.echo(f"{mark}{finding.step:<28} {finding.text}{took}")
-        return healthy
+    def show(finding: Finding) -> None:
+        if as_json:
+            typer.echo(json.dumps(finding._asdict()))
+            return
+        mark = {True: "ok  ", False: "BAD ", None: "    "}[finding.is_good]
+        took = "" if finding.took_ms is None else f"  ({finding.took_ms:.0f} ms)"
+        typer.echo(f"{mark}{finding.step:<28} {finding.text}{took}")
 
-    raise typer.Exit(0 if run_async(run) else FAILED)
+    raise typer.Exit(0 if run_async(probe_meter, host.strip("[]"), int(port_text), gap, show) else FAILED)
 
 
 def watch(

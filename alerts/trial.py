@@ -1,0 +1,35 @@
+"""A message of type `test` to one receiver, outside the hub's outbox."""
+
+from typing import NamedTuple
+from uuid import uuid4
+
+from alerts.clock import SystemClock
+from alerts.delivery import Delivery
+from alerts.message import render_plain
+from alerts.rule import Receiver
+from alerts.webhook import Delivered, Gone, Webhook
+
+
+class Trial(NamedTuple):
+    """What the receiver answered, in words."""
+
+    is_delivered: bool
+    text: str
+
+
+async def send_test(receiver: Receiver, hub: str, version: str) -> Trial:
+    """POST one test message, signed as the receiver is configured."""
+    clock, id_ = SystemClock(), str(uuid4())
+    at = clock.now()
+    body = render_plain("test", id_, at, f"test message of {hub}", hub)
+    began_s = clock.time()
+    async with Webhook(receiver, version) as webhook:
+        outcome = await webhook.post(Delivery(id_, receiver.name, "test", at, body), at)
+    took = f"{(clock.time() - began_s) * 1000:.0f} ms"
+    match outcome:
+        case Delivered(status):
+            return Trial(True, f"{receiver.name} took it: {status} in {took}")
+        case Gone():
+            return Trial(False, f"{receiver.name} answered 410: it wants no more messages")
+        case _:
+            return Trial(False, f"{receiver.name} did not take it: {outcome.error} after {took}")
