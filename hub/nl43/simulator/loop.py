@@ -1,8 +1,8 @@
 """The running event loop, as far as simulated meters use it.
 
 Here alone asyncio is named. A thousand meters in one process have to leave the core to the program under test:
-reader callbacks on plain sockets cost a third of what a task and a stream per connection do, and a meter that
-resets, freezes or refuses needs the bare socket anyway.
+reader callbacks on plain sockets spare a task and a stream per connection, and a meter that resets, freezes or
+refuses needs the bare socket anyway.
 """
 
 import asyncio
