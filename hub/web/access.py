@@ -1,0 +1,42 @@
+"""What routes are given: the running parts, a unit by its id."""
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Path
+from starlette.requests import HTTPConnection
+
+from hub.parts import Parts
+from hub.unit import Unit
+from hub.web.problems import not_found
+
+if TYPE_CHECKING:
+    from alerts.engine import Engine
+
+SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
+"""Text without control characters."""
+
+
+def _parts(connection: HTTPConnection) -> Parts:
+    parts: Parts = connection.app.state.parts
+    return parts
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]
+
+
+def _unit(
+    unit_id: Annotated[str, Path(max_length=64, description="The id of a unit, as in config.yaml.")], parts: PartsOf
+) -> Unit:
+    unit = parts.units.get(unit_id)
+    if unit is None:
+        raise not_found("unit", unit_id)
+    return unit
+
+
+UnitOf = Annotated[Unit, Depends(_unit)]
+"""The unit named in the path, or 404."""
+
+
+def engine_of(parts: Parts) -> "Engine":
+    """The engine that decides about alerts."""
+    return cast("Engine", parts.desk.engine)

@@ -1,0 +1,79 @@
+"""The web application: routes, gate and problems put together. It has no life of its own: no lifespan, no tasks."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from hub.parts import Parts
+from hub.web.access import engine_of
+from hub.web.alerts import alert_routes
+from hub.web.board import Board
+from hub.web.deliveries import delivery_routes
+from hub.web.fleet import fleet_routes
+from hub.web.frame_text import FrameText
+from hub.web.gate import Gate
+from hub.web.health import health_routes
+from hub.web.history import history_routes
+from hub.web.live import live_routes
+from hub.web.login import login_routes
+from hub.web.metrics import metrics_routes
+from hub.web.monitors import monitor_routes
+from hub.web.problems import RESPONSES, answer_with_problems
+from hub.web.rules import rule_routes
+from hub.web.security import Sessions
+from hub.web.supervision import supervision_routes
+from hub.web.units import unit_routes
+
+_GRAVITY = {"info": 0, "warning": 1, "critical": 2}
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The ASGI application that shows and steers `parts`."""
+    app = FastAPIOffline(
+        title="hub",
+        version=parts.version,
+        description="Monitor hub: live levels, history, alerts.",
+        redoc_url=None,
+        responses=RESPONSES,
+    )
+    app.state.parts = parts
+    app.state.sessions = Sessions(parts.clock)
+    app.state.frame_text = FrameText(parts.clock.steady)
+    app.state.board = Board(parts.units, parts.clock, lambda: open_severities(parts))
+    answer_with_problems(app)
+    app.add_middleware(Gate, tokens=lambda: parts.config.hub.tokens, sessions=app.state.sessions)
+    for routes in (
+        health_routes(),
+        login_routes(),
+        unit_routes(),
+        history_routes(),
+        live_routes(),
+        fleet_routes(),
+        monitor_routes(),
+        alert_routes(),
+        rule_routes(),
+        delivery_routes(),
+        supervision_routes(),
+        metrics_routes(),
+    ):
+        app.include_router(routes)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    return app
+
+
+def open_severities(parts: Parts) -> Mapping[str, str]:
+    """The severity of the gravest open alert of each unit that has one."""
+    gravest: dict[str, str] = {}
+    for alert in engine_of(parts).open_alerts():
+        kind, _, unit_id = alert.subject.partition("/")
+        if kind == "unit":
+            known = gravest.get(unit_id)
+            if known is None or _GRAVITY[alert.severity] > _GRAVITY[known]:
+                gravest[unit_id] = alert.severity
+    return gravest
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")

@@ -1,0 +1,88 @@
+"""Deliveries: what was sent to whom, and sending again what was given up."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel
+
+from alerts import outbox
+from alerts.archive import find_deliveries, find_delivery
+from alerts.delivery import DeliveryState
+from hub.web.access import SHOWN_TEXT, PartsOf
+from hub.web.problems import Problem, not_found
+from hub.web.security import Operator, schemes
+
+_REPLAYED = (DeliveryState.DEAD, DeliveryState.HELD)
+
+
+class LastAttempt(BaseModel):
+    """The newest POST of a delivery: its HTTP status, or why there was none."""
+
+    at: str
+    duration_s: float
+    status: int | None
+    error: str | None
+
+
+class DeliveryDocument(BaseModel):
+    """One message to one receiver; `id` is its webhook-id."""
+
+    id: str
+    receiver: str
+    type: str
+    alert_id: str | None
+    sequence: int
+    state: DeliveryState
+    attempts: int
+    created_at: str
+    next_at: str | None
+    finished_at: str | None
+    last_attempt: LastAttempt | None
+
+
+class DeliveryList(BaseModel):
+    """Deliveries, the newest first."""
+
+    items: list[DeliveryDocument]
+    next_cursor: str | None
+
+
+def delivery_routes() -> APIRouter:
+    """GET /api/deliveries, POST /api/deliveries/{id}/replay."""
+    routes = APIRouter(prefix="/api/deliveries", tags=["alerts"], dependencies=schemes())
+    routes.add_api_route("", list_deliveries, response_model=DeliveryList)
+    routes.add_api_route("/{delivery_id}/replay", replay, methods=["POST"], response_model=DeliveryDocument)
+    return routes
+
+
+async def list_deliveries(
+    parts: PartsOf,
+    caller: Operator,
+    state: Annotated[DeliveryState | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
+) -> dict[str, Any]:
+    """Deliveries and what became of them, the newest first."""
+    try:
+        page = await parts.database.read(lambda s: find_deliveries(s, state=state, limit=limit, cursor=cursor))
+    except ValueError as error:
+        raise Problem(422, str(error)) from None
+    return {"items": page.items, "next_cursor": page.next_cursor}
+
+
+async def replay(
+    delivery_id: Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")],
+    parts: PartsOf,
+    caller: Operator,
+) -> dict[str, Any]:
+    """Send a delivery again that is dead or held, with the same id and body."""
+    found = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+    if found is None:
+        raise not_found("delivery", delivery_id)
+    if found["state"] not in _REPLAYED:
+        raise Problem(409, f"this delivery is {found['state']}; only dead and held ones can be sent again")
+    for receiver in await parts.database.write(lambda s: outbox.replay(s, [delivery_id])):
+        if receiver in parts.dispatchers:
+            parts.dispatchers[receiver].reload()
+    again = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+    return again if again is not None else found

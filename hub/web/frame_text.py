@@ -1,0 +1,36 @@
+"""Frames as JSON text, made once per reading however many watch."""
+
+import json
+from collections.abc import Callable
+
+from hub.snapshot import FeedStatus, Snapshot, frame
+from hub.unit import Unit
+
+
+class FrameText:
+    """Remembers the text of the newest reading of each unit, with and without the meter's own line."""
+
+    def __init__(self, steady: Callable[[], float]) -> None:
+        self._steady = steady
+        self._newest: dict[tuple[str, bool], tuple[Snapshot, str]] = {}
+
+    def of_snapshot(self, snapshot: Snapshot, dropped: int, with_raw: bool) -> str:
+        """The frame of a reading as it comes; its age counts from the receipt."""
+        key = (snapshot.unit_id, with_raw)
+        newest = self._newest.get(key)
+        if newest is not None and newest[0] is snapshot:
+            head = newest[1]
+        else:
+            head = _head(frame(snapshot.unit_id, snapshot, FeedStatus.OK, None, self._steady(), 0, with_raw))
+            if newest is None or newest[0].sequence < snapshot.sequence:
+                self._newest[key] = (snapshot, head)
+        return f'{head},"dropped":{dropped}}}'
+
+    def of_unit(self, unit: Unit, dropped: int, with_raw: bool) -> str:
+        """The frame of what is known of a unit now: its last reading with its true age, and its status."""
+        return f'{_head(unit.frame(0, with_raw))},"dropped":{dropped}}}'
+
+
+def _head(body: dict[str, object]) -> str:
+    del body["dropped"]
+    return json.dumps(body, separators=(",", ":"), allow_nan=False)[:-1]

@@ -1,0 +1,112 @@
+"""Health: alive, ready, and how each part is. Open to everybody, so it counts and names no unit."""
+
+from typing import Any
+
+import anyio
+from fastapi import APIRouter, Response
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from hub.parts import Parts
+from hub.store.trouble import describe_trouble
+from hub.supervisor import Child, ChildState
+from hub.web.access import PartsOf
+
+_DATABASE_S = 2.0
+
+Check = dict[str, Any]
+"""`status` (ok, degraded, down) and what explains it."""
+
+
+def health_routes() -> APIRouter:
+    """GET /livez, /readyz, /healthz."""
+    routes = APIRouter(tags=["health"])
+    routes.add_api_route("/livez", get_livez)
+    routes.add_api_route("/readyz", get_readyz)
+    routes.add_api_route("/healthz", get_healthz)
+    return routes
+
+
+async def get_livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+async def get_readyz(parts: PartsOf, response: Response) -> dict[str, Any]:
+    """200 when the database is up and every essential child runs, else 503."""
+    checks = {"database": await _database(parts), "essential": _essential(parts)}
+    ready = all(check["status"] != "down" for check in checks.values())
+    response.status_code = 200 if ready else 503
+    return {"status": "ok" if ready else "down", "checks": checks}
+
+
+async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
+    """Every check. What is degraded still works, so it is 200; 503 only when the hub is not ready."""
+    checks = {
+        "database": await _database(parts),
+        "essential": _essential(parts),
+        "children": _children(parts),
+        "recorder": _recorder(parts),
+        "units": _units(parts),
+        "receivers": _receivers(parts),
+    }
+    statuses = {check["status"] for check in checks.values()}
+    status = next((worse for worse in ("down", "degraded") if worse in statuses), "ok")
+    response.status_code = 503 if status == "down" else 200
+    return {
+        "status": status,
+        "hub": parts.config.hub.name,
+        "version": parts.version,
+        "uptime_s": round((parts.clock.now() - parts.started_at).total_seconds(), 1),
+        "checks": checks,
+    }
+
+
+async def _database(parts: Parts) -> Check:
+    trouble = parts.recorder.trouble
+    if trouble is None:
+        try:
+            with anyio.fail_after(_DATABASE_S):
+                await parts.database.read(lambda session: session.execute(text("SELECT 1")).scalar())
+        except SQLAlchemyError as error:
+            trouble = describe_trouble(error)
+        except TimeoutError:
+            trouble = "too slow"
+    return {"status": "ok"} if trouble is None else {"status": "down", "reason": trouble}
+
+
+def _essential(parts: Parts) -> Check:
+    away = sum(child.essential and child.state is not ChildState.RUNNING for child in _every_child(parts))
+    return {"status": "down" if away else "ok", "not_running": away}
+
+
+def _children(parts: Parts) -> Check:
+    failed = sum(child.state is ChildState.FAILED for child in _every_child(parts))
+    return {"status": "degraded" if failed else "ok", "failed": failed}
+
+
+def _every_child(parts: Parts) -> list[Child]:
+    return [child for group in parts.supervisors for child in group.children.values()]
+
+
+def _recorder(parts: Parts) -> Check:
+    recorder = parts.recorder
+    return {
+        "status": "degraded" if recorder.trouble else "ok",
+        "pending": recorder.pending,
+        "dropped": recorder.dropped,
+    }
+
+
+def _units(parts: Parts) -> Check:
+    unreachable = sum(unit.reachable is False and not unit.is_released for unit in parts.units.values())
+    return {"status": "degraded" if unreachable else "ok", "units": len(parts.units), "unreachable": unreachable}
+
+
+def _receivers(parts: Parts) -> Check:
+    failing = sum(one.is_failing or one.is_held for one in parts.dispatchers.values())
+    return {
+        "status": "degraded" if failing else "ok",
+        "receivers": len(parts.dispatchers),
+        "failing": failing,
+    }

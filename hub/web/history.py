@@ -1,0 +1,81 @@
+"""The history of a unit: raw readings or steps, as JSON by pages or as CSV in one go."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, WithJsonSchema
+
+from alerts.duration import Duration
+from hub.clock import rfc3339
+from hub.store.export import export_rows
+from hub.store.history import history
+from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf
+from hub.web.problems import Problem
+from hub.web.security import schemes
+
+_SINCE = timedelta(hours=1)
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_STEP_SCHEMA = {"type": "string", "pattern": r"^\d{1,6}(s|m|h|d|w|y)$", "examples": ["1m", "15m", "1h"]}
+
+
+class HistoryPage(BaseModel):
+    """Items in order of time. Raw: the levels of each reading. With `step`: energy mean, extremes, coverage."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+def history_routes() -> APIRouter:
+    """GET /api/units/{id}/history."""
+    routes = APIRouter(prefix="/api/units", tags=["units"], dependencies=schemes())
+    routes.add_api_route(
+        "/{unit_id}/history",
+        get_history,
+        response_model=HistoryPage,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    )
+    return routes
+
+
+async def get_history(
+    unit: UnitOf,
+    parts: PartsOf,
+    from_: Annotated[AwareDatetime | None, Query(alias="from", description="Default: an hour before `to`.")] = None,
+    to: Annotated[AwareDatetime | None, Query(description="Not included. Default: now.")] = None,
+    step: Annotated[Annotated[Duration, WithJsonSchema(_STEP_SCHEMA)] | None, Query()] = None,
+    metrics: Annotated[list[str] | None, Query(description="`lp,leq` or repeated. Default: all.")] = None,
+    format: Annotated[Literal["json", "csv"], Query(description="`csv` is the whole range at once.")] = "json",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
+) -> Any:
+    """Readings with `from <= at < to`, or per `step` the energy mean of Lp, its extremes, count and coverage."""
+    until = min(to or parts.clock.now(), _LAST)
+    since = max(from_ or until - _SINCE, _FIRST)
+    if since > until:
+        raise Problem(422, "from must not be after to")
+    names = None if metrics is None else [name for some in metrics for name in some.split(",") if name]
+    try:
+        if format == "csv":
+            rows = export_rows(parts.database, [unit.id], since, until, step_s=step, metrics=names)
+            first = await anext(rows, "")
+            return StreamingResponse(
+                _joined(first, rows),
+                media_type="text/csv; charset=utf-8",
+                headers={"content-disposition": f'attachment; filename="{unit.id}.csv"'},
+            )
+        page = await parts.database.read(
+            lambda s: history(s, unit.id, since, until, step_s=step, metrics=names, limit=limit, cursor=cursor)
+        )
+    except ValueError as error:
+        raise Problem(422, str(error)) from None
+    items = [{**item, "at": rfc3339(item["at"])} for item in page.items]
+    return {"items": items, "next_cursor": page.next_cursor}
+
+
+async def _joined(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for piece in rest:
+        yield piece

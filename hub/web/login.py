@@ -1,0 +1,65 @@
+"""Login and logout of the page: a token is given once, and from then on a cookie stands for it."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field, SecretStr
+
+from hub.config import Role
+from hub.web.access import PartsOf
+from hub.web.problems import Problem
+from hub.web.security import COOKIE, LOCAL, SESSION_S, Sessions, find_token, is_foreign, unauthorized
+
+log = structlog.get_logger()
+
+
+class Login(BaseModel):
+    """One of `hub.tokens`."""
+
+    token: Annotated[SecretStr, Field(min_length=1, max_length=1000)]
+
+
+class LoggedIn(BaseModel):
+    """Whom the hub takes the caller for."""
+
+    name: str
+    role: Role
+
+
+def login_routes() -> APIRouter:
+    """POST /api/login, POST /api/logout."""
+    routes = APIRouter(prefix="/api", tags=["login"])
+    routes.add_api_route("/login", log_in, methods=["POST"], response_model=LoggedIn)
+    routes.add_api_route("/logout", log_out, methods=["POST"], status_code=204)
+    return routes
+
+
+async def log_in(login: Login, request: Request, response: Response, parts: PartsOf) -> LoggedIn:
+    """Exchange a token for an HttpOnly cookie. Without `hub.tokens` nothing is needed and nothing is set."""
+    if is_foreign(request.headers):
+        raise Problem(403, "this request came from a page of another origin; log in on the hub's own page")
+    tokens = parts.config.hub.tokens
+    if not tokens:
+        return LoggedIn(name=LOCAL.name, role=LOCAL.role)
+    token = find_token(tokens, login.token.get_secret_value())
+    if token is None:
+        log.warning("login refused", client=request.client.host if request.client else None)
+        raise unauthorized("this token is not known; use one of hub.tokens")
+    sessions: Sessions = request.app.state.sessions
+    response.set_cookie(
+        COOKIE,
+        sessions.open(token),
+        max_age=SESSION_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return LoggedIn(name=token.name, role=token.role)
+
+
+async def log_out(request: Request, response: Response) -> None:
+    """End the login of this cookie."""
+    sessions: Sessions = request.app.state.sessions
+    sessions.close(request.cookies.get(COOKIE, ""))
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")

@@ -1,0 +1,169 @@
+"""Metrics for Prometheus, read off the parts at each scrape."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hub.figures import BUCKETS_S, Histogram
+from hub.parts import Parts
+from hub.web.access import PartsOf, engine_of
+from hub.web.security import schemes
+
+_STAGES = {
+    "sample_to_decision": ("hub_sample_decision_delay_seconds", "From a sample to its transition."),
+    "decision_to_commit": ("hub_decision_commit_delay_seconds", "From a transition to its commit."),
+    "commit": ("hub_commit_duration_seconds", "Transactions of transitions."),
+}
+
+
+def metrics_routes() -> APIRouter:
+    """GET /metrics."""
+    routes = APIRouter(tags=["health"], dependencies=schemes())
+    routes.add_api_route(
+        "/metrics",
+        get_metrics,
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    return routes
+
+
+async def get_metrics(parts: PartsOf) -> Response:
+    """Counters and gauges in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PartsCollector(parts))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class PartsCollector(Collector):
+    """What the parts count. Labels are units, receivers and groups: never anything that grows with time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric of the hub."""
+        parts = self._parts
+        yield _gauge("hub_build_info", "Version of the hub.", {parts.version: 1.0}, "version")
+        yield _gauge("hub_start_time_seconds", "Start of the hub, Unix time.", parts.started_at.timestamp())
+        yield from self._units()
+        yield from self._storage()
+        yield from self._alerts()
+        yield from self._deliveries()
+        yield from self._children()
+        yield from self._latencies()
+
+    def _units(self) -> Iterator[Metric]:
+        parts, units = self._parts, self._parts.units.values()
+        now_s = parts.clock.steady()
+        polls: Counter[str] = Counter()
+        for unit in units:
+            polls.update(unit.polls)
+        ages = {unit.id: max(0.0, now_s - unit.latest.time) for unit in units if unit.latest is not None}
+        reachable = {unit.id: float(unit.reachable) for unit in units if unit.reachable is not None}
+        drops = parts.events.dropped + sum(unit.fanout.dropped for unit in units)
+        skipped = sum(unit.skipped_by_poller for unit in units)
+        connects = sum(unit.link.connects for unit in units)
+        yield _gauge("hub_units", "Units in the configuration.", len(parts.units))
+        yield _gauge("hub_unit_reachable", "1 while the unit answers.", reachable, "unit")
+        yield _gauge("hub_unit_sample_age_seconds", "Age of the last reading.", ages, "unit")
+        yield _gauge("hub_viewers", "Viewers of single units.", sum(unit.viewers for unit in units))
+        yield _gauge("hub_commands_waiting", "Commands in the links' queues.", sum(u.link.queued for u in units))
+        yield _counter("hub_polls", "Polls by outcome.", polls, "outcome")
+        yield _counter("hub_polls_skipped", "Background polls that a monitor made needless.", skipped)
+        yield _counter("hub_connects", "Connections opened to meters.", connects)
+        yield _counter("hub_fanout_dropped", "Events that slow subscribers lost.", drops)
+
+    def _storage(self) -> Iterator[Metric]:
+        recorder = self._parts.recorder
+        yield _gauge("hub_readings_waiting", "Events not yet committed.", recorder.pending)
+        yield _gauge(
+            "hub_storage_failing", "1 while readings cannot be stored.", float(recorder.trouble is not None)
+        )
+        yield _counter("hub_readings_written", "Readings committed.", recorder.written)
+        yield _counter("hub_readings_dropped", "Readings lost while they could not be stored.", recorder.dropped)
+
+    def _alerts(self) -> Iterator[Metric]:
+        desk, engine = self._parts.desk, engine_of(self._parts)
+        counts = desk.counts
+        opened = Counter(alert.severity for alert in engine.open_alerts())
+        yield _gauge("hub_alerts_open", "Open alerts.", opened, "severity")
+        yield _counter("hub_rule_evaluations", "Rules put to samples.", engine.evaluations)
+        yield _counter("hub_samples", "Samples taken in by alerting.", counts.samples)
+        yield _counter("hub_samples_dropped", "Samples alerting had no room for.", counts.dropped_samples)
+        yield _counter("hub_transitions", "Transitions of alerts.", counts.transitions)
+        yield _counter("hub_transition_commits_failed", "Commits the database refused.", counts.failed_commits)
+        yield _counter(
+            "hub_transitions_unpersisted", "Transitions told before they were stored.", counts.announced_unpersisted
+        )
+
+    def _deliveries(self) -> Iterator[Metric]:
+        attempts = CounterMetricFamily(
+            "hub_delivery_attempts", "Messages posted, by outcome.", labels=["receiver", "outcome"]
+        )
+        dispatchers = self._parts.dispatchers
+        for name, one in dispatchers.items():
+            attempts.add_metric([name, "delivered"], one.counts.delivered)
+            attempts.add_metric([name, "failed"], one.counts.failed)
+        yield attempts
+        waiting = {name: float(len(one)) for name, one in dispatchers.items()}
+        failing = {name: float(one.is_failing or one.is_held) for name, one in dispatchers.items()}
+        dead = {name: one.counts.dead for name, one in dispatchers.items()}
+        dropped = {name: one.counts.dropped for name, one in dispatchers.items()}
+        yield _gauge("hub_deliveries_waiting", "Deliveries not yet made.", waiting, "receiver")
+        yield _gauge("hub_receiver_failing", "1 while a receiver takes nothing.", failing, "receiver")
+        yield _counter("hub_deliveries_dead", "Deliveries given up.", dead, "receiver")
+        yield _counter("hub_deliveries_dropped", "Deliveries there was no room for.", dropped, "receiver")
+
+    def _children(self) -> Iterator[Metric]:
+        states = GaugeMetricFamily("hub_children", "Supervised children.", labels=["group", "state"])
+        restarts: Counter[str] = Counter()
+        by_state: Counter[tuple[str, str]] = Counter()
+        for group in self._parts.supervisors:
+            for child in group.children.values():
+                by_state[group.name, child.state.value] += 1
+                restarts[group.name] += child.restarts
+        for labels, count in by_state.items():
+            states.add_metric(labels, count)
+        yield states
+        yield _counter("hub_child_restarts", "Restarts after crashes.", restarts, "group")
+
+    def _latencies(self) -> Iterator[Metric]:
+        figures = self._parts.figures
+        stages = {name: figures.alerts_s.get(name, Histogram()) for name in _STAGES}
+        yield _histogram("hub_poll_duration_seconds", "From the send to the end of the answer.", figures.poll_s)
+        yield _histogram(
+            "hub_reading_commit_delay_seconds", "From a reading to its commit.", figures.readings_commit_s
+        )
+        yield _histogram("hub_loop_lag_seconds", "How late the event loop wakes a sleeper.", figures.loop_lag_s)
+        for name, (metric, says) in _STAGES.items():
+            yield _histogram(metric, says, stages[name])
+
+
+def _gauge(name: str, says: str, value: float | Mapping[str, float], label: str = "") -> Metric:
+    return _filled(GaugeMetricFamily(name, says, labels=[label] if label else []), value)
+
+
+def _counter(name: str, says: str, value: float | Mapping[str, float], label: str = "") -> Metric:
+    return _filled(CounterMetricFamily(name, says, labels=[label] if label else []), value)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, value: float | Mapping[str, float]) -> Metric:
+    pairs: Iterable[tuple[list[str], float]] = (
+        [([key], one) for key, one in value.items()] if isinstance(value, Mapping) else [([], value)]
+    )
+    for labels, one in pairs:
+        family.add_metric(labels, one)
+    return family
+
+
+def _histogram(name: str, says: str, histogram: Histogram) -> Metric:
+    buckets, total = [], 0
+    for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), histogram.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return HistogramMetricFamily(name, says, buckets=buckets, sum_value=histogram.total_s)

@@ -1,0 +1,173 @@
+"""Who may come in: tokens, login sessions, roles, and no entry for foreign web pages."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends
+from fastapi.security import APIKeyCookie, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from hub.clock import Clock
+from hub.config import Role, Token
+from hub.web.problems import Problem
+
+COOKIE = "hub_session"
+SESSION_S = 7 * 86400
+_RANKS: Mapping[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Caller(NamedTuple):
+    """Who asks: the name of a token, and its role."""
+
+    name: str
+    role: Role
+
+    def may(self, role: Role) -> bool:
+        """True when the caller's role is `role` or above."""
+        return _RANKS[self.role] >= _RANKS[role]
+
+
+LOCAL = Caller("local", "admin")
+
+
+class Sessions:
+    """Logins of the page: what the cookie holds is random and means something only here.
+
+    At most `size` sessions; the oldest goes. A session ends `SESSION_S` after the login, or when its token
+    leaves the configuration.
+    """
+
+    def __init__(self, clock: Clock, size: int = 1000) -> None:
+        self._clock = clock
+        self._size = size
+        self._sessions: dict[str, tuple[Token, float]] = {}
+
+    def open(self, token: Token) -> str:
+        """The cookie value of a new session."""
+        while len(self._sessions) >= self._size:
+            del self._sessions[next(iter(self._sessions))]
+        session = secrets.token_urlsafe(32)
+        self._sessions[session] = (token, self._clock.steady() + SESSION_S)
+        return session
+
+    def find(self, session: str) -> Token | None:
+        """The token that opened the session."""
+        token, ends = self._sessions.get(session, (None, 0.0))
+        if token is not None and self._clock.steady() >= ends:
+            del self._sessions[session]
+            return None
+        return token
+
+    def close(self, session: str) -> None:
+        """Forget the session."""
+        self._sessions.pop(session, None)
+
+
+def find_token(tokens: Iterable[Token], presented: str) -> Token | None:
+    """The token with this secret; takes as long for a wrong one."""
+    digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
+    found = None
+    for token in tokens:
+        if hmac.compare_digest(hashlib.sha256(token.token.get_secret_value().encode()).digest(), digest):
+            found = token
+    return found
+
+
+def admit(connection: HTTPConnection, tokens: tuple[Token, ...], sessions: Sessions) -> Caller | None:
+    """Who asks; None for somebody unknown. Raises Problem 401 for a wrong token, 403 for a foreign web page."""
+    headers = connection.headers
+    if not tokens:
+        _refuse_strangers(connection)
+        return LOCAL
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, presented = authorization.partition(" ")
+        token = find_token(tokens, presented.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise unauthorized("this token is not known; send Authorization: Bearer TOKEN with one of hub.tokens")
+        return Caller(token.name, token.role)
+    session = connection.cookies.get(COOKIE)
+    token = None if session is None else sessions.find(session)
+    if token is None or token not in tokens:
+        return None
+    changes = connection.scope["type"] == "websocket" or connection.scope["method"] not in _READING
+    if changes and is_foreign(headers):
+        raise Problem(403, "this request came from a page of another origin; use the hub's own page, or a token")
+    return Caller(token.name, token.role)
+
+
+def _refuse_strangers(connection: HTTPConnection) -> None:
+    client = connection.scope.get("client")
+    if client is None or not is_loopback(client[0]):
+        raise Problem(403, "without hub.tokens only this machine may ask; add a token to config.yaml")
+    if not is_loopback(_name_of(connection.headers.get("host", ""))):
+        raise Problem(
+            403, "without hub.tokens the hub answers to 127.0.0.1 and localhost only; use that, or add a token"
+        )
+    if is_foreign(connection.headers):
+        raise Problem(403, "this request came from a page of another origin; add a token to config.yaml and use it")
+
+
+def unauthorized(detail: str) -> Problem:
+    """401, with the way to do better."""
+    return Problem(401, detail, {"WWW-Authenticate": 'Bearer realm="hub"'})
+
+
+def is_foreign(headers: Headers) -> bool:
+    """True when a web page of another origin asks. Programs send no Origin."""
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    host = headers.get("host", "")
+    return not host or origin.partition("://")[2].lower() != host.lower()
+
+
+def is_loopback(name: str) -> bool:
+    """True for `localhost` and for the addresses that lead back to this machine."""
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _name_of(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who asks, once the gate has let them in."""
+    caller: Caller = connection.scope["hub.caller"]
+    return caller
+
+
+def _viewer(connection: HTTPConnection) -> Caller:
+    return caller_of(connection)
+
+
+def _operator(connection: HTTPConnection) -> Caller:
+    caller = caller_of(connection)
+    if not caller.may("operator"):
+        raise Problem(403, f"{caller.name} is a {caller.role}; this takes the role operator")
+    return caller
+
+
+Viewer = Annotated[Caller, Depends(_viewer)]
+"""The caller, whoever it is: the gate lets nobody below a viewer in."""
+
+Operator = Annotated[Caller, Depends(_operator)]
+"""The caller, an operator or above; others get 403."""
+
+
+def schemes() -> list[Any]:
+    """How to come in, as dependencies for the OpenAPI document; the gate does the work."""
+    return [Depends(HTTPBearer(auto_error=False)), Depends(APIKeyCookie(name=COOKIE, auto_error=False))]

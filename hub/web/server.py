@@ -1,0 +1,116 @@
+"""The web server: bound before anything starts, asked to stop and never cancelled."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from hub.web.stream import SEND_S, TRY_LATER
+
+_BACKLOG = 1024
+_DRAIN_S = 2
+_STOP_S = 4.0
+_LINGER_S = 2.0
+_PING_S = 10.0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError when the port is taken or the address is not of this machine."""
+    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listening = socket.socket(address[0], socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address[4])
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class Server:
+    """Serves `app` on a bound socket. `run` is asked to end, by `stop` or by its cancellation, and never torn off."""
+
+    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws=_ViewerProtocol,
+            ws_max_size=4096,
+            ws_ping_interval=_PING_S,
+            ws_ping_timeout=SEND_S,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+            backlog=_BACKLOG,
+        )
+        self._listening = listening
+        self._server = _QuietServer(config)
+        self._shield = anyio.CancelScope(shield=True)
+        self._ended = anyio.Event()
+        self._is_started = False
+
+    async def run(self) -> None:
+        """Serve until asked to end; then streams end (1012), answers under way get 2 s, and the socket is closed."""
+        self._is_started = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._serve)
+            try:
+                await self._ended.wait()
+            finally:
+                self._ask()
+
+    async def stop(self) -> None:
+        """Ask `run` to end, and wait for it."""
+        self._ask()
+        if self._is_started:
+            await self._ended.wait()
+
+    def _ask(self) -> None:
+        self._server.should_exit = True
+        self._shield.deadline = min(self._shield.deadline, anyio.current_time() + _STOP_S)
+
+    async def _serve(self) -> None:
+        try:
+            with self._shield:
+                await self._server.serve([self._listening])
+        finally:
+            self._ended.set()
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves the signals of the process alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _ViewerProtocol(WebSocketsSansIOProtocol):
+    """Gives a viewer up that does not read: with 1013, and without waiting for its buffer to empty."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self.writable.set()
+            self.loop.call_later(_LINGER_S, self.transport.abort)
+        await super().send(message)
+
+    def keepalive_timeout(self) -> None:
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(TRY_LATER, "nothing was read; connect again")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+        self.loop.call_later(_LINGER_S, self.transport.abort)
