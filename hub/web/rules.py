@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from alerts.status import RuleStatus
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from alerts.alert import State
 from alerts.message import format_time
 from alerts.rule import Rule
+from alerts.status import RuleStatus
 from hub.web.access import PartsOf, engine_of
 from hub.web.security import schemes
 

@@ -35,7 +35,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves `app` on a bound socket. `run` is asked to end, by `stop` or by its cancellation, and never torn off."""
+    """Serves `app` on a bound socket. `run` is asked to end, by `stop` or by cancellation, and never torn off."""
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         config = uvicorn.Config(
@@ -60,7 +60,7 @@ class Server:
         self._is_started = False
 
     async def run(self) -> None:
-        """Serve until asked to end; then streams end (1012), answers under way get 2 s, and the socket is closed."""
+        """Serve until asked to end; then streams end (1012), and answers under way get 2 s."""
         self._is_started = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._serve)
