@@ -104,6 +104,16 @@ def story(session: Session, alert_id: str) -> Story | None:
     return Story(alert, list(transitions), list(deliveries), list(attempts))
 
 
+def last_attempts(session: Session, delivery_ids: Sequence[str]) -> dict[str, AttemptRow]:
+    """The newest attempt of each delivery that has one."""
+    found: dict[str, AttemptRow] = {}
+    for start in range(0, len(delivery_ids), 500):
+        some = delivery_ids[start : start + 500]
+        attempts = select(AttemptRow).where(col(AttemptRow.delivery_id).in_(some)).order_by(col(AttemptRow.number))
+        found |= {attempt.delivery_id: attempt for attempt in session.exec(attempts)}
+    return found
+
+
 def to_alert(row: AlertRow) -> Alert:
     """The row as the noun, without timers; for `message.alert_document`."""
     return Alert(

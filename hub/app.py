@@ -8,9 +8,9 @@ from importlib.metadata import version
 import anyio
 import structlog
 
+from alerts.archive import delete_older_than
 from alerts.desk import Desk
 from alerts.engine import Engine
-from alerts.outbox import delete_older_than
 from alerts.routing import Routing
 from alerts.rule import AlertsConfig, Rule
 from alerts.system import SYSTEM_SUBJECTS, system_rules
@@ -37,6 +37,7 @@ from hub.web.server import Server, bind
 log = structlog.get_logger()
 
 _DRAIN_S = 1.5
+_LOOK_S = 0.02
 
 
 class Hub:
@@ -68,6 +69,7 @@ class Hub:
             database,
             boot,
             clock,
+            drain_s=_DRAIN_S,
             keep_raw=config.database.keep_raw,
             on_trouble=lambda failing, reason: self._report("hub/storage/readings", not failing, reason),
             on_commit=lambda rows, latency_s: self.figures.readings_commit_s.observe(latency_s),
@@ -153,14 +155,13 @@ class Hub:
         self._report("hub/config", reason is None, reason)
 
     async def drain(self) -> None:
-        """Let the sinks finish what has come in; bounded."""
-        self.receivers.stop()
+        """Let what has come in be decided, committed and sent, for as long as a stop may take."""
         with anyio.move_on_after(_DRAIN_S):
-            while self.recorder.pending or self.desk.pending or any(len(d) for d in self._busy_dispatchers()):
-                await anyio.sleep(0.02)
-
-    def _busy_dispatchers(self) -> list[object]:
-        return []
+            while self.desk.pending:
+                await anyio.sleep(_LOOK_S)
+            self.receivers.stop()
+            while any(name in self.sinks.running for name in self.receivers.children):
+                await anyio.sleep(_LOOK_S)
 
     def _set_rules(self, alerts: AlertsConfig) -> None:
         hearing = tuple(receiver.name for receiver in alerts.receivers)

@@ -16,7 +16,6 @@ from hub.unit import Unit
 if TYPE_CHECKING:
     from alerts.desk import Desk
     from alerts.dispatcher import Dispatcher
-
     from hub.store.database import Database
     from hub.store.recorder import Recorder
 

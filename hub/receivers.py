@@ -35,6 +35,11 @@ class Receivers:
             if name not in self.dispatchers:
                 self._start(receiver)
 
+    @property
+    def children(self) -> list[str]:
+        """The names of the dispatchers among the sinks."""
+        return [_child(name) for name in self.dispatchers]
+
     def stop(self) -> None:
         """Ask every dispatcher to end once what is due now has been tried."""
         for dispatcher in self.dispatchers.values():

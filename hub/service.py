@@ -1,4 +1,4 @@
-"""The long-running service: a hub from a file, until a signal ends it; the file is taken up again when it changes."""
+"""The long-running service: a hub from a file, until a signal; the file is taken up again when it changes."""
 
 import os
 import signal

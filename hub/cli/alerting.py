@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.outcome import CONFIGURATION, FAILED, fail, run_async
 from hub.cli.data import parse_time
+from hub.cli.outcome import CONFIGURATION, FAILED, fail, run_async
 from hub.cli.service import DEFAULT_CONFIG, load
 
 rules = typer.Typer(help="Try alert rules out.", no_args_is_help=True)

@@ -38,7 +38,7 @@ def export(
     start_at: Annotated[str, typer.Option("--from", help="RFC 3339 time, such as 2026-03-18T00:00:00Z.")],
     end_at: Annotated[str, typer.Option("--to", help="RFC 3339 time; this instant is not included.")],
     units: Annotated[str, typer.Option(help="Glob over unit ids.")] = "*",
-    step: Annotated[str | None, typer.Option(help="One row per step, such as 1m or 15m; raw readings without.")] = None,
+    step: Annotated[str | None, typer.Option(help="One row per step, such as 15m; raw readings without.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; standard output without.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:

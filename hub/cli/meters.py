@@ -40,7 +40,7 @@ def simulate(
 
 def probe(
     address: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="The meter; port 2255 unless given.")],
-    gap: Annotated[float, typer.Option(help="Seconds from a reply to the next command; a real meter needs 1.")] = 1.0,
+    gap: Annotated[float, typer.Option(help="Seconds from reply to next command; a real meter needs 1.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
 ) -> None:
     """Diagnose one meter that no hub is talking to: it has only one connection."""

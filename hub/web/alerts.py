@@ -6,11 +6,13 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.alert import Alert, Transition
-from alerts.archive import OPEN, find_alert, find_alerts
+from alerts.archive import list_alerts as list_rows
+from alerts.archive import story
 from alerts.message import alert_document
 from alerts.rule import Severity
 from hub.parts import Parts
 from hub.web.access import SHOWN_TEXT, PartsOf, engine_of
+from hub.web.alert_documents import alerts_of, story_of
 from hub.web.problems import Problem, not_found
 from hub.web.security import Operator, schemes
 
@@ -82,24 +84,23 @@ async def list_alerts(
     cursor: Text = None,
 ) -> dict[str, Any]:
     """Alerts of now and before, the newest first."""
-    states = None if state is None else OPEN if state == "open" else (state,)
     try:
         page = await parts.database.read(
-            lambda s: find_alerts(
-                s, states=states, subject=subject, rule=rule, severity=severity, limit=limit, cursor=cursor
+            lambda s: list_rows(
+                s, state=state, subject=subject, rule=rule, severity=severity, limit=limit, cursor=cursor
             )
         )
     except ValueError as error:
         raise Problem(422, str(error)) from None
-    return {"items": page.items, "next_cursor": page.next_cursor}
+    return {"items": alerts_of(page.items), "next_cursor": page.next_cursor}
 
 
 async def get_alert(alert_id: AlertId, parts: PartsOf) -> dict[str, Any]:
     """One alert with all its transitions and deliveries."""
-    found = await parts.database.read(lambda s: find_alert(s, alert_id))
+    found = await parts.database.read(lambda s: story(s, alert_id))
     if found is None:
         raise not_found("alert", alert_id)
-    return found
+    return story_of(found)
 
 
 async def acknowledge(
@@ -125,7 +126,7 @@ async def unacknowledge(alert_id: AlertId, parts: PartsOf, caller: Operator) -> 
 async def _check_open(parts: Parts, alert_id: str) -> Alert:
     alert = engine_of(parts).alert(alert_id)
     if alert is None:
-        if await parts.database.read(lambda s: find_alert(s, alert_id)) is None:
+        if await parts.database.read(lambda s: story(s, alert_id)) is None:
             raise not_found("alert", alert_id)
         raise Problem(409, "this alert has cleared; only an open one can be acknowledged")
     return alert

@@ -4,11 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
+from sqlmodel import Session
 
 from alerts import outbox
-from alerts.archive import find_deliveries, find_delivery
+from alerts.archive import list_deliveries as list_rows
 from alerts.delivery import DeliveryState
+from alerts.tables import DeliveryRow
 from hub.web.access import SHOWN_TEXT, PartsOf
+from hub.web.alert_documents import deliveries_of
 from hub.web.problems import Problem, not_found
 from hub.web.security import Operator, schemes
 
@@ -63,11 +66,15 @@ async def list_deliveries(
     cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
 ) -> dict[str, Any]:
     """Deliveries and what became of them, the newest first."""
+
+    def read(session: Session) -> dict[str, Any]:
+        page = list_rows(session, state=state, limit=limit, cursor=cursor)
+        return {"items": deliveries_of(session, page.items), "next_cursor": page.next_cursor}
+
     try:
-        page = await parts.database.read(lambda s: find_deliveries(s, state=state, limit=limit, cursor=cursor))
+        return await parts.database.read(read)
     except ValueError as error:
         raise Problem(422, str(error)) from None
-    return {"items": page.items, "next_cursor": page.next_cursor}
 
 
 async def replay(
@@ -76,7 +83,12 @@ async def replay(
     caller: Operator,
 ) -> dict[str, Any]:
     """Send a delivery again that is dead or held, with the same id and body."""
-    found = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+
+    def find(session: Session) -> dict[str, Any] | None:
+        row = session.get(DeliveryRow, delivery_id)
+        return None if row is None else deliveries_of(session, [row])[0]
+
+    found = await parts.database.read(find)
     if found is None:
         raise not_found("delivery", delivery_id)
     if found["state"] not in _REPLAYED:
@@ -84,5 +96,5 @@ async def replay(
     for receiver in await parts.database.write(lambda s: outbox.replay(s, [delivery_id])):
         if receiver in parts.dispatchers:
             parts.dispatchers[receiver].reload()
-    again = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+    again = await parts.database.read(find)
     return again if again is not None else found

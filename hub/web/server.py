@@ -19,8 +19,19 @@ _LINGER_S = 2.0
 _PING_S = 10.0
 
 
+class PortTaken(OSError):
+    """The port to listen on cannot be had; the message says why and what to do."""
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError when the port is taken or the address is not of this machine."""
+    """A listening socket. Raises PortTaken when the port is taken or the address is not of this machine."""
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; see hub.listen") from None
+
+
+def _bind(host: str, port: int) -> socket.socket:
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listening = socket.socket(address[0], socket.SOCK_STREAM)
     try:

@@ -105,11 +105,10 @@ async def test_above_the_limit_sessions_queue_in_order() -> None:
         async with connected(server):
             order.append(number)
 
-    async with open_oracle(session_limit=1) as server, anyio.create_task_group() as visitors:
-        async with connected(server):
-            for number in range(3):
-                visitors.start_soon(visit, number)
-                await until(lambda waiting=number + 1: server.counters.queued_sessions == waiting)
-            assert order == []
+    async with open_oracle(session_limit=1) as server, anyio.create_task_group() as visitors, connected(server):
+        for number in range(3):
+            visitors.start_soon(visit, number)
+            await until(lambda waiting=number + 1: server.counters.queued_sessions == waiting)
+        assert order == []
     assert order == [0, 1, 2]
     assert (server.counters.peak_sessions, server.counters.queued_sessions) == (1, 3)

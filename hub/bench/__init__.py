@@ -1,0 +1,1 @@
+"""Benchmarks of the hub: they print JSON and are not tests."""

@@ -1,0 +1,78 @@
+"""Alerts, transitions and deliveries from the archive as the documents the API shows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlmodel import Session
+
+from alerts.archive import Story, last_attempts, to_alert
+from alerts.message import alert_document, format_time
+from alerts.stored import decode_alert, decode_labels
+from alerts.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
+
+_SHOWN = ("severity", "state", "value", "threshold", "peak", "acknowledged_by", "reason")
+
+
+def alert_of(row: AlertRow) -> dict[str, Any]:
+    """An alert as in the body of a webhook."""
+    return alert_document(to_alert(row), decode_labels(row.labels))
+
+
+def story_of(story: Story) -> dict[str, Any]:
+    """An alert with all its `transitions` and `deliveries`."""
+    last = {attempt.delivery_id: attempt for attempt in story.attempts}
+    return {
+        **alert_of(story.alert),
+        "transitions": [_transition(row) for row in story.transitions],
+        "deliveries": [_delivery(row, last.get(row.id)) for row in story.deliveries],
+    }
+
+
+def deliveries_of(session: Session, rows: Sequence[DeliveryRow]) -> list[dict[str, Any]]:
+    """Deliveries with what their last attempt brought."""
+    last = last_attempts(session, [row.id for row in rows])
+    return [_delivery(row, last.get(row.id)) for row in rows]
+
+
+def alerts_of(rows: Iterable[AlertRow]) -> list[dict[str, Any]]:
+    """Alerts without their past."""
+    return [alert_of(row) for row in rows]
+
+
+def _transition(row: TransitionRow) -> dict[str, Any]:
+    alert = decode_alert(row.alert, 0.0)
+    document = alert_document(alert, {})
+    return {
+        "sequence": row.sequence,
+        "type": row.type,
+        "at": format_time(row.at),
+        "summary": row.summary,
+        "persisted": row.persisted,
+        **{name: document[name] for name in _SHOWN},
+        "comment": alert.comment,
+    }
+
+
+def _delivery(row: DeliveryRow, last: AttemptRow | None) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "receiver": row.receiver,
+        "type": row.type,
+        "alert_id": row.alert_id,
+        "sequence": row.sequence,
+        "state": row.state,
+        "attempts": row.attempts,
+        "created_at": format_time(row.created_at),
+        "next_at": format_time(row.next_at),
+        "finished_at": format_time(row.finished_at),
+        "last_attempt": None if last is None else _attempt(last),
+    }
+
+
+def _attempt(row: AttemptRow) -> dict[str, Any]:
+    return {
+        "at": format_time(row.at),
+        "duration_s": round(row.duration_s, 3),
+        "status": row.status,
+        "error": row.error,
+    }
