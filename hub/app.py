@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from socket import socket
 
 import anyio
 import structlog
@@ -43,8 +44,9 @@ _LOOK_S = 0.02
 class Hub:
     """The parts of one hub, wired. `open_hub` starts and stops them; `reload` takes up another configuration."""
 
-    def __init__(self, config: Config, clock: Clock, database: Database, boot: int) -> None:
+    def __init__(self, config: Config, clock: Clock, database: Database, boot: int, listener: socket) -> None:
         self.config = config
+        self.listener = listener
         self.clock = clock
         self.database = database
         self.figures = Figures()
@@ -111,6 +113,12 @@ class Hub:
             supervisors=[self.sinks, self.feeds, self.web],
             events=self.events,
         )
+
+    @property
+    def port(self) -> int:
+        """The port the web server listens on."""
+        port: int = self.listener.getsockname()[1]
+        return port
 
     async def restore(self) -> None:
         """Take up rules, units and alerts as they were left. Raises DBAPIError."""
@@ -203,7 +211,7 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
         boot = await database.write(
             lambda session: register_boot(session, clock.now(), version("monitor-hub")), durable=True
         )
-        hub = Hub(config, clock, database, boot)
+        hub = Hub(config, clock, database, boot, listener)
         await hub.restore()
         async with hub.sinks:
             try:

@@ -56,7 +56,7 @@ class Recorder:
         self._first_retry_s = first_retry_s
         self._drain_s = drain_s
         self._on_trouble = on_trouble
-        self._on_commit = on_commit
+        self.on_commit = on_commit
         self._maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at, keep_raw)
         self._events: deque[Snapshot | StateChange] = deque()
         self._batch: Batch | None = None  # taken from the events, not known to be committed
@@ -105,7 +105,7 @@ class Recorder:
             self._set_trouble(None)
             self.written += len(batch.readings)
             if batch.oldest_s is not None:
-                self._on_commit(len(batch.readings), self._clock.steady() - batch.oldest_s)
+                self.on_commit(len(batch.readings), self._clock.steady() - batch.oldest_s)
 
     def _write(self, session: Session) -> None:
         """In the writer's thread. A batch whose commit went unanswered is known by its number, not redone."""

@@ -1,0 +1,127 @@
+"""The other side of the poll bench, in a process of its own: meters, a webhook receiver, and viewers.
+
+Runs as `python -m hub.bench.other_side UNITS HANGING_SHARE`. It prints one JSON line with its ports, then takes
+one JSON command per line on standard input and answers each with one line:
+
+    {"do": "cross", "units": [0, 1], "lp": 90.0}    those units hear 90 dB from now on
+    {"do": "quiet"}                                  all units hear 55 dB again
+    {"do": "watch", "urls": ["ws://…"]}              open a viewer each
+    {"do": "report"}                                 latencies since the last report, seconds
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from websockets.asyncio.client import connect
+
+from alerts.receiver import LocalReceiver, Received, open_receiver
+from hub.bench.timing import SECRET, unit_id
+from hub.nl43.simulator import FleetOptions, MeterOptions, open_fleet
+from hub.nl43.simulator.server import SimulatedMeter
+from hub.nl43.simulator.waveform import constant
+
+QUIET_DB = 55.0
+
+
+@dataclass
+class OtherSide:
+    """What was sent and what came back. Times are the wall clock of this machine, seconds."""
+
+    meters: list[SimulatedMeter]
+    crossed: dict[str, SimulatedMeter] = field(default_factory=dict)
+    onsets: dict[str, float] = field(default_factory=dict)
+    webhook_s: list[float] = field(default_factory=list)
+    websocket_s: list[float] = field(default_factory=list)
+
+    def take_webhook(self, received: Received) -> None:
+        """Note when the onset of a unit arrived."""
+        if received.document["type"] == "alert.onset":
+            self.onsets.setdefault(received.document["alert"]["subject"], time.time())
+
+    def cross(self, units: Iterable[int], lp: float) -> None:
+        """Let units pass the limit."""
+        self.onsets.clear()
+        self.crossed = {unit_id(unit): self.meters[unit] for unit in units}
+        for meter in self.crossed.values():
+            meter.cross(lp)
+
+    def quiet(self) -> dict[str, int]:
+        """Account for the last crossing, and be quiet again."""
+        sent = {name: m.crossing.sent_at for name, m in self.crossed.items() if m.crossing is not None}
+        told = {name: at for name, at in sent.items() if at is not None}
+        self.webhook_s += [self.onsets[name] - at for name, at in told.items() if name in self.onsets]
+        missing = len(told.keys() - self.onsets.keys())
+        for meter in self.crossed.values():
+            meter.set_lp(QUIET_DB)
+        self.crossed = {}
+        return {"sent": len(told), "without_webhook": missing}
+
+    async def watch(self, url: str) -> None:
+        """Be a viewer: note how old each frame is when it arrives."""
+        async with connect(url) as socket:
+            async for message in socket:
+                frame = json.loads(message)
+                if frame.get("age_s") is not None and frame.get("timestamp"):
+                    self.websocket_s.append(time.time() - _epoch(frame["timestamp"]))
+
+    def report(self) -> dict[str, Any]:
+        """Hand the latencies over and begin anew."""
+        found = {"webhook_s": self.webhook_s, "websocket_s": self.websocket_s}
+        self.webhook_s, self.websocket_s = [], []
+        return found
+
+
+def _epoch(timestamp: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+async def _serve(units: int, hanging: float) -> None:
+    options = FleetOptions(
+        units, meter=lambda unit: MeterOptions(waveform=constant(QUIET_DB), running=True, seed=unit)
+    )
+    async with open_fleet(options) as fleet, open_receiver(secret=SECRET) as receiver:
+        side = OtherSide(list(fleet.meters))
+        receiver.on_received = side.take_webhook
+        for meter in side.meters[: round(units * hanging)]:
+            meter.set_fault("mute")
+        _say({"ports": fleet.ports, "url": receiver.url})
+        async with anyio.create_task_group() as viewers:
+            async for line in anyio.wrap_file(sys.stdin):
+                _say(_obey(side, receiver, json.loads(line), viewers))
+            viewers.cancel_scope.cancel()
+
+
+def _obey(side: OtherSide, receiver: LocalReceiver, command: dict[str, Any], viewers: TaskGroup) -> Any:
+    match command["do"]:
+        case "cross":
+            side.cross(command["units"], command["lp"])
+        case "quiet":
+            return side.quiet()
+        case "watch":
+            for url in command["urls"]:
+                viewers.start_soon(side.watch, url)
+        case "report":
+            return {**side.report(), "webhooks": receiver.count, "bad_signatures": receiver.refused}
+    return {}
+
+
+def _say(document: Any) -> None:
+    print(json.dumps(document), flush=True)
+
+
+if __name__ == "__main__":
+    anyio.run(
+        _serve,
+        int(sys.argv[1]),
+        float(sys.argv[2]),
+        backend_options={"use_uvloop": find_spec("uvloop") is not None},
+    )

@@ -1,0 +1,63 @@
+"""What the benches share: percentiles, memory, loop lag, and the names both sides of the poll bench use."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+SECRET = "whsec_YmVuY2gtc2VjcmV0LW9mLXRoZS1tb25pdG9yLWh1Yg=="
+_LAG_EVERY_S = 0.01
+
+
+def unit_id(index: int) -> str:
+    """The id of unit `index`."""
+    return f"u{index:04}"
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def milliseconds(seconds: Sequence[float]) -> dict[str, float | int | None]:
+    """Median, p99 and maximum in ms, and how many there were."""
+
+    def ms(value: float | None) -> float | None:
+        return None if value is None else round(value * 1000, 2)
+
+    return {
+        "p50_ms": ms(percentile(seconds, 50)),
+        "p99_ms": ms(percentile(seconds, 99)),
+        "max_ms": ms(max(seconds, default=None)),
+        "count": len(seconds),
+    }
+
+
+def rss_mb() -> float:
+    """Resident memory of this process, MB; 0 where the system does not tell."""
+    return _status_mb("VmRSS")
+
+
+def peak_rss_mb() -> float:
+    """The most resident memory this process has had, MB."""
+    return _status_mb("VmHWM")
+
+
+def _status_mb(field: str) -> float:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0.0
+    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+async def run_lag(lags_s: list[float]) -> None:
+    """Note every 10 ms how much later than asked the loop wakes a sleeper."""
+    while True:
+        due = time.monotonic() + _LAG_EVERY_S
+        await anyio.sleep(_LAG_EVERY_S)
+        lags_s.append(max(0.0, time.monotonic() - due))
