@@ -28,6 +28,7 @@ class Engine:
     def __init__(self, timezone: str) -> None:
         self.evaluations = 0
         self.older_samples = 0  # ignored
+        self.ticked = 0  # pairs that ticks have looked at
         self._timezone = timezone
         self._roster = Roster()
         self._windows: dict[Schedule, Window] = {}
@@ -68,6 +69,7 @@ class Engine:
                 self._wake((pair for pair in self._roster.pairs() if pair.rule.window is window), now_s)
         transitions: list[Transition] = []
         for pair in self._due.take(now_s):
+            self.ticked += 1
             if pair.series.is_held:
                 continue  # woken when the subject is back
             if pair.alert.state is State.INACTIVE and pair.due_s() > now_s:
