@@ -52,9 +52,7 @@ class Alert:
     last_value_s: float | None = None  # the newest sample whose value decided; kept while not inactive
     pending_since_s: float | None = None
     clearing_since_s: float | None = None
-    level_since_s: tuple[
-        float | None, ...
-    ] = ()  # of `levels` above the first: since when each is on its way up or down
+    level_since_s: tuple[float | None, ...] = ()  # the same for each of `levels` above the first
     cooldown_until_s: float | None = None
 
     @property

@@ -23,10 +23,6 @@ MACHINE_METRICS = frozenset({"status", "status_category", "lot_count", "age_s"})
 TEXT_METRICS = frozenset({"status", "status_category"})
 METRICS = LEVELS | MACHINE_METRICS | {"reachable"}
 CATEGORIES = ("PRODUCTIVE", "STANDBY", "DOWN", "ENGINEERING", "NOT_SCHEDULED", "INACTIVE", "OTHER")  # SEMI E10
-SYSTEM_NAMES = frozenset(
-    {"unit-unreachable", "storage-failing", "receiver-failing", "child-failed", "feed-failing"}
-    | {"config-rejected", "disk-full"}
-)
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _CONDITIONS = ("above", "below", "equals", "in", "levels")
@@ -117,7 +113,6 @@ class Rule(_Frozen):
     """A threshold on a metric of some subjects. Durations in seconds, levels in dB."""
 
     metrics: ClassVar[frozenset[str]] = METRICS
-    reserved: ClassVar[frozenset[str]] = SYSTEM_NAMES
 
     name: Name
     match: dict[str, str] = {}
@@ -151,13 +146,6 @@ class Rule(_Frozen):
     def clear_for_s(self) -> float:
         """How long a value must stay clear."""
         return self.for_ if self.clear_for is None else self.clear_for
-
-    @field_validator("name")
-    @classmethod
-    def _own_name(cls, name: str) -> str:
-        if name in cls.reserved:
-            raise ValueError(f"{name} is the name of an alert of the hub itself; call the rule something else")
-        return name
 
     @field_validator("metric")
     @classmethod

@@ -26,7 +26,6 @@ class SystemRule(Rule):
     """A rule of the hub on itself: the metric `ok` (or `reachable`) of the subjects under a prefix turns False."""
 
     metrics: ClassVar[frozenset[str]] = frozenset({"ok", "reachable"})
-    reserved: ClassVar[frozenset[str]] = frozenset()
 
     prefix: str
 
