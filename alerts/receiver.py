@@ -42,6 +42,7 @@ class LocalReceiver:
     service_s: float = 0.0  # pretended work before the answer
     received: deque[Received] = field(default_factory=lambda: deque(maxlen=_MOST_KEPT))
     count: int = 0
+    connections: int = 0
     refused: int = 0
     on_received: Callable[[Received], None] | None = None
     _verify: Webhook | None = None
@@ -76,6 +77,7 @@ class LocalReceiver:
         return 204
 
     async def _serve(self, stream: SocketStream) -> None:
+        self.connections += 1
         async with stream:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_CHUNK)
             try:
