@@ -93,6 +93,7 @@ class Dispatcher:
         self._failing_since_s: float | None = None
         self._failing_reason: str | None = None
         self._is_reported = False
+        self._has_queued = False  # something had to wait for the rate
         self._is_stopping = False
         self._wake = anyio.Event()
 
@@ -169,11 +170,7 @@ class Dispatcher:
         return max(0.0, min(known) - now_s) if known else None
 
     async def _load(self) -> None:
-        name, room = self.receiver.name, self._room - len(self._lanes)
-        self._has_missed = False
-        marked = self._ledger.ids()
-
-        most = room + len(self._ids)
+        name = self.receiver.name
 
         def work(session: Session) -> list[Delivery] | None:
             if outbox.is_held(session, name, fingerprint(self.receiver)):
@@ -181,13 +178,20 @@ class Dispatcher:
             return outbox.pending(session, name, most, lambda notice: render(notice, self._hub))
 
         try:
+            if not await self._ledger.flush():  # until then SQL would give what has been sent
+                self._load_at_s = self._clock.time() + _RELOAD_S
+                return
+            self._has_missed = False
+            sent, size, most = self._ledger.ids(), len(self._lanes), self._room + len(self._ids)
             waiting = await self._database.write(work)
             self.is_held, found = waiting is None, waiting or []
-            marked |= self._ledger.ids()
+            sent |= self._ledger.ids()
             for delivery in found:
-                if delivery.id not in self._ids and delivery.id not in marked and len(self._lanes) < self._room:
+                if delivery.id not in sent and len(self._lanes) < self._room:
                     self._add(delivery)
             self._is_behind = self._has_missed or len(found) >= most
+            if len(self._lanes) == size:
+                self._load_at_s = self._clock.time() + _RELOAD_S
         except DBAPIError:
             self._load_at_s = self._clock.time() + _RELOAD_S
         finally:
@@ -227,9 +231,11 @@ class Dispatcher:
             if self._rate is not None:
                 if not (left := self._rate.left(now_s)):
                     self._lanes.put_back(key, delivery, self._rate.free_at_s(now_s))
+                    self._has_queued = True
                     return
                 self._rate.spend(now_s)
-            merges = bool(self.receiver.group_by) or (self._rate is not None and left == 1)
+            merges = bool(self.receiver.group_by) or (self._rate is not None and (left == 1 or self._has_queued))
+            self._has_queued = False
             self._out += 1
             tasks.start_soon(self._attempt, key, delivery, merges)
 

@@ -1,6 +1,6 @@
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -33,11 +33,11 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
             await stream.receive()
             await handler(stream)
 
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, serve)
-            yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/hook"
-            tasks.cancel_scope.cancel()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/hook"
+        tasks.cancel_scope.cancel()
 
 
 def answering(head: str, body: bytes = b"") -> Handler:
@@ -144,10 +144,11 @@ async def test_a_message_is_signed_and_its_connection_is_kept() -> None:
 
 
 async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
-    async with serving(answering("204 No Content")) as url:  # it closes after each answer
-        async with Webhook(Receiver(name="ops", url=url), "0.1") as hook:
-            for _ in range(3):
-                assert await hook.post(DELIVERY, datetime.now(UTC)) == Delivered(204)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serving(answering("204 No Content")))  # it closes after each answer
+        hook = await stack.enter_async_context(Webhook(Receiver(name="ops", url=url), "0.1"))
+        for _ in range(3):
+            assert await hook.post(DELIVERY, datetime.now(UTC)) == Delivered(204)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -166,7 +167,7 @@ async def test_the_address_that_was_checked_is_the_one_called(monkeypatch: pytes
         return [(0, 0, 0, "", ("127.0.0.1", port))]
 
     async with open_receiver() as receiver:
-        monkeypatch.setattr(webhook.anyio, "getaddrinfo", resolve)
+        monkeypatch.setattr(anyio, "getaddrinfo", resolve)
         monkeypatch.setattr(webhook, "is_public", lambda address: True)
         outcome = await sent(f"http://rebinding.example:{receiver.port}/", allow_private=False)
         assert outcome == Delivered(204)
