@@ -1,0 +1,52 @@
+"""Troubles by their names; the real ones are met in test_database and test_recorder."""
+
+import sqlite3
+
+import psycopg
+import pytest
+from sqlalchemy.exc import DBAPIError, OperationalError, ResourceClosedError
+
+from hub.store.trouble import describe_trouble
+
+
+def wrapped(cause: Exception) -> DBAPIError:
+    return OperationalError("INSERT INTO secrets VALUES ('geheim')", {"a": "geheim"}, cause)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("SQLITE_FULL", "disk full"),
+        ("SQLITE_BUSY_SNAPSHOT", "locked"),
+        ("SQLITE_IOERR_WRITE", "disk error"),
+        ("SQLITE_READONLY_DBMOVED", "read-only"),
+        ("SQLITE_CORRUPT", "damaged"),
+        ("SQLITE_SCHEMA", "SQLITE_SCHEMA"),
+    ],
+)
+def test_sqlite_troubles_go_by_their_code(name: str, says: str) -> None:
+    cause = sqlite3.OperationalError("geheim")
+    cause.sqlite_errorname = name
+    assert describe_trouble(wrapped(cause)) == says
+
+
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        (psycopg.errors.DiskFull("geheim"), "disk full"),
+        (psycopg.errors.LockNotAvailable("geheim"), "locked"),
+        (psycopg.errors.QueryCanceled("geheim"), "too slow"),
+        (psycopg.errors.AdminShutdown("geheim"), "unreachable"),
+        (psycopg.errors.ConnectionFailure("geheim"), "unreachable"),
+        (psycopg.errors.InvalidPassword("geheim"), "access denied"),
+        (psycopg.errors.UndefinedTable("geheim"), "SQLSTATE 42P01"),
+        (psycopg.OperationalError("connection to geheim failed"), "unreachable"),
+        (psycopg.InterfaceError("geheim"), "InterfaceError"),
+    ],
+)
+def test_postgres_troubles_go_by_their_sqlstate(cause: psycopg.Error, says: str) -> None:
+    assert describe_trouble(wrapped(cause)) == says
+
+
+def test_other_errors_are_named_by_their_class() -> None:
+    assert describe_trouble(ResourceClosedError("geheim")) == "ResourceClosedError"
