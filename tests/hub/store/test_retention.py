@@ -16,12 +16,19 @@ from hub.store.insert import write_batch
 from hub.store.retention import Ages, Retention, lack_of_space
 from hub.store.size import Space
 from hub.store.tables import Minute, StoredReading, StoredStateChange
-from tests.hub.store.events import change, snapshot
+from tests.hub.store.events import START, change, snapshot
 
 pytestmark = pytest.mark.anyio
 
-NOW = Clock().now()
+NOW = START + timedelta(hours=12, seconds=30)
 AGES = Ages(readings_s=3600.0, minutes_s=7200.0, alerts_s=86400.0)
+
+
+class StoppedClock(Clock):
+    """It is NOW."""
+
+    def now(self) -> datetime:
+        return NOW
 
 
 async def store_one_every_minute(database: Database, hours: int, unit_id: str) -> None:
@@ -43,11 +50,10 @@ def counts(session: Session) -> tuple[int, int]:
 async def test_each_table_keeps_what_is_younger_than_its_own_age(database: Database) -> None:
     for unit_id in ("gate-a", "gone-from-the-configuration"):
         await store_one_every_minute(database, 5, unit_id)
-    retention = Retention(database, Clock(), AGES, chunk=7, pause_s=0)
+    retention = Retention(database, StoppedClock(), AGES, chunk=7, pause_s=0)
     await retention.delete_old()
     readings, minutes = await database.read(counts)
-    assert readings in (2 * 59, 2 * 60)
-    assert minutes in (2 * 119, 2 * 120)
+    assert (readings, minutes) == (2 * 60, 2 * 119)  # the minute of two hours ago began before
     assert retention.deleted == 4 * 300 - readings - minutes
 
 
@@ -63,7 +69,7 @@ async def test_no_transaction_deletes_more_than_a_chunk(
         return sizes[-1]
 
     monkeypatch.setattr(database, "write", watched_write)
-    await Retention(database, Clock(), AGES, chunk=50, pause_s=0).delete_old()
+    await Retention(database, StoppedClock(), AGES, chunk=50, pause_s=0).delete_old()
     assert max(sizes) == 50
     assert sum(sizes) >= 120 + 60
 
@@ -72,7 +78,7 @@ async def test_rows_of_one_instant_are_deleted_even_when_they_are_more_than_a_ch
     maker = BatchMaker(sqlite_time)
     events = [snapshot(n, at=NOW - timedelta(days=1)) for n in range(1, 21)]
     await sqlite.write(lambda session: write_batch(session, maker.make(events)))
-    await Retention(sqlite, Clock(), AGES, chunk=3, pause_s=0).delete_old()
+    await Retention(sqlite, StoppedClock(), AGES, chunk=3, pause_s=0).delete_old()
     assert await sqlite.read(counts) == (0, 0)
 
 
@@ -80,7 +86,7 @@ async def test_state_changes_go_with_the_minutes(database: Database) -> None:
     maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at)
     old = change(0, "ok", "unreachable")
     await database.write(lambda session: write_batch(session, maker.make([old, old._replace(at=NOW)])))
-    await Retention(database, Clock(), AGES).delete_old()
+    await Retention(database, StoppedClock(), AGES).delete_old()
     left = await database.read(lambda session: session.exec(select(StoredStateChange)).all())
     assert [row.at for row in left] == [NOW]
 
@@ -95,14 +101,14 @@ async def test_alerts_are_deleted_by_those_who_know_them(sqlite: Database) -> No
         left[0] -= gone
         return gone
 
-    await Retention(sqlite, Clock(), AGES, delete_alerts=delete_alerts, chunk=10, pause_s=0).delete_old()
+    await Retention(sqlite, StoppedClock(), AGES, delete_alerts=delete_alerts, chunk=10, pause_s=0).delete_old()
     assert (left, len(asked)) == ([0], 3)
-    assert timedelta(days=1) <= Clock().now() - asked[0] < timedelta(days=1, minutes=1)
+    assert asked[0] == NOW - timedelta(days=1)
 
 
 async def test_too_large_a_database_is_told_once_and_told_when_it_is_over(database: Database) -> None:
     told: list[str | None] = []
-    retention = Retention(database, Clock(), AGES, max_size=1, on_space=told.append)
+    retention = Retention(database, StoppedClock(), AGES, max_size=1, on_space=told.append)
     await retention.check_space()
     await retention.check_space()
     assert len(told) == 1
@@ -136,7 +142,7 @@ async def test_a_failing_database_does_not_end_it(sqlite: Database) -> None:
         return 0
 
     sqlite.read = watched_read  # type: ignore[method-assign]
-    retention = Retention(sqlite, Clock(), AGES, interval_s=0.01, delete_alerts=after_everything_else)
+    retention = Retention(sqlite, StoppedClock(), AGES, interval_s=0.01, delete_alerts=after_everything_else)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(retention.run)
         with anyio.fail_after(5):
