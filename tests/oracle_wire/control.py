@@ -8,7 +8,7 @@
 import asyncio
 import json
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from tests.oracle_wire.answers import OraError
@@ -34,7 +34,7 @@ async def obey(server: OracleServer, order: dict[str, Any]) -> dict[str, Any]:
     """Carry out one order; what it answers. Raises ValueError for an order it does not know."""
     match order:
         case {"get": "counters"}:
-            return asdict(server.counters)
+            return vars(server.counters)
         case {"get": "faults"}:
             shown = {name: getattr(server.faults, name) for name in FAULTS}
             return shown | {"errors": {text: str(error) for text, error in server.faults.errors.items()}}

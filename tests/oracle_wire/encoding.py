@@ -121,13 +121,13 @@ def parse_number(raw: bytes) -> int | Decimal:
     else:
         power = raw[0] - 193
         pairs = [each - 1 for each in raw[1:]]
-    digits = int("".join(f"{pair:02d}" for pair in pairs))
+    text = "".join(f"{pair:02d}" for pair in pairs)
     exponent = 2 * (power - len(pairs) + 1)
-    value = -digits if negative else digits
+    digits = text.rstrip("0")
+    exponent += len(text) - len(digits)
     if exponent >= 0:
-        return int(value * 10**exponent)
-    exact = Decimal(value).scaleb(exponent)
-    return int(exact) if exact == exact.to_integral_value() else exact.normalize()
+        return int(("-" if negative else "") + digits + "0" * exponent)
+    return Decimal((int(negative), tuple(map(int, digits)), exponent))
 
 
 def moment(value: date, *, fraction: bool) -> bytes:

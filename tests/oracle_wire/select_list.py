@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 _SKIPPED = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _BIND = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"|:(\"[^\"]+\"|\w+)", re.DOTALL)
-_TABLE = re.compile(r"\b(?:FROM|JOIN|,)\s+((?:\w+\.)?\w+)", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+((?:\w+\.)?\w+)", re.IGNORECASE)
 _ALIAS = re.compile(r"^(?P<what>.*?)(?:\s+AS\s+|\s+)(?P<alias>\"[^\"]+\"|\w+)$", re.DOTALL | re.IGNORECASE)
 _NAME = re.compile(r"^(?:\w+\.)?(\"[^\"]+\"|\w+)$")
 

@@ -115,7 +115,7 @@ async def test_merges_names_and_orders() -> None:
 async def test_a_query_without_ids_finds_the_seeds() -> None:
     async with open_oracle(plant=plant()) as server, connected(server) as connection:
         rows = await connection.fetchall(
-            "SELECT DISTINCT r.CONTAINERID FROM DWH.DW_MES_LOTREJECTHISTORY r WHERE r.TXNDATE >= :since AND r.X = :wc",
-            {"since": 1, "wc": "TMTT"},
+            "SELECT DISTINCT r.CONTAINERID FROM DWH.DW_MES_LOTREJECTHISTORY r WHERE r.TXNDATE >= :a AND r.X = :wc",
+            {"a": 1, "wc": "TMTT"},
         )
     assert rows == [(server.plant.history.tree.id_of(number),) for number in range(20)]

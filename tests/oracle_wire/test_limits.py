@@ -1,10 +1,14 @@
 """Tests of pools, and of the limit on statements that execute at once."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 import oracledb
 import pytest
+from oracledb import AsyncConnection
 
-from tests.oracle_wire import Faults, open_oracle
+from tests.oracle_wire import Faults, OracleServer, open_oracle
 from tests.oracle_wire.client import connected, until
 
 pytestmark = pytest.mark.anyio
@@ -48,33 +52,39 @@ async def test_statements_execute_in_order_of_arrival() -> None:
     assert server.counters.peak_executing <= 2
 
 
+@asynccontextmanager
+async def two_connected() -> AsyncIterator[tuple[OracleServer, AsyncConnection, AsyncConnection]]:
+    """Two connections to a server that executes one statement at a time."""
+    faults = Faults(executing_limit=1, hang="STUCK")
+    async with open_oracle(faults=faults) as server, connected(server) as one, connected(server) as two:
+        yield server, one, two
+
+
+async def hang(connection: AsyncConnection) -> None:
+    with pytest.raises(oracledb.DatabaseError, match="DPY-4024"):
+        await connection.fetchall("SELECT 1 FROM STUCK")
+
+
 async def test_a_broken_statement_gives_its_place_to_the_next() -> None:
-    async with open_oracle(faults=Faults(executing_limit=1, hang="STUCK")) as server:
-        async with connected(server) as stuck, connected(server) as other, anyio.create_task_group() as workers:
-            stuck.call_timeout = 60
-
-            async def hang() -> None:
-                with pytest.raises(oracledb.DatabaseError, match="DPY-4024"):
-                    await stuck.fetchall("SELECT 1 FROM STUCK")
-
-            workers.start_soon(hang)
-            await until(lambda: server.counters.executing == 1)
-            assert await other.fetchall("SELECT 1 FROM DUAL") == [(1,)]
-    assert server.counters.peak_executing == 1
+    async with two_connected() as (server, stuck, other), anyio.create_task_group() as workers:
+        stuck.call_timeout = 60
+        workers.start_soon(hang, stuck)
+        await until(lambda: server.counters.executing == 1)
+        assert await other.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+    assert (server.counters.peak_executing, server.counters.aborted) == (1, 1)
 
 
 async def test_a_waiting_statement_can_be_broken_too() -> None:
-    async with open_oracle(faults=Faults(executing_limit=1, hang="STUCK")) as server:
-        async with connected(server) as stuck, connected(server) as other, anyio.create_task_group() as workers:
-            workers.start_soon(stuck.fetchall, "SELECT 1 FROM STUCK")
-            await until(lambda: server.counters.executing == 1)
-            other.call_timeout = 50
-            with pytest.raises(oracledb.DatabaseError, match="DPY-4024"):
-                await other.fetchall("SELECT 1 FROM DUAL")
-            server.faults.executing_limit = None
-            assert await other.fetchall("SELECT 1 FROM DUAL") == [(1,)]
-            workers.cancel_scope.cancel()
-    assert server.counters.aborted == 2
+    async with two_connected() as (server, stuck, other), anyio.create_task_group() as workers:
+        stuck.call_timeout = 300
+        workers.start_soon(hang, stuck)
+        await until(lambda: server.counters.executing == 1)
+        other.call_timeout = 30
+        with pytest.raises(oracledb.DatabaseError, match="DPY-4024"):
+            await other.fetchall("SELECT 1 FROM DUAL")
+        assert (server.counters.aborted, server.counters.executing) == (1, 1)
+        server.faults.executing_limit = None
+        assert await other.fetchall("SELECT 1 FROM DUAL") == [(1,)]
 
 
 async def test_service_times_are_scaled_and_seeded() -> None:

@@ -108,7 +108,7 @@ async def test_above_the_limit_sessions_queue_in_order() -> None:
     async with open_oracle(session_limit=1) as server, anyio.create_task_group() as visitors, connected(server):
         for number in range(3):
             visitors.start_soon(visit, number)
-            await until(lambda waiting=number + 1: server.counters.queued_sessions == waiting)
+            await until(lambda waiting=number + 1: server.counters.queued_sessions == waiting)  # type: ignore[misc]
         assert order == []
     assert order == [0, 1, 2]
     assert (server.counters.peak_sessions, server.counters.queued_sessions) == (1, 3)

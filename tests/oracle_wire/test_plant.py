@@ -33,7 +33,7 @@ async def test_a_choice_of_columns_quoted_and_with_aliases() -> None:
     async with open_oracle() as server, connected(server) as connection:
         with connection.cursor() as cursor:
             await cursor.execute(
-                f'SELECT v.RESOURCEID, v."Package" AS PACKAGE, lottrackinqty_pcs qty, "Function" FROM {VIEW} v ORDER BY 1'
+                f'SELECT v.RESOURCEID, v."Package" AS PACKAGE, lottrackinqty_pcs qty, "Function" FROM {VIEW} v'
             )
             rows = await cursor.fetchall()
             names = [each.name for each in cursor.description]
