@@ -71,7 +71,7 @@ class History:
         self.tree = tree or SplitTree()
         self.seed_lots = seed_lots
         self._columns = {table: _columns(*names) for table, names in _TABLES.items()}
-        self._templates: dict[tuple[str, tuple[int, ...]], list[tuple[bytes, tuple[int, ...]]]] = {}
+        self._templates: dict[tuple[str, tuple[int, ...]], tuple[list[bytes], list[int]]] = {}
 
     def answer(self, sql: str, binds: Binds) -> ResultSet | None:
         """None if the query is about none of these tables; raises ORA-00904."""
@@ -115,39 +115,39 @@ class History:
 
     def _rows(self, table: str, picks: tuple[int, ...], ids: Sequence[str], *, once: bool) -> Iterator[bytes]:
         """Rows already encoded: a template per variant, filled with the encoded id and name."""
-        templates = self._templates.get((table, picks)) or self._prepare(table, picks)
-        encoders = [column.encoder() for column in self._columns[table][:2]]
+        templates, places = self._templates.get((table, picks)) or self._prepare(table, picks)
+        fixed, text = (column.encoder() for column in self._columns[table][:2])
+        # by place: the fixed-width id, the id as text, the name
+        forms = (fixed, text, lambda each: text(self.tree.name_of(str(each))))
+        used = [forms[place] for place in places]
         for container_id in ids:
-            # by place: the fixed-width id, the id as text, the name
-            forms = (
-                encoders[0](container_id),
-                encoders[1](container_id),
-                encoders[1](self.tree.name_of(container_id)),
-            )
+            filling = tuple([form(container_id) for form in used])
             for variant in self._variants(container_id)[: 1 if once else None]:
-                template, order = templates[variant]
-                yield template % tuple([forms[place] for place in order])
+                yield templates[variant] % filling
 
     def _variants(self, container_id: str) -> list[int]:
         start = crc32(container_id.encode())
         return [(start + 7 * each) % _VARIANTS for each in range(self.rows_per_id)]
 
-    def _prepare(self, table: str, picks: tuple[int, ...]) -> list[tuple[bytes, tuple[int, ...]]]:
+    def _prepare(self, table: str, picks: tuple[int, ...]) -> tuple[list[bytes], list[int]]:
         columns = self._columns[table]
-        templates = []
+        templates: list[bytes] = []
+        places = [
+            2 if columns[at].name in _OF_NAME else int(columns[at].name == "CONTAINERIDS")
+            for at in picks
+            if columns[at].name in (*_OF_ID, *_OF_NAME)
+        ]
         for variant in range(_VARIANTS):
             row = self._row(table, variant, "")
-            parts, order = [ROW], []
+            parts = [ROW]
             for at in picks:
-                name = columns[at].name
-                if name in _OF_ID or name in _OF_NAME:
-                    order.append(2 if name in _OF_NAME else 1 if name == "CONTAINERIDS" else 0)
+                if columns[at].name in (*_OF_ID, *_OF_NAME):
                     parts.append(b"%b")
                 else:
-                    parts.append(columns[at].encoder()(row[name]).replace(b"%", b"%%"))
-            templates.append((b"".join(parts), tuple(order)))
-        self._templates[table, picks] = templates
-        return templates
+                    parts.append(columns[at].encoder()(row[columns[at].name]).replace(b"%", b"%%"))
+            templates.append(b"".join(parts))
+        self._templates[table, picks] = templates, places
+        return templates, places
 
     def _row(self, table: str, variant: int, container_id: str) -> dict[str, Scalar]:
         row: dict[str, Scalar] = {}

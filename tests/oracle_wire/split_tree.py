@@ -53,9 +53,12 @@ class SplitTree:
         return f"48801a80{number:08x}"
 
     def number_of(self, container_id: str) -> int | None:
-        if not re.fullmatch(r"48801a80[0-9a-f]{8}", container_id):
+        if len(container_id) != 16 or not container_id.startswith("48801a80"):
             return None
-        number = int(container_id[8:], 16)
+        try:
+            number = int(container_id[8:], 16)
+        except ValueError:
+            return None
         return number if number < self.lots else None
 
     def name_of(self, container_id: str) -> str:

@@ -71,7 +71,7 @@ class Table:
     def select(self, sql: str) -> ResultSet:
         """The select list's columns of all rows; WHERE is not read, but for 1=0."""
         items = select_list(sql)
-        if re.search(r"\bCOUNT\s*\(\s*\*\s*\)", plain(sql), re.IGNORECASE):
+        if len(items) == 1 and re.match(r"COUNT\s*\(\s*\*\s*\)", items[0].text, re.IGNORECASE):
             return ResultSet([Column(items[0].name, "NUMBER")], [(len(self._rows),)], self.transaction)
         picks = chosen(items, self.columns)
         columns = [column for _, column in picks]

@@ -50,6 +50,16 @@ async def test_a_cancelled_query_leaves_the_connection_usable() -> None:
     assert (server.counters.breaks, server.counters.aborted) == (1, 1)
 
 
+async def test_cancel_from_outside_ends_the_query_with_an_error() -> None:
+    async with open_oracle(handler=answer) as server, connected(server) as connection:
+        query = asyncio.create_task(connection.fetchall("SELECT N FROM STUCK"))
+        await until(lambda: server.counters.executing == 1)
+        connection.cancel()
+        with pytest.raises(oracledb.OperationalError, match="ORA-01013"):
+            await query
+        assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]
+
+
 async def test_an_ignored_break_costs_the_connection() -> None:
     async with open_oracle(handler=answer, faults=Faults(ignore_break=True)) as server:
         async with connected(server) as connection:

@@ -14,6 +14,7 @@ async def test_a_login_tells_who_the_client_is() -> None:
     async with open_oracle() as server, connected(server, program="hub-eq-sync") as connection:
         connection.module = "sync"
         connection.client_identifier = "hub-1"
+        connection.current_schema = "DWH"
         await connection.ping()
         (session,) = server.sessions
         assert connection.version.startswith("23.")
@@ -21,6 +22,7 @@ async def test_a_login_tells_who_the_client_is() -> None:
         assert session.attributes["AUTH_PROGRAM_NM"] == "hub-eq-sync"
         assert session.attributes["AUTH_ALTER_SESSION"].startswith("ALTER SESSION SET TIME_ZONE=")
         assert (session.attributes["module"], session.attributes["client_identifier"]) == ("sync", "hub-1")
+        assert session.attributes["current_schema"] == "DWH"
         assert (server.counters.logins, server.counters.open_sessions, server.counters.pings) == (1, 1, 1)
     assert (server.counters.logoffs, server.counters.open_sessions) == (1, 0)
 
