@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from tests.oracle_wire import packets, replies, requests
 from tests.oracle_wire.answers import OraError
@@ -41,8 +41,7 @@ class Connection(asyncio.Protocol):
         self._pending = replies.CANCELLED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._task = asyncio.get_running_loop().create_task(self._life(self))
 
     def data_received(self, data: bytes) -> None:

@@ -18,6 +18,8 @@ Span = tuple[float, float]
 class Faults:
     """Live switches. Patterns are regular expressions searched in the SQL text, without regard to case.
 
+    A raised limit lets in who waits at the next arrival or departure, or at once with `server.apply_limits()`.
+
     connect: "accept", or "silent": TCP accepts and nothing is ever answered; "refuse" is a REFUSE with ORA-12516.
     session_policy: above `session_limit` a connection queues, or is refused by the listener (ORA-12516), or by the
     database (ORA-00018).

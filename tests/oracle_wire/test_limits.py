@@ -84,6 +84,7 @@ async def test_a_waiting_statement_can_be_broken_too() -> None:
             await other.fetchall("SELECT 1 FROM DUAL")
         assert (server.counters.aborted, server.counters.executing) == (1, 1)
         server.faults.executing_limit = None
+        other.call_timeout = 0
         assert await other.fetchall("SELECT 1 FROM DUAL") == [(1,)]
 
 
