@@ -92,7 +92,7 @@ class Desk:
         self._routing = routing
         self._dispatchers = dispatchers
         self._labels_of = labels_of
-        self._on_latency = on_latency
+        self.on_latency = on_latency
         self._room = room
         self._inbox: deque[Sample] = deque()
         self._waiting: deque[Notice] = deque()  # not committed yet
@@ -128,7 +128,7 @@ class Desk:
         """Have transitions committed and announced, in this order."""
         for transition in transitions:
             notice = self._notice(transition)
-            self._on_latency("sample_to_decision", transition.decided_s - transition.sample_time_s)
+            self.on_latency("sample_to_decision", transition.decided_s - transition.sample_time_s)
             self.counts.transitions += 1
             self._waiting.append(notice)
             self._put_state(transition.alert)
@@ -225,14 +225,14 @@ class Desk:
             return None
         now_s = self._clock.time()
         self.counts.commits += 1
-        self._on_latency("commit", now_s - started_s)
+        self.on_latency("commit", now_s - started_s)
         fresh: list[Delivery] = []
         for notice in notices:
             if self._waiting and self._waiting[0] is notice:
                 self._waiting.popleft()
             if self._announced.pop(_key(notice), None) is None:
                 taken_s = now_s - notice.transition.decided_s
-                self._on_latency("decision_to_commit", taken_s)
+                self.on_latency("decision_to_commit", taken_s)
                 fresh += self._deliveries(replace(notice, decision_to_commit_ms=taken_s * 1000))
         self._uncommitted_since_s = now_s if self._waiting or self._states else None
         self._storage_worked()

@@ -66,6 +66,8 @@ async def _measure(
     commits_s: list[float] = []
     hub.recorder.on_commit = lambda rows, latency_s: commits_s.append(latency_s)
     lags_s: list[float] = []
+    stages: dict[str, list[float]] = {}
+    hub.desk.on_latency = lambda stage, seconds: stages.setdefault(stage, []).append(seconds)
     crossed = {"sent": 0, "without_webhook": 0}
     polls, written, cpu_s, began_s = _polls(hub), hub.recorder.written, time.process_time(), time.monotonic()
     async with anyio.create_task_group() as tasks:
@@ -101,6 +103,7 @@ async def _measure(
         "crossings": crossed,
         "sample_to_websocket": milliseconds(report["websocket_s"]),
         "sample_to_commit": milliseconds(commits_s),
+        "alert_stages": {stage: milliseconds(latencies_s) for stage, latencies_s in stages.items()},
         "loop_lag": milliseconds(lags_s),
         "rss_mb": rss,
         "peak_rss_mb": peak_rss_mb(),

@@ -1,4 +1,4 @@
-"""What is asked of a meter between polls: its run state every 30 s, and its settings once per session."""
+"""What is asked of a meter between polls: its run state every 30 s, and its settings, one by one, once per session."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,6 +18,7 @@ from hub.nl43.fields import FieldError, parse_on_off, parse_run_state
 RUN_STATE_EVERY_S = 30.0
 RUN_STATE_LIFE_S = 90.0
 _POLLS_BETWEEN = 2  # so that a question is at most every third command
+_SETTINGS_EVERY_S = 10.0  # so that readings keep their cadence while a session begins
 _SETTINGS = (ECHO_OFF, SLEEP_MODE, FREQUENCY_WEIGHTING, TIME_WEIGHTING, *(percentile(n) for n in range(1, 6)))
 
 
@@ -33,6 +34,7 @@ class Session:
     _run_state: Literal["Start", "Stop"] | None = None
     _run_state_s: float = 0.0
     _run_state_due_s: float = 0.0
+    _settings_due_s: float = 0.0
     _polls: int = 0
     _connects: int = 0
     _to_ask: list[Command] = field(default_factory=list)
@@ -53,11 +55,12 @@ class Session:
             return None
         if now_s >= self._run_state_due_s:
             return MEASURE
-        return self._to_ask[0] if self._to_ask else None
+        return self._to_ask[0] if self._to_ask and now_s >= self._settings_due_s else None
 
     def asked(self, question: Command, now_s: float) -> None:
         """The question is on its way: it is not asked again in this session, the run state not for 30 s."""
         self._polls = 0
+        self._settings_due_s = now_s + _SETTINGS_EVERY_S
         if question == MEASURE:
             self._run_state_due_s = now_s + RUN_STATE_EVERY_S
         elif self._to_ask and self._to_ask[0] == question:
