@@ -82,8 +82,8 @@ def due_s(rule: CompiledRule, alert: Alert, value_s: float, cadence_s: float) ->
 
 def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, held: int) -> Decision:
     """Weigh a value: each level is on its way up, on its way down, or stays where it is."""
-    if alert.state is State.INACTIVE:
-        alert = _at_rest(alert)
+    if alert.state is State.INACTIVE and alert.id is not None:
+        alert = _at_rest(alert)  # what is left of the one before
     on, count = rule.levels_on(alert), len(rule.thresholds)
     now_s = sample.time
     is_broken = alert.last_value_s is None or now_s - alert.last_value_s > gap_s(sample.cadence_s)
@@ -94,10 +94,17 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
             began_s = before[level] if level < len(before) and not is_broken else None
             since[level] = now_s if began_s is None else began_s
     reached = _reached(rule, since, on, now_s)
-    is_open = on > 0 and reached > 0
+    if not on and not exceeded:  # what was open for want of data is over, and so is what was pending
+        return close(replace(alert, value=sample.value, last_value_s=now_s), sample, "data-returned")
+    if on:
+        state = State.FIRING if since[0] is None else State.CLEARING
+    else:
+        state = State.FIRING if alert.is_open else State.PENDING
     alert = replace(
         alert,
-        state=alert.state if not is_open else State.FIRING if since[0] is None else State.CLEARING,
+        state=state,
+        severity=rule.severities[0] if state is State.PENDING else alert.severity,
+        threshold=rule.thresholds[0] if state is State.PENDING else alert.threshold,
         value=sample.value,
         peak=_peak(rule, alert.peak, sample.value),
         last_value_s=now_s,
@@ -105,14 +112,10 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
         clearing_since_s=since[0] if on else None,
         level_since_s=tuple(since[1:]),
     )
-    if is_open:
-        return (alert, None) if reached == on else _move(rule, alert, sample, on, reached)
     if on:
-        return close(alert, sample, sample.reason)
-    if not exceeded:  # closes what was open for want of data, and drops what was pending
-        return close(alert, sample, "data-returned")
-    if not alert.is_open:
-        alert = replace(alert, state=State.PENDING, severity=rule.severities[0], threshold=rule.thresholds[0])
+        if reached == on:
+            return alert, None
+        return _move(rule, alert, sample, on, reached) if reached else close(alert, sample, sample.reason)
     if reached and (alert.is_open or not _is_cooling(alert, now_s)):
         return _fire(rule, alert, sample, reached)
     return alert, None
@@ -153,13 +156,16 @@ def _fire(rule: CompiledRule, alert: Alert, sample: Sample, reached: int) -> Dec
     """The onset; an alert that was open for want of data keeps its id."""
     is_new = not alert.is_open
     alert = replace(
-        _unacknowledged(alert),
+        alert,
         id=alert_id(alert.rule, alert.subject, sample.at) if is_new else alert.id,
         state=State.FIRING,
         severity=rule.severities[reached - 1],
         threshold=rule.thresholds[reached - 1],
         started_at=sample.at if is_new else alert.started_at,
         reason=sample.reason or ("over-range" if sample.quality is Quality.OVER else None),
+        acknowledged_by=None,
+        acknowledged_at=None,
+        comment=None,
         sequence=alert.sequence + 1,
         pending_since_s=None,
         level_since_s=tuple(None if level < reached else at for level, at in enumerate(alert.level_since_s, 1)),

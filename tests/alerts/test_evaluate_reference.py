@@ -4,12 +4,15 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.rule import Rule
 from alerts.sample import Quality
 from tests.alerts.play import BEGIN, Play, make_rule
+
+pytestmark = pytest.mark.timeout(1800)
 
 EXAMPLES = 20_000 if os.environ.get("HUB_SOAK") else 1_000
 FOLLOW = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
