@@ -35,9 +35,13 @@ class Decides(Protocol):
     """What the desk asks of the engine; synchronous."""
 
     def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]: ...
-    def tick(self, at: datetime, time: float) -> Sequence[Transition]: ...
+    def tick(self, at: datetime, now_s: float) -> Sequence[Transition]: ...
     def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]: ...
     def take_dirty(self) -> list[Alert]: ...
+    def acknowledge(
+        self, alert_id: str, who: str, comment: str | None, at: datetime, now_s: float
+    ) -> Transition: ...
+    def unacknowledge(self, alert_id: str, at: datetime, now_s: float) -> Transition: ...
 
 
 class Offers(Protocol):
@@ -144,6 +148,18 @@ class Desk:
     def pending(self) -> int:
         """Samples not yet evaluated and transitions not yet committed."""
         return len(self._inbox) + len(self._waiting)
+
+    def acknowledge(self, alert_id: str, who: str, comment: str | None = None) -> Alert:
+        """Someone takes an open alert on. Raises KeyError where none with this id is open."""
+        transition = self.engine.acknowledge(alert_id, who, comment, self._clock.now(), self._clock.time())
+        self.take([transition])
+        return transition.alert
+
+    def unacknowledge(self, alert_id: str) -> Alert:
+        """Nobody has it any more. Raises KeyError where none with this id is open."""
+        transition = self.engine.unacknowledge(alert_id, self._clock.now(), self._clock.time())
+        self.take([transition])
+        return transition.alert
 
     async def restore(self) -> None:
         """Go on where the last process stood. Raises DBAPIError."""

@@ -24,10 +24,10 @@ from alerts.message import render, render_digest
 from alerts.rate import Rate, parse_rate
 from alerts.retries import retry_delay_s
 from alerts.rule import Receiver
+from alerts.trouble import Trouble
 from alerts.webhook import Delivered, Gone, Outcome, Retry
 
 _IN_FLIGHT = 8
-_TROUBLE_AFTER_S = 600.0
 _RELOAD_S = 1.0
 
 Post = Callable[[Delivery, datetime], Awaitable[Outcome]]
@@ -90,9 +90,7 @@ class Dispatcher:
         self._has_missed = False  # one came while SQL was being read
         self._is_loading = False
         self._load_at_s = 0.0
-        self._failing_since_s: float | None = None
-        self._failing_reason: str | None = None
-        self._is_reported = False
+        self._trouble = Trouble()
         self._has_queued = False  # something had to wait for the rate
         self._is_stopping = False
         self._wake = anyio.Event()
@@ -103,7 +101,7 @@ class Dispatcher:
     @property
     def is_failing(self) -> bool:
         """True since the last attempt that failed, until one gets through."""
-        return self._failing_since_s is not None
+        return self._trouble.is_failing
 
     def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
         """Take new deliveries of this receiver; `persisted` says that SQL has them."""
@@ -142,7 +140,8 @@ class Dispatcher:
                         self._is_loading = True
                         tasks.start_soon(self._load)
                     self._send_due(tasks)
-                    self._report_trouble()
+                    if self._trouble.is_news(self._clock.time()):
+                        self._on_trouble(self.receiver.name, True, self._trouble.reason)
                     with anyio.move_on_after(self._rest_s()):
                         await self._wake.wait()
                 tasks.cancel_scope.cancel()
@@ -162,8 +161,7 @@ class Dispatcher:
         moments = []
         if self._out < _IN_FLIGHT:
             moments.append(self._lanes.next_due_s())
-        if self._failing_since_s is not None and not self._is_reported:
-            moments.append(self._failing_since_s + _TROUBLE_AFTER_S)
+        moments.append(self._trouble.report_at_s)
         if self._is_behind and not self._is_loading and len(self._lanes) <= self._room // 2:
             moments.append(self._load_at_s)
         known = [moment for moment in moments if moment is not None]
@@ -272,25 +270,27 @@ class Dispatcher:
     def _settle(self, key: str, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
         tried = replace(delivery, attempts=delivery.attempts + 1, first_at=delivery.first_at or at)
         attempt = Attempt(delivery.id, tried.attempts, at, duration_s, outcome.status)
+        now_s = self._clock.time()
         self.counts.attempts += 1
         match outcome:
             case Delivered():
                 self.counts.delivered += 1
                 self._finish(key, replace(tried, state=DeliveryState.DELIVERED), attempt)
-                self._recovered()
+                if self._trouble.worked():
+                    self._on_trouble(self.receiver.name, False, None)
             case Gone():
                 self.counts.failed += 1
+                self._trouble.failed("HTTP 410: it wants no more messages", now_s, is_final=True)
                 self._hold(tried, replace(attempt, error="HTTP 410"))
             case Retry():
                 self.counts.failed += 1
-                self._failed(outcome.error)
+                self._trouble.failed(outcome.error, now_s)
                 self._put_off(key, tried, outcome, replace(attempt, error=outcome.error))
 
     def _finish(self, key: str, delivery: Delivery, attempt: Attempt) -> None:
         self._ids.discard(delivery.id)
         self._ledger.note(replace(delivery, finished_at=self._clock.now(), next_at=None), attempt)
-        if not self.is_held:
-            self._lanes.finish(key, self._clock.time())
+        self._lanes.finish(key, self._clock.time())
 
     def _put_off(self, key: str, tried: Delivery, outcome: Retry, attempt: Attempt) -> None:
         now_s, now = self._clock.time(), self._clock.now()
@@ -300,10 +300,10 @@ class Dispatcher:
             self.counts.dead += 1
             self._finish(key, replace(tried, state=DeliveryState.DEAD), attempt)
             return
-        waiting = replace(tried, next_at=now + timedelta(seconds=delay_s))
+        state = DeliveryState.HELD if self.is_held else DeliveryState.PENDING
+        waiting = replace(tried, state=state, next_at=now + timedelta(seconds=delay_s))
         self._ledger.note(waiting, attempt)
-        if not self.is_held:
-            self._lanes.put_back(key, waiting, now_s + delay_s)
+        self._lanes.put_back(key, waiting, now_s + delay_s)
 
     def _hold(self, tried: Delivery, attempt: Attempt) -> None:
         name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()
@@ -312,26 +312,6 @@ class Dispatcher:
         self._ids.clear()
         self._ledger.note(replace(tried, state=DeliveryState.HELD), attempt)
         self._ledger.then(lambda session: outbox.hold(session, name, mark, at))
-        self._failed("HTTP 410: it wants no more messages")
-        self._failing_since_s = self._clock.time() - _TROUBLE_AFTER_S
-
-    def _failed(self, reason: str) -> None:
-        self._failing_reason = reason
-        if self._failing_since_s is None:
-            self._failing_since_s = self._clock.time()
-
-    def _recovered(self) -> None:
-        self._failing_since_s = None
-        if self._is_reported:
-            self._is_reported = False
-            self._on_trouble(self.receiver.name, False, None)
-
-    def _report_trouble(self) -> None:
-        since_s = self._failing_since_s
-        if since_s is None or self._is_reported or self._clock.time() < since_s + _TROUBLE_AFTER_S:
-            return
-        self._is_reported = True
-        self._on_trouble(self.receiver.name, True, self._failing_reason)
 
 
 def group_of(body: bytes, keys: Iterable[str]) -> str:

@@ -60,13 +60,16 @@ class Lanes(Generic[T]):
 
     def put_back(self, key: str, item: T, due_s: float) -> None:
         """The head that was out did not get through: it is due again, and its lane waits with it."""
-        lane = self._lanes[key]
-        lane.waiting[0] = item
-        self._line_up(key, lane, due_s)
+        lane = self._lanes.get(key)
+        if lane is not None and lane.is_out:  # else it was cleared meanwhile
+            lane.waiting[0] = item
+            self._line_up(key, lane, due_s)
 
     def finish(self, key: str, now_s: float) -> None:
         """The head that was out is done with, whatever became of it: what waits behind it is due."""
-        lane = self._lanes[key]
+        lane = self._lanes.get(key)
+        if lane is None or not lane.is_out:  # it was cleared meanwhile
+            return
         lane.waiting.popleft()
         self._size -= 1
         if lane.waiting:
@@ -91,7 +94,7 @@ class Lanes(Generic[T]):
                 self._line_up(key, lane, now_s)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything; what is out may still be finished or put back, to no effect."""
         self._lanes.clear()
         self._heap.clear()
         self._size = 0

@@ -13,17 +13,18 @@ from alerts.delivery import Attempt, Delivery
 
 _GATHER_S = 0.05  # marks of a burst share a transaction
 _AGAIN_S = 0.5
-_MOST = 20_000
+
 
 Work = Callable[[Session], None]
 
 
 class Ledger:
-    """Keeps the newest mark per delivery. Bounded: beyond 20,000 the oldest goes, counted in `dropped`."""
+    """Keeps the newest mark per delivery. Bounded: beyond `most` the oldest goes, counted in `dropped`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, most: int = 20_000) -> None:
         self.dropped = 0
         self._database = database
+        self._most = most
         self._marks: dict[str, Delivery] = {}
         self._attempts: list[Attempt] = []
         self._works: list[Work] = []
@@ -82,9 +83,9 @@ class Ledger:
         return True
 
     def _bound(self) -> None:
-        if len(self._marks) > _MOST:
+        if len(self._marks) > self._most:
             del self._marks[next(iter(self._marks))]
             self.dropped += 1
-        if len(self._attempts) > _MOST:
+        if len(self._attempts) > self._most:
             del self._attempts[0]
             self.dropped += 1

@@ -79,7 +79,7 @@ class ThresholdEngine:
 
     def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]:
         is_system = sample.subject.startswith("hub/")
-        rule = sample.subject.split("/")[1] + "-failing" if is_system else "night-limit"
+        rule = str(sample.subject.split("/")[1]) + "-failing" if is_system else "night-limit"
         key = rule, sample.subject
         alert = self.alerts.get(key) or Alert(rule, sample.subject, "hash", sample.metric)
         if sample.value is None:
@@ -100,11 +100,26 @@ class ThresholdEngine:
         kind = TransitionType.ONSET if exceeds else TransitionType.CLEAR
         return [Transition(kind, sample.at, alert, sample.time, now_s)]
 
-    def tick(self, at: datetime, time: float) -> Sequence[Transition]:
+    def tick(self, at: datetime, now_s: float) -> Sequence[Transition]:
         return ()
 
-    def restore(self, alerts: Iterable[Alert]) -> None:
+    def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]:
         self.alerts = {(alert.rule, alert.subject): alert for alert in alerts}
+        return ()
+
+    def acknowledge(self, alert_id: str, who: str, comment: str | None, at: datetime, now_s: float) -> Transition:
+        key, alert = self._find(alert_id)
+        self.alerts[key] = replace(alert, acknowledged_by=who, comment=comment, sequence=alert.sequence + 1)
+        return Transition(TransitionType.ACK, at, self.alerts[key], now_s, now_s)
+
+    def unacknowledge(self, alert_id: str, at: datetime, now_s: float) -> Transition:
+        key, alert = self._find(alert_id)
+        self.alerts[key] = replace(alert, acknowledged_by=None, sequence=alert.sequence + 1)
+        return Transition(TransitionType.UNACK, at, self.alerts[key], now_s, now_s)
+
+    def _find(self, alert_id: str) -> tuple[tuple[str, str], Alert]:
+        found = {alert.id: (key, alert) for key, alert in self.alerts.items() if alert.is_open}
+        return found[alert_id]
 
     def take_dirty(self) -> list[Alert]:
         dirty, self.dirty = self.dirty, []

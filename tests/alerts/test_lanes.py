@@ -71,3 +71,16 @@ def test_every_lane_comes_out_complete_and_in_order(moves: list[tuple[str, bool]
         lanes.finish(taken[0], now)
     assert sent == {k: [n for n, (key, _) in enumerate(moves) if key == k] for k in "abc"}
     assert len(lanes) == 0
+
+
+def test_what_was_out_when_all_was_cleared_comes_back_to_nothing() -> None:
+    lanes: Lanes[int] = Lanes()
+    lanes.add("a", 1, 0.0)
+    lanes.add("b", 2, 0.0)
+    lanes.take(0.0)
+    lanes.take(0.0)
+    lanes.clear()
+    lanes.put_back("a", 1, 0.0)
+    lanes.finish("b", 0.0)
+    assert len(lanes) == 0
+    assert lanes.take(9.0) is None

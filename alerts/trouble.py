@@ -1,0 +1,40 @@
+"""Whether a receiver is in trouble that others must hear of: pure, told of every attempt."""
+
+_AFTER_S = 600.0
+
+
+class Trouble:
+    """Failing since the first failure without a success after it; worth a report after ten minutes, once."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._since_s: float | None = None
+        self._is_reported = False
+
+    @property
+    def is_failing(self) -> bool:
+        """True since an attempt failed, until one gets through."""
+        return self._since_s is not None
+
+    @property
+    def report_at_s(self) -> float | None:
+        """When it will be worth a report; None while all is well or it has been reported."""
+        return None if self._since_s is None or self._is_reported else self._since_s + _AFTER_S
+
+    def failed(self, reason: str, now_s: float, is_final: bool = False) -> None:
+        """An attempt failed; a final failure is worth a report at once."""
+        self.reason = reason
+        if self._since_s is None or is_final:
+            self._since_s = now_s - _AFTER_S if is_final else now_s
+
+    def worked(self) -> bool:
+        """An attempt got through; True when trouble had been reported, and its end is news."""
+        was_reported = self._is_reported
+        self.reason, self._since_s, self._is_reported = None, None, False
+        return was_reported
+
+    def is_news(self, now_s: float) -> bool:
+        """True once, when the time for a report has come."""
+        due_s = self.report_at_s
+        self._is_reported |= (is_due := due_s is not None and now_s >= due_s)
+        return is_due

@@ -1,0 +1,73 @@
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from sqlmodel import select
+from trio.testing import MockClock
+
+from alerts import archive
+from alerts.delivery import Attempt, Delivery
+from alerts.ledger import Ledger
+from alerts.tables import AttemptRow
+from tests.alerts.fakes import START, SqliteDatabase
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> SqliteDatabase:
+    return SqliteDatabase(tmp_path / "alerts.db", inline=True)
+
+
+def delivery(number: int) -> Delivery:
+    return Delivery(f"d{number}", "ops", "test", START, b"{}")
+
+
+async def test_marks_of_a_moment_share_a_transaction_and_changes_come_after_them(database: SqliteDatabase) -> None:
+    ledger, seen = Ledger(database), []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ledger.run)
+        for number in range(5):
+            ledger.note(delivery(number), Attempt(f"d{number}", 1, START, 0.1, 204))
+        ledger.then(lambda session: seen.append(len(archive.list_deliveries(session).items)))
+        await anyio.sleep(0.1)
+        tasks.cancel_scope.cancel()
+    assert seen == [5]
+    assert ledger.ids() == set()
+
+
+async def test_nothing_is_let_go_before_it_is_committed(database: SqliteDatabase) -> None:
+    ledger = Ledger(database)
+    ledger.note(delivery(1), Attempt("d1", 1, START, 0.1, 500))
+    database.is_down = True
+    assert not await ledger.flush()
+    assert ledger.ids() == {"d1"}
+    database.is_down = False
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ledger.run)
+        await anyio.sleep(1)
+        tasks.cancel_scope.cancel()
+    assert ledger.ids() == set()
+    assert database.run(lambda s: s.exec(select(AttemptRow.status)).one()) == 500
+
+
+async def test_the_newest_mark_of_a_delivery_counts(database: SqliteDatabase) -> None:
+    ledger = Ledger(database)
+    for body in (b"1", b"2"):
+        ledger.note(Delivery("d1", "ops", "test", START, body))
+    assert await ledger.flush()
+    assert [row.body for row in database.run(archive.list_deliveries).items] == ["2"]
+
+
+async def test_beyond_its_bound_the_oldest_mark_goes_and_is_counted(database: SqliteDatabase) -> None:
+    ledger = Ledger(database, most=3)
+    for number in range(5):
+        ledger.note(delivery(number))
+    assert ledger.ids() == {"d2", "d3", "d4"}
+    assert ledger.dropped == 2

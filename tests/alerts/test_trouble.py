@@ -1,0 +1,24 @@
+from alerts.trouble import Trouble
+
+
+def test_ten_minutes_of_failing_is_news_once() -> None:
+    trouble = Trouble()
+    trouble.failed("refused", 0.0)
+    trouble.failed("HTTP 500", 300.0)
+    assert not trouble.is_news(599.9)
+    assert trouble.report_at_s == 600.0
+    assert trouble.is_news(600.0)
+    assert trouble.reason == "HTTP 500"
+    assert not trouble.is_news(700.0)
+    assert trouble.is_failing
+
+
+def test_its_end_is_news_only_where_it_was_reported() -> None:
+    trouble = Trouble()
+    trouble.failed("refused", 0.0)
+    assert not trouble.worked()
+    assert not trouble.is_failing
+    trouble.failed("gone", 1000.0, is_final=True)
+    assert trouble.is_news(1000.0)
+    assert trouble.worked()
+    assert trouble.report_at_s is None
