@@ -111,13 +111,21 @@ class Recorder:
         """In the writer's thread. A batch whose commit went unanswered is known by its number, not redone."""
         boot = {"boot": self._boot}
         if self._batch is None:
-            events = [self._events.popleft() for _ in range(min(len(self._events), self._batch_size))]
-            self._batch = self._maker.make(events)
+            self._batch = self._maker.make(self._take())
             self._number += 1
         elif session.execute(text("SELECT batch FROM boots WHERE id = :boot"), boot).scalar() == self._number:
             return
         write_batch(session, self._batch)
         session.execute(text("UPDATE boots SET batch = :number WHERE id = :boot"), {"number": self._number, **boot})
+
+    def _take(self) -> list[Snapshot | StateChange]:
+        events: list[Snapshot | StateChange] = []
+        try:
+            while len(events) < self._batch_size:
+                events.append(self._events.popleft())
+        except IndexError:  # a full buffer may drop its oldest event meanwhile, so its length says nothing
+            pass
+        return events
 
     def _set_trouble(self, reason: str | None) -> None:
         if reason == self.trouble:
