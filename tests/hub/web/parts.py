@@ -1,0 +1,158 @@
+"""Parts for the tests of the web: real ones, but for the meters, and an engine with one rule."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup
+
+from alerts.desk import Desk
+from alerts.dispatcher import Dispatcher
+from alerts.engine import Engine
+from alerts.routing import Routing
+from alerts.rule import Rule
+from alerts.sample import Sample
+from hub.clock import Clock
+from hub.config import Config
+from hub.figures import Figures
+from hub.nl43.link import Priority
+from hub.parts import Parts
+from hub.snapshot import Event
+from hub.store.database import Database, open_database
+from hub.store.recorder import Recorder
+from hub.store.schema import upgrade
+from hub.store.tables import register_boot
+from hub.supervisor import Supervisor
+from hub.unit import Unit
+from hub.web.app import create_app
+from hub.web.server import Server, bind
+from tests.hub.fake_link import FakeLink
+
+TOKENS = (
+    {"name": "wallboard", "token": "viewer-0123456789abcdef", "role": "viewer"},
+    {"name": "shift", "token": "operator-0123456789abcdef", "role": "operator"},
+    {"name": "boss", "token": "admin-0123456789abcdef", "role": "admin"},
+)
+RULE = {"name": "loud", "metric": "lp", "above": 65, "severity": "critical", "cooldown": "0s"}
+
+
+@dataclass
+class House:
+    """The parts, and what a test does to them."""
+
+    parts: Parts
+    links: dict[str, FakeLink]
+    engine: Engine
+    tasks: TaskGroup
+
+    async def poll(self, unit_id: str = "gate-a", times: int = 1) -> None:
+        """Have a unit read."""
+        for _ in range(times):
+            await self.parts.units[unit_id].poll(Priority.MONITOR)
+
+    async def committed(self) -> None:
+        """Wait until everything offered is in the database."""
+        with anyio.fail_after(10):
+            while self.parts.recorder.pending or self.parts.desk.pending:
+                await anyio.sleep(0.02)
+
+    def sample(self, lp: float, unit_id: str = "gate-a") -> None:
+        """Put a level to the rules."""
+        clock = self.parts.clock
+        sample = Sample(f"unit/{unit_id}", "lp", lp, clock.now(), clock.steady())
+        self.parts.desk.take(self.engine.observe(sample, clock.steady()))
+
+    def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
+        """A client that speaks to the application without a socket."""
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
+        transport = httpx.ASGITransport(create_app(self.parts), raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480", headers=headers)
+
+
+@asynccontextmanager
+async def open_house(
+    folder: Path, tokens: tuple[dict[str, str], ...] = (), units: tuple[str, ...] = ("gate-a", "gate-b")
+) -> AsyncIterator[House]:
+    """Parts on a SQLite file, with a recorder and a desk at work."""
+    config = Config.model_validate(
+        {
+            "hub": {"name": "site", "tokens": tokens},
+            "units": [
+                {"id": unit_id, "host": "127.0.0.1", "labels": {"site": "dockside"}, "poll": {"watched": "1s"}}
+                for unit_id in units
+            ],
+            "alerts": {"rules": [RULE]},
+        }
+    )
+    clock = Clock()
+    async with open_database(f"sqlite:///{folder / 'hub.db'}") as database, anyio.create_task_group() as tasks:
+        await database.write(upgrade)
+        boot = await database.write(lambda session: register_boot(session, clock.now(), "test"))
+        house = _build(config, clock, database, boot, tasks)
+        tasks.start_soon(house.parts.recorder.run)
+        tasks.start_soon(house.parts.desk.run)
+        async with Supervisor("sinks", clock) as supervisor:
+            house.parts.supervisors.append(supervisor)
+            yield house
+        tasks.cancel_scope.cancel()
+
+
+def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: TaskGroup) -> House:
+    recorder = Recorder(database, boot, clock, interval_s=0.05)
+    engine = Engine("UTC")
+    dispatchers: dict[str, Dispatcher] = {}
+    desk = Desk(engine, database, clock, "site", Routing(config.alerts), dispatchers, engine.labels_of)
+    units: dict[str, Unit] = {}
+
+    async def release(unit_id: str, released: bool) -> None:
+        units[unit_id].release(released)
+
+    async def keep_alive(unit_id: str, kept: bool) -> None:
+        units[unit_id].keep_alive = kept
+
+    parts = Parts(
+        config=config,
+        clock=clock,
+        started_at=datetime.now(UTC),
+        version="0.0.0",
+        database=database,
+        recorder=recorder,
+        desk=desk,
+        dispatchers=dispatchers,
+        figures=Figures(),
+        release=release,
+        keep_alive=keep_alive,
+        units=units,
+    )
+
+    def publish(event: Event) -> None:
+        recorder.offer_nowait(event)
+        parts.events.publish_nowait(event)
+
+    now, now_s = clock.now(), clock.steady()
+    engine.set_rules([Rule.model_validate(RULE)], now, now_s)
+    links = {}
+    for unit_config in config.units:
+        link = links[unit_config.id] = FakeLink(clock, latency_s=0.0)
+        units[unit_config.id] = Unit(unit_config, clock, publish, link=link)
+        engine.add_subject(f"unit/{unit_config.id}", unit_config.labels, now, now_s)
+    return House(parts, links, engine, tasks)
+
+
+@asynccontextmanager
+async def serving(house: House) -> AsyncIterator[str]:
+    """The application on a port of its own; yields `HOST:PORT`."""
+    with bind("127.0.0.1", 0) as listening:
+        host, port = listening.getsockname()
+        server = Server(create_app(house.parts), listening)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.run)
+            try:
+                yield f"{host}:{port}"
+            finally:
+                await server.stop()

@@ -1,0 +1,98 @@
+"""History over HTTP."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hub.clock import rfc3339
+from tests.hub.web.parts import House
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/api/units/gate-a/history"
+
+
+@pytest.fixture
+async def past(house: House) -> AsyncIterator[House]:
+    """Seven readings in the database."""
+    await house.poll(times=7)
+    await house.committed()
+    yield house
+
+
+async def test_raw_readings_come_in_pages(past: House) -> None:
+    async with past.client() as client:
+        first = (await client.get(PATH, params={"limit": 4})).json()
+        second = (await client.get(PATH, params={"limit": 4, "cursor": first["next_cursor"]})).json()
+    assert [item["sequence"] for item in first["items"] + second["items"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert second["next_cursor"] is None
+    assert first["items"][0]["at"].endswith("Z")
+    assert first["items"][0]["lp"] is not None
+
+
+async def test_steps_have_means_and_extremes(past: House) -> None:
+    async with past.client() as client:
+        items = (await client.get(PATH, params={"step": "1h"})).json()["items"]
+    assert sum(item["count"] for item in items) == 7
+    assert set(items[0]) == {"at", "lp_max", "lp_min", "leq_lp", "count", "coverage"}
+
+
+async def test_metrics_are_chosen_by_comma_or_repetition(past: House) -> None:
+    async with past.client() as client:
+        together = (await client.get(PATH, params={"metrics": "lp,leq"})).json()["items"][0]
+        apart = (await client.get(PATH, params={"metrics": ["lp", "leq"]})).json()["items"][0]
+    assert together == apart
+    assert "lmax" not in together
+
+
+async def test_csv_is_the_whole_range_with_a_header(past: House) -> None:
+    async with past.client() as client:
+        answer = await client.get(PATH, params={"format": "csv", "metrics": "lp", "limit": 2})
+    lines = answer.text.splitlines()
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert lines[0].startswith("unit_id,at,sequence,lp")
+    assert len(lines) == 8
+
+
+async def test_to_is_not_included(past: House) -> None:
+    snapshot = past.parts.units["gate-a"].latest
+    assert snapshot is not None
+    async with past.client() as client:
+        answer = await client.get(PATH, params={"to": rfc3339(snapshot.at), "from": "2020-01-01T00:00:00Z"})
+    assert all(item["sequence"] < 7 for item in answer.json()["items"])
+
+
+@pytest.mark.parametrize(
+    ("params", "where"),
+    [
+        ({"from": "yesterday"}, "query.from"),
+        ({"from": "2026-03-18T22:00:00"}, "query.from"),
+        ({"step": "5 parsecs"}, "query.step"),
+        ({"limit": "0"}, "query.limit"),
+        ({"limit": "10001"}, "query.limit"),
+        ({"format": "xml"}, "query.format"),
+    ],
+)
+async def test_a_bad_parameter_is_named(house: House, params: dict[str, str], where: str) -> None:
+    async with house.client() as client:
+        answer = await client.get(PATH, params=params)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["where"] == where
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"metrics": "loudness"},
+        {"step": "1500ms"},
+        {"cursor": "made-up"},
+        {"from": "2026-03-19T00:00:00Z", "to": "2026-03-18T00:00:00Z"},
+        {"metrics": "loudness", "format": "csv"},
+    ],
+)
+async def test_what_cannot_be_answered_is_a_problem_422(house: House, params: dict[str, str]) -> None:
+    async with house.client() as client:
+        answer = await client.get(PATH, params=params)
+    assert answer.status_code == 422
+    assert answer.json()["detail"]
