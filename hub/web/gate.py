@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,38 +54,25 @@ class Gate:
                 await ProblemResponse(problem)(scope, receive, send)
             return
         scope["hub.caller"] = caller
-        if is_socket:
-            await self._app(scope, receive, send)
-        else:
-            await self._pass(scope, receive, send)
-
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-        received = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_BODY:
-                raise Problem(413, f"a body may have up to {MAX_BODY} bytes")
-            return message
-
-        async def send_noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive_bounded, send_noted)
-        except Problem as problem:
-            if started:
-                raise
-            await ProblemResponse(problem)(scope, receive, send)
+        await self._app(scope, receive if is_socket else _bounded(receive), send)
 
 
 def _is_closed(path: str) -> bool:
     return path == "/metrics" or (path.startswith("/api/") and path not in _OPEN_API)
+
+
+def _bounded(receive: Receive) -> Receive:
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY:
+            raise HTTPException(413, f"a body may have up to {MAX_BODY} bytes")
+        return message
+
+    return receive_bounded
 
 
 async def _close(problem: Problem, receive: Receive, send: Send) -> None:

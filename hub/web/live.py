@@ -79,8 +79,9 @@ class _View:
         self._events = events
         self._with_raw = with_raw
         self._seen = 0  # sequence numbers up to this one need not be sent
+        self._is_joining = False
         self._made_up_for = 0  # drops that the history replaced
-        self._quiet_until_s = 0.0
+        self._quiet_until_s = parts.clock.steady() + HEARTBEAT_S
 
     async def run(self, after: int | None) -> None:
         """Send until the viewer leaves or the unit does."""
@@ -110,13 +111,13 @@ class _View:
         """Everything above `after` from SQL, until nothing lies between it and what waits in the subscription."""
         latest = self._unit.latest
         self._seen = after if latest is None else min(after, latest.sequence)
-        while True:
+        self._is_joining = True
+        while self._is_joining:
             self._events.drain_nowait()
             self._made_up_for = self._events.dropped
             latest = self._unit.latest
             await self._send_history(0 if latest is None else latest.sequence)
-            if self._events.dropped == self._made_up_for:
-                break
+            self._is_joining = self._events.dropped != self._made_up_for
         if self._unit.frame()["feed_status"] != "ok":
             await self._send_state()
 
@@ -153,4 +154,4 @@ class _View:
 
     @property
     def _dropped(self) -> int:
-        return self._events.dropped - self._made_up_for
+        return 0 if self._is_joining else self._events.dropped - self._made_up_for

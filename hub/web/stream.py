@@ -33,16 +33,16 @@ async def serve_stream(
 ) -> None:
     """Accept, and `run` until the viewer leaves, or until it ends by itself or by StreamEnd; then close.
 
-    `run` is given what sends a text. A viewer who has read nothing for `send_s` seconds is closed with 1013.
+    `run` is given what sends a text. A viewer who has read nothing for `SEND_S` seconds is closed with 1013.
     """
     await websocket.accept()
 
     async def send(text: str) -> None:
         try:
-            with anyio.fail_after(send_s):
+            with anyio.fail_after(SEND_S):
                 await websocket.send_text(text)
         except TimeoutError:
-            raise StreamEnd(TRY_LATER, f"nothing was read for {send_s:g} s; connect again") from None
+            raise StreamEnd(TRY_LATER, f"nothing was read for {SEND_S:g} s; connect again") from None
 
     end: StreamEnd | None = None
     async with anyio.create_task_group() as tasks:

@@ -1,6 +1,6 @@
 """Parts for the tests of the web: real ones, but for the meters, and an engine with one rule."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,9 +56,7 @@ class House:
 
     async def committed(self) -> None:
         """Wait until everything offered is in the database."""
-        with anyio.fail_after(10):
-            while self.parts.recorder.pending or self.parts.desk.pending:
-                await anyio.sleep(0.02)
+        await until(lambda: not self.parts.recorder.pending and not self.parts.desk.pending)
 
     def sample(self, lp: float, unit_id: str = "gate-a") -> None:
         """Put a level to the rules."""
@@ -142,6 +140,15 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
         units[unit_config.id] = Unit(unit_config, clock, publish, link=link)
         engine.add_subject(f"unit/{unit_config.id}", unit_config.labels, now, now_s)
     return House(parts, links, engine, tasks)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what has no event of its own, 10 s at most."""
+    with anyio.fail_after(10):
+        while True:
+            if holds():
+                return
+            await anyio.sleep(0.01)
 
 
 @asynccontextmanager
