@@ -1,5 +1,6 @@
 """Readings given back as snapshots: after a sequence number, the latest of each unit, and what windows need."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -51,6 +52,25 @@ def readings_after(session: Session, unit_id: str, sequence: int, limit: int) ->
         if _is_unbroken(sequence, [snapshot.sequence for snapshot in found]):
             break
     return [snapshot for snapshot in found if snapshot.sequence > sequence][:limit]
+
+
+def readings_between(
+    session: Session, unit_id: str, from_at: datetime, to_at: datetime, page: int
+) -> Iterator[Snapshot]:
+    """Every reading of a unit with `from_at <= at < to_at` in order of time, read `page` rows at a time."""
+    at, sequence = _readings.c.at, _readings.c.sequence
+    query = (
+        sa.select(*(_readings.c[name] for name in _COLUMNS))
+        .where(_readings.c.unit_id == unit_id, at < to_at)
+        .order_by(at, sequence)
+        .limit(page)
+    )
+    rows = session.execute(query.where(at >= from_at)).all()
+    while rows:
+        yield from map(_snapshot, rows)
+        last = rows[-1]
+        after = sa.and_(at >= last.at, sa.or_(at > last.at, sequence > last.sequence))
+        rows = session.execute(query.where(after)).all()
 
 
 def latest_snapshots(session: Session) -> dict[str, Snapshot]:

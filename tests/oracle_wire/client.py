@@ -24,5 +24,5 @@ async def connected(server: OracleServer, **options: Any) -> AsyncIterator[oracl
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for the server to have got so far, at most 5 s."""
     with anyio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - the counters are plain numbers
+        while not condition():
             await anyio.sleep(0.001)
