@@ -304,9 +304,12 @@ def _is_heard(sample: Sample) -> bool:
 
 
 def _is_worth_storing(before: Alert, after: Alert) -> bool:
-    """While firing only the peak matters; the last value is not worth a write every second."""
-    return after.state is not State.FIRING or (before.state, before.peak, before.level_since_s) != (
+    """While a timer runs every value counts, else only a new peak: no write a second for each alert that fires."""
+    timers = (after.pending_since_s, after.clearing_since_s, *after.level_since_s)
+    if any(since_s is not None for since_s in timers) or before.peak != after.peak:
+        return True
+    return (before.state, before.pending_since_s, before.level_since_s) != (
         after.state,
-        after.peak,
+        after.pending_since_s,
         after.level_since_s,
     )

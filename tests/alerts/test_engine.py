@@ -41,6 +41,8 @@ def test_only_the_rules_of_the_metric_and_the_subject_are_asked() -> None:
     assert [alert.subject for alert in play.engine.open_alerts()] == ["unit/a"]
     assert play.engine.metrics_of("unit/a") == {"lp", "leq"}
     assert play.engine.metrics_of("unit/unknown") == frozenset()
+    assert play.engine.rules_of("unit/a") == {"r", "other"}
+    assert play.engine.rules_of("unit/unknown") == frozenset()
 
 
 def test_a_transition_says_when_it_was_measured_and_when_decided() -> None:
