@@ -9,6 +9,7 @@ from alerts.system import SystemRule
 
 Attributes = Mapping[str, str]
 Matcher = Callable[[str, Mapping[str, str], Attributes], bool]
+_MAGIC = re.compile(r"[*?\[]")
 
 
 def matcher_of(rule: Rule) -> Matcher:
@@ -39,9 +40,16 @@ def matcher_of(rule: Rule) -> Matcher:
     return matches
 
 
+def named_by(rule: Rule) -> frozenset[str] | None:
+    """The only subjects a rule can be about where it names its units one by one; else None."""
+    if isinstance(rule, SystemRule) or not rule.units or any(_MAGIC.search(glob) for glob in rule.units):
+        return None
+    return frozenset(f"unit/{unit}" for unit in rule.units)
+
+
 def _globs(globs: tuple[str, ...]) -> Callable[[str], bool] | None:
     if not globs:
         return None
-    plain = frozenset(glob for glob in globs if not re.search(r"[*?\[]", glob))
+    plain = frozenset(glob for glob in globs if not _MAGIC.search(glob))
     patterns = re.compile("|".join(translate(glob) for glob in globs if glob not in plain) or r"(?!)")
     return lambda identifier: identifier in plain or patterns.match(identifier) is not None

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from alerts.alert import Alert
 from alerts.compiled import CompiledRule
-from alerts.matching import Attributes, Matcher, matcher_of
+from alerts.matching import Attributes, Matcher, matcher_of, named_by
 from alerts.pairs import Pair, Series, Subject
 
 
@@ -26,6 +27,8 @@ class Roster:
         self.subjects: dict[str, Subject] = {}
         self.series: dict[tuple[str, str], Series] = {}
         self._matchers: dict[str, Matcher] = {}
+        self._broad: list[CompiledRule] = []
+        self._named: dict[str, list[CompiledRule]] = {}  # by the subjects they name one by one
 
     def pairs(self) -> Iterator[Pair]:
         """Every pair, subject by subject."""
@@ -48,8 +51,7 @@ class Roster:
         known = self.subjects.setdefault(subject, Subject(subject))
         known.labels, known.attributes = labels, attributes
         change = Change()
-        for rule in self.rules.values():
-            self._match(rule, known, change, now_s)
+        self._match_all(known, change, now_s)
         return change
 
     def remove_subject(self, subject: str) -> Change:
@@ -64,6 +66,13 @@ class Roster:
         """Replace all rules. Pairs of a rule that decides as before stay, with the new version of it."""
         self.rules = rules
         self._matchers = {name: matcher_of(rule.rule) for name, rule in rules.items()}
+        self._broad, self._named = [], {}
+        for rule in rules.values():
+            names = named_by(rule.rule)
+            if names is None:
+                self._broad.append(rule)
+            for name in names or ():
+                self._named.setdefault(name, []).append(rule)
         change = Change()
         for pair in list(self.pairs()):
             reason = self.ended(pair.alert)
@@ -72,10 +81,13 @@ class Roster:
             else:
                 pair.rule = rules[pair.alert.rule]
                 change.stayed.append(pair)
-        for rule in rules.values():
-            for subject in self.subjects.values():
-                self._match(rule, subject, change, now_s)
+        for subject in self.subjects.values():
+            self._match_all(subject, change, now_s)
         return change
+
+    def _match_all(self, subject: Subject, change: Change, now_s: float) -> None:
+        for rule in chain(self._broad, self._named.get(subject.id, ())):
+            self._match(rule, subject, change, now_s)
 
     def _match(self, rule: CompiledRule, subject: Subject, change: Change, now_s: float) -> None:
         name, metric = rule.rule.name, rule.rule.metric

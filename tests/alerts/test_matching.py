@@ -2,7 +2,7 @@
 
 import pytest
 
-from alerts.matching import matcher_of
+from alerts.matching import matcher_of, named_by
 from alerts.system import system_rule
 from tests.alerts.play import make_rule
 
@@ -66,3 +66,10 @@ def test_a_system_rule_matches_its_own_subjects_only() -> None:
     assert matches("hub/child/recorder", {}, {})
     assert not matches("hub/storage", {}, {})
     assert matcher_of(system_rule("unit-unreachable", "warning", ()))("unit/gate-a", {}, {})
+
+
+def test_a_rule_that_names_its_units_one_by_one_is_about_no_others() -> None:
+    assert named_by(make_rule(above=65, units=["a", "b"])) == frozenset({"unit/a", "unit/b"})
+    assert named_by(make_rule(above=65, units=["a", "b-*"])) is None
+    assert named_by(make_rule(above=65)) is None
+    assert named_by(system_rule("disk-full", "warning", ())) is None

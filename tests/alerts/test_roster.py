@@ -54,3 +54,20 @@ def test_new_labels_can_end_a_match() -> None:
     ]
     assert roster.pair("r", "unit/a") is None
     assert roster.pair("r", "unit/b") is None
+
+
+def test_rules_on_named_units_find_them_whichever_comes_first() -> None:
+    roster = Roster()
+    roster.put_subject("unit/a", {"site": "dockside"}, {}, 0.0)
+    rules = compiled(name="one", above=65, units=["a", "b"]) | compiled(name="other", above=65, units=["c"])
+    roster.set_rules(rules | compiled(name="most", above=65, units=["[ab]"]), 0.0)
+    roster.put_subject("unit/b", {}, {}, 0.0)
+    assert {pair.key for pair in roster.pairs()} == {
+        ("one", "unit/a"),
+        ("most", "unit/a"),
+        ("one", "unit/b"),
+        ("most", "unit/b"),
+    }
+    change = roster.set_rules(compiled(name="one", above=65, units=["b"]), 1.0)
+    assert {(pair.key, reason) for pair, reason in change.left} >= {(("one", "unit/a"), "rule-changed")}
+    assert [pair.key for pair in roster.pairs()] == [("one", "unit/b")]
