@@ -28,13 +28,20 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A delivery and its newest attempt."""
+
+    delivery: DeliveryRow
+    last_attempt: AttemptRow | None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """One alert with all that happened to it, oldest first."""
 
     alert: AlertRow
     transitions: list[TransitionRow]
-    deliveries: list[DeliveryRow]
-    attempts: list[AttemptRow]
+    deliveries: list[Told]
 
 
 def list_alerts(
@@ -73,14 +80,21 @@ def list_deliveries(
     receiver: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
-) -> Page[DeliveryRow]:
+) -> Page[Told]:
     """Deliveries by creation, newest first. Raises ValueError for a cursor that is not one of ours."""
     query = select(DeliveryRow)
     if state is not None:
         query = query.where(DeliveryRow.state == state)
     if receiver is not None:
         query = query.where(DeliveryRow.receiver == receiver)
-    return _page(session, query, DeliveryRow.created_at, DeliveryRow.id, limit, cursor)
+    page: Page[DeliveryRow] = _page(session, query, DeliveryRow.created_at, DeliveryRow.id, limit, cursor)
+    return Page(_with_last_attempts(session, page.items), page.next_cursor)
+
+
+def find_delivery(session: Session, delivery_id: str) -> Told | None:
+    """One delivery; None when there is no such."""
+    row = session.get(DeliveryRow, delivery_id)
+    return None if row is None else _with_last_attempts(session, [row])[0]
 
 
 def story(session: Session, alert_id: str) -> Story | None:
@@ -96,22 +110,16 @@ def story(session: Session, alert_id: str) -> Story | None:
         .where(DeliveryRow.alert_id == alert_id)
         .order_by(col(DeliveryRow.sequence), col(DeliveryRow.receiver))
     ).all()
-    attempts = session.exec(
-        select(AttemptRow)
-        .where(col(AttemptRow.delivery_id).in_([delivery.id for delivery in deliveries]))
-        .order_by(col(AttemptRow.at), col(AttemptRow.number))
-    )
-    return Story(alert, list(transitions), list(deliveries), list(attempts))
+    return Story(alert, list(transitions), _with_last_attempts(session, deliveries))
 
 
-def last_attempts(session: Session, delivery_ids: Sequence[str]) -> dict[str, AttemptRow]:
-    """The newest attempt of each delivery that has one."""
+def _with_last_attempts(session: Session, rows: Sequence[DeliveryRow]) -> list[Told]:
     found: dict[str, AttemptRow] = {}
-    for start in range(0, len(delivery_ids), 500):
-        some = delivery_ids[start : start + 500]
+    for start in range(0, len(rows), 500):
+        some = [row.id for row in rows[start : start + 500]]
         attempts = select(AttemptRow).where(col(AttemptRow.delivery_id).in_(some)).order_by(col(AttemptRow.number))
         found |= {attempt.delivery_id: attempt for attempt in session.exec(attempts)}
-    return found
+    return [Told(row, found.get(row.id)) for row in rows]
 
 
 def to_alert(row: AlertRow) -> Alert:

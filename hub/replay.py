@@ -1,17 +1,16 @@
 """`hub rules replay`: what a rule would have done on stored history, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-
-from sqlmodel import Session
 
 from alerts.alert import Transition
 from alerts.engine import Engine
 from alerts.rule import LEVELS
 from alerts.summary import summarize
 from hub.clock import rfc3339
-from hub.config import Config, UnitConfig
+from hub.config import Config
 from hub.samples import UnitSampler, unit_subject
+from hub.snapshot import Snapshot
 from hub.store.database import open_database
 from hub.store.resume import readings_between
 
@@ -41,7 +40,9 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
                 continue
             units += 1
             count, found = await database.read(
-                lambda session, u=unit, e=engine: _replay_unit(session, u, e, from_at, to_at)  # type: ignore[misc]
+                lambda session, u=unit, e=engine: _replay_unit(  # type: ignore[misc]
+                    readings_between(session, u.id, from_at, to_at, _PAGE), u.id, e, from_at
+                )
             )
             readings += count
             lines += [f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule)}" for t in found]
@@ -50,29 +51,18 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
 
 
 def _replay_unit(
-    session: Session, unit: UnitConfig, engine: Engine, from_at: datetime, to_at: datetime
+    readings: Iterable[Snapshot], unit_id: str, engine: Engine, from_at: datetime
 ) -> tuple[int, list[Transition]]:
-    count = 0
+    """How many readings there were and the transitions they cause; between them time passes second by second."""
+    sampler = UnitSampler(unit_id, engine.metrics_of(unit_subject(unit_id)))
+    count, second = 0, 0
     found: list[Transition] = []
-    for transitions in _play(session, unit, engine, from_at, to_at):
-        count += 1
-        found += transitions
-    return count, found
-
-
-def _play(
-    session: Session, unit: UnitConfig, engine: Engine, from_at: datetime, to_at: datetime
-) -> Iterator[list[Transition]]:
-    """The transitions of each stored reading; between readings time passes second by second."""
-    subject = unit_subject(unit.id)
-    sampler = UnitSampler(unit.id, engine.metrics_of(subject))
-    clock = from_at.timestamp()
-    for snapshot in readings_between(session, unit.id, from_at, to_at, _PAGE):
-        transitions: list[Transition] = []
-        while clock + 1.0 <= snapshot.time:
-            clock += 1.0
-            at = from_at + timedelta(seconds=clock - from_at.timestamp())
-            transitions += engine.tick(at, clock)
+    began_s = from_at.timestamp()
+    for snapshot in readings:
+        while began_s + second + 1 <= snapshot.time:
+            second += 1
+            found += engine.tick(from_at + timedelta(seconds=second), began_s + second)
         for sample in sampler.samples(snapshot):
-            transitions += engine.observe(sample, sample.time)
-        yield transitions
+            found += engine.observe(sample, sample.time)
+        count += 1
+    return count, found

@@ -2,7 +2,11 @@
 
 import typer
 
-from hub.cli import alerting, bench, data, meters, service
+from hub.cli.alerting import add_to as add_alerting
+from hub.cli.bench import add_to as add_bench
+from hub.cli.data import add_to as add_data
+from hub.cli.meters import add_to as add_meters
+from hub.cli.service import add_to as add_service
 
 app = typer.Typer(
     name="hub",
@@ -11,8 +15,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (service, meters, data, alerting, bench):
-    part.add_to(app)
+for add_to in (add_service, add_meters, add_data, add_alerting, add_bench):
+    add_to(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What is asked of a meter between polls: its run state every 30 s, and its settings, one by one, once per session."""
+"""What is asked of a meter between polls: its run state every 30 s, and its settings once per session."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -46,6 +46,10 @@ class Database:
         engine = self._engines.durable if durable else self._engines.writer
         return await anyio.to_thread.run_sync(_run, engine, work, limiter=self._writing)
 
+    async def check(self) -> None:
+        """Raises DBAPIError when the database does not answer."""
+        await self.read(lambda session: session.connection().exec_driver_sql("SELECT 1").scalar())
+
     async def run_guard(self) -> NoReturn:
         """Keeps the claim while the server comes and goes. Raises DatabaseTaken when another hub got in between."""
         while True:

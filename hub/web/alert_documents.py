@@ -1,14 +1,12 @@
 """Alerts, transitions and deliveries from the archive as the documents the API shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sqlmodel import Session
-
-from alerts.archive import Story, last_attempts, to_alert
+from alerts.archive import Story, Told, to_alert
 from alerts.message import alert_document, format_time
 from alerts.stored import decode_alert, decode_labels
-from alerts.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
+from alerts.tables import AlertRow, AttemptRow, TransitionRow
 
 _SHOWN = ("severity", "state", "value", "threshold", "peak", "acknowledged_by", "reason")
 
@@ -20,18 +18,11 @@ def alert_of(row: AlertRow) -> dict[str, Any]:
 
 def story_of(story: Story) -> dict[str, Any]:
     """An alert with all its `transitions` and `deliveries`."""
-    last = {attempt.delivery_id: attempt for attempt in story.attempts}
     return {
         **alert_of(story.alert),
         "transitions": [_transition(row) for row in story.transitions],
-        "deliveries": [_delivery(row, last.get(row.id)) for row in story.deliveries],
+        "deliveries": [delivery_of(told) for told in story.deliveries],
     }
-
-
-def deliveries_of(session: Session, rows: Sequence[DeliveryRow]) -> list[dict[str, Any]]:
-    """Deliveries with what their last attempt brought."""
-    last = last_attempts(session, [row.id for row in rows])
-    return [_delivery(row, last.get(row.id)) for row in rows]
 
 
 def alerts_of(rows: Iterable[AlertRow]) -> list[dict[str, Any]]:
@@ -53,7 +44,9 @@ def _transition(row: TransitionRow) -> dict[str, Any]:
     }
 
 
-def _delivery(row: DeliveryRow, last: AttemptRow | None) -> dict[str, Any]:
+def delivery_of(told: Told) -> dict[str, Any]:
+    """A delivery with what its last attempt brought."""
+    row, last = told.delivery, told.last_attempt
     return {
         "id": row.id,
         "receiver": row.receiver,

@@ -4,14 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
-from sqlmodel import Session
 
 from alerts import outbox
+from alerts.archive import find_delivery
 from alerts.archive import list_deliveries as list_rows
 from alerts.delivery import DeliveryState
-from alerts.tables import DeliveryRow
 from hub.web.access import SHOWN_TEXT, PartsOf
-from hub.web.alert_documents import deliveries_of
+from hub.web.alert_documents import delivery_of
 from hub.web.problems import Problem, not_found
 from hub.web.security import Operator, schemes
 
@@ -66,15 +65,11 @@ async def list_deliveries(
     cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
 ) -> dict[str, Any]:
     """Deliveries and what became of them, the newest first."""
-
-    def read(session: Session) -> dict[str, Any]:
-        page = list_rows(session, state=state, limit=limit, cursor=cursor)
-        return {"items": deliveries_of(session, page.items), "next_cursor": page.next_cursor}
-
     try:
-        return await parts.database.read(read)
+        page = await parts.database.read(lambda s: list_rows(s, state=state, limit=limit, cursor=cursor))
     except ValueError as error:
         raise Problem(422, str(error)) from None
+    return {"items": [delivery_of(told) for told in page.items], "next_cursor": page.next_cursor}
 
 
 async def replay(
@@ -83,18 +78,13 @@ async def replay(
     caller: Operator,
 ) -> dict[str, Any]:
     """Send a delivery again that is dead or held, with the same id and body."""
-
-    def find(session: Session) -> dict[str, Any] | None:
-        row = session.get(DeliveryRow, delivery_id)
-        return None if row is None else deliveries_of(session, [row])[0]
-
-    found = await parts.database.read(find)
+    found = await parts.database.read(lambda s: find_delivery(s, delivery_id))
     if found is None:
         raise not_found("delivery", delivery_id)
-    if found["state"] not in _REPLAYED:
-        raise Problem(409, f"this delivery is {found['state']}; only dead and held ones can be sent again")
+    if found.delivery.state not in _REPLAYED:
+        raise Problem(409, f"this delivery is {found.delivery.state}; only dead and held ones can be sent again")
     for receiver in await parts.database.write(lambda s: outbox.replay(s, [delivery_id])):
         if receiver in parts.dispatchers:
             parts.dispatchers[receiver].reload()
-    again = await parts.database.read(find)
-    return again if again is not None else found
+    again = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+    return delivery_of(again or found)

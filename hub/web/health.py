@@ -4,7 +4,6 @@ from typing import Any
 
 import anyio
 from fastapi import APIRouter, Response
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.parts import Parts
@@ -67,7 +66,7 @@ async def _database(parts: Parts) -> Check:
     if trouble is None:
         try:
             with anyio.fail_after(_DATABASE_S):
-                await parts.database.read(lambda session: session.execute(text("SELECT 1")).scalar())
+                await parts.database.check()
         except SQLAlchemyError as error:
             trouble = describe_trouble(error)
         except TimeoutError:

@@ -67,14 +67,14 @@ def test_a_story_has_transitions_deliveries_and_attempts(database: SqliteDatabas
     alert = onset(value=True, metric="reachable")
     store(database, alert)
     told = database.run(lambda s: archive.list_deliveries(s, state="pending", receiver="ops")).items
-    delivery = database.run(lambda s: outbox.to_delivery(s, told[0], lambda notice: b""))
+    delivery = database.run(lambda s: outbox.to_delivery(s, told[0].delivery, lambda notice: b""))
     done = replace(delivery, state=DeliveryState.DELIVERED, attempts=1)
     database.run(lambda s: outbox.record(s, [done], [Attempt(done.id, 1, START, 0.1, 204)]))
     found = database.run(lambda s: archive.story(s, str(alert.id)))
     assert found is not None
     assert [row.type for row in found.transitions] == ["alert.onset"]
-    assert [row.state for row in found.deliveries] == ["delivered"]
-    assert [row.status for row in found.attempts] == [204]
+    assert [told.delivery.state for told in found.deliveries] == ["delivered"]
+    assert [told.last_attempt and told.last_attempt.status for told in found.deliveries] == [204]
     assert archive.to_alert(found.alert) == alert
     assert database.run(lambda s: archive.story(s, "none")) is None
 
@@ -88,4 +88,4 @@ def test_old_closed_alerts_go_in_chunks_with_all_that_is_theirs(database: Sqlite
     assert database.run(lambda s: archive.delete_older_than(s, cutoff, 2)) == 1
     assert database.run(lambda s: archive.delete_older_than(s, cutoff, 2)) == 0
     assert [row.id for row in database.run(archive.list_alerts).items] == [still_open.id]
-    assert [row.alert_id for row in database.run(archive.list_deliveries).items] == [still_open.id]
+    assert [t.delivery.alert_id for t in database.run(archive.list_deliveries).items] == [still_open.id]

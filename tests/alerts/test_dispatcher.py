@@ -97,7 +97,7 @@ class Bench:
         await anyio.sleep(1)
 
     def states(self) -> list[str]:
-        return sorted(row.state for row in self.database.run(archive.list_deliveries).items)
+        return sorted(told.delivery.state for told in self.database.run(archive.list_deliveries).items)
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ async def test_the_newest_mark_of_a_delivery_counts(database: SqliteDatabase) ->
     for body in (b"1", b"2"):
         ledger.note(Delivery("d1", "ops", "test", START, body))
     assert await ledger.flush()
-    assert [row.body for row in database.run(archive.list_deliveries).items] == ["2"]
+    assert [told.delivery.body for told in database.run(archive.list_deliveries).items] == ["2"]
 
 
 async def test_beyond_its_bound_the_oldest_mark_goes_and_is_counted(database: SqliteDatabase) -> None:

@@ -35,7 +35,7 @@ def spacings(times: list[float]) -> set[float]:
 async def test_kept_alive_the_cadence_is_idle_and_with_a_viewer_watched() -> None:
     link = FakeLink(VirtualClock())
     async with running_unit(link) as unit:
-        assert unit.mode == "idle"
+        assert str(unit.mode) == "idle"
         await anyio.sleep(35)
         assert spacings(link.polls()) == {10.0}
         with unit.watch(8):

@@ -130,9 +130,9 @@ async def test_a_lost_reply_to_the_run_state_invents_nothing() -> None:
 
 @virtual
 async def test_a_question_is_at_most_every_third_command() -> None:
-    link = FakeLink(VirtualClock())
+    link = FakeLink(VirtualClock(), latency_s=1.0)
     unit, _ = new_unit(link)
-    for _ in range(40):
+    for _ in range(60):
         await unit.poll(MONITOR)
         await unit.ask_next_question(MONITOR)
     lines = [line for _, line, _ in link.asked]
@@ -145,7 +145,7 @@ async def test_a_question_is_at_most_every_third_command() -> None:
 @virtual
 async def test_sleep_mode_is_switched_off_only_when_no_run_is_on() -> None:
     for state, expected in (("Stop", 1), ("Start", 0)):
-        link = FakeLink(VirtualClock())
+        link = FakeLink(VirtualClock(), latency_s=1.0)
         link.answers |= {"Sleep Mode?": "On", "Measure?": state}
         unit, events = new_unit(link)
         for _ in range(40):

@@ -7,7 +7,7 @@
         server.counters.peak_sessions
 
 It speaks as a release 23 (fast authentication, end of response, field version 24). To answer other statements pass
-`handler(sql, binds, session)`: it returns a ResultSet, Done, OraError, Delay or Hang, or None for the plant's answer.
+`handler(sql, binds, session)`: it returns a ResultSet, Done, OraError, Delay, Hang, or None for the plant's answer.
 As a process: `python -m tests.oracle_wire --help`.
 """
 

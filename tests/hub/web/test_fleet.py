@@ -70,7 +70,7 @@ async def test_many_readings_between_two_ticks_are_one_row(house: House) -> None
     async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
         await receive(websocket)
         await house.poll("gate-a", 50)
-        seen = []
+        seen: list[int] = []
         with anyio.fail_after(5):
             while not seen or seen[-1] != 50:
                 seen += (await receive(websocket))["sequence"]

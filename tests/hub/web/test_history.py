@@ -1,7 +1,5 @@
 """History over HTTP."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from hub.clock import rfc3339
@@ -13,11 +11,11 @@ PATH = "/api/units/gate-a/history"
 
 
 @pytest.fixture
-async def past(house: House) -> AsyncIterator[House]:
+async def past(house: House) -> House:
     """Seven readings in the database."""
     await house.poll(times=7)
     await house.committed()
-    yield house
+    return house
 
 
 async def test_raw_readings_come_in_pages(past: House) -> None:
