@@ -5,7 +5,6 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import anyio
-import typer
 
 from alerts.receiver import LocalReceiver, Received, open_receiver
 from hub.config_file import Loaded, load_config
@@ -77,9 +76,9 @@ def _meter(unit: int) -> MeterOptions:
 def _print_received(received: Received) -> None:
     document = received.document
     signature = "signed" if received.is_signed else "unsigned"
-    typer.echo(f"webhook {document['type']:<14} {document['summary']}  ({signature}, id {received.id})")
+    print(f"webhook {document['type']:<14} {document['summary']}  ({signature}, id {received.id})", flush=True)
 
 
 def _announce(loaded: Loaded, path: Path) -> None:
-    typer.echo(f"hub demo: http://{loaded.config.hub.listen}  {METERS} simulated meters, data in {path.parent}")
-    typer.echo("Alerts will arrive below within a minute. `hub watch` shows the meters. Ctrl-C stops.")
+    print(f"hub demo: http://{loaded.config.hub.listen}  {METERS} simulated meters, data in {path.parent}")
+    print("Alerts will arrive below within a minute. `hub watch` shows the meters. Ctrl-C stops.")

@@ -56,7 +56,9 @@ async def test_no_committed_transition_and_no_delivery_is_lost_by_a_kill(tmp_pat
                     await receiver.wait_for(receiver.count + 20)
                     child.send_signal(signal.SIGKILL)
                     await child.wait()
-            committed = {t.delivery.id for t in database.run(lambda s: archive.list_deliveries(s, limit=1000)).items}
+            committed = {
+                t.delivery.id for t in database.run(lambda s: archive.list_deliveries(s, limit=1000)).items
+            }
             async with await anyio.open_process([*command[:5], "0", "0"]) as child:
                 while not committed <= {got.id for got in receiver.received}:
                     await receiver.wait_for(receiver.count + 1)
