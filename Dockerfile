@@ -18,4 +18,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s \
   CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(os.environ.get('HUB_HEALTH_URL', 'http://127.0.0.1:8480/readyz'), timeout=2)"]
 ENTRYPOINT ["hub"]
-CMD ["run", "/etc/hub/config.yaml"]
+CMD ["run", "/var/lib/hub/config.yaml"]

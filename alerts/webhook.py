@@ -1,6 +1,7 @@
 """One POST of a delivery to its receiver, and what its answer means."""
 
 import ipaddress
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -10,11 +11,17 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import httpx
 
 from alerts.delivery import Delivery
 from alerts.message import headers, parse_secret
-from alerts.post import BadAnswer, NoAnswer, Poster
 from alerts.rule import Receiver
+
+_CONNECTIONS = 8
+_IDLE_S = 30.0
+_MOST_BODY = 64 * 1024
+_PORTS = {"http": 80, "https": 443}
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +51,83 @@ Outcome = Delivered | Retry | Gone
 
 
 class Webhook:
-    """Posts to one receiver. A context manager that closes its connections."""
+    """Posts to one receiver over at most eight kept connections. A context manager that closes them."""
 
     def __init__(self, receiver: Receiver, version: str) -> None:
         """`version` is the hub's. Raises ValueError, without the secret, for what cannot be used."""
         given = receiver.secret if isinstance(receiver.secret, tuple) else (receiver.secret,)
         self._timeout_s = receiver.timeout
-        fixed = {"user-agent": f"monitor-hub/{version}", "content-type": "application/json"}
+        self._must_be_public = not receiver.allow_private
+        self._headers = {"user-agent": f"monitor-hub/{version}", "content-type": "application/json"}
+        self._headers |= {name.lower(): value for name, value in receiver.headers.items()}
         try:
             self._keys = [parse_secret(secret.get_secret_value()) for secret in given if secret is not None]
-            self._poster = Poster(
-                receiver.url, _any_address if receiver.allow_private else public_address, fixed | receiver.headers
-            )
-        except ValueError as error:
+            self._url = _usable_url(receiver.url)
+            if any(not _HEADER_VALUE.fullmatch(value) for value in self._headers.values()):
+                raise ValueError("a header holds a character that HTTP cannot carry")
+        except (ValueError, UnicodeError) as error:
             raise ValueError(f"receiver {receiver.name}: {error}") from None
+        self._transport = self._new_transport()
 
     async def __aenter__(self) -> Self:
+        self._transport = self._new_transport()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with anyio.move_on_after(1, shield=True):
-            await self._poster.close()
+            await self._transport.aclose()
 
     async def post(self, delivery: Delivery, at: datetime) -> Outcome:
         """Send once. What goes wrong on the way is a Retry; its error names the stage, never address or body."""
         signed = headers(delivery.id, int(at.timestamp()), delivery.body, self._keys)
         with anyio.move_on_after(self._timeout_s):
             try:
-                answer = await self._poster.post(signed, delivery.body)
-            except (OSError, NoAnswer, BadAnswer) as error:
+                response = await self._send(self._headers | signed, delivery.body)
+            except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
                 return Retry(_reason(error))
-            return judge(answer.status, answer.headers.get("retry-after"), at)
+            return judge(response.status_code, response.headers.get("retry-after"), at)
         return Retry(f"no answer within {self._timeout_s:g} s")
+
+    async def _send(self, all_headers: dict[str, str], body: bytes) -> httpx.Response:
+        """Straight through the transport: no redirects, cookies, proxies or authentication. The body is dropped."""
+        url, extensions = self._url, {}
+        if self._must_be_public:
+            address = await public_address(url.host, url.port or _PORTS[url.scheme])
+            all_headers = {"host": url.netloc.decode("ascii")} | all_headers
+            extensions = {"sni_hostname": url.host}
+            url = url.copy_with(host=address)
+        request = httpx.Request("POST", url, headers=all_headers, content=body, extensions=extensions)
+        response = await self._transport.handle_async_request(request)
+        try:
+            read = 0
+            async for chunk in response.aiter_raw():
+                read += len(chunk)
+                if read > _MOST_BODY:
+                    break
+        finally:
+            await response.aclose()
+        return response
+
+    @staticmethod
+    def _new_transport() -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE_S
+        )
+        return httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+
+
+def _usable_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        raise ValueError("the url holds a character that HTTP cannot carry") from None
+    if url.scheme not in _PORTS or not url.host:
+        raise ValueError("write the url as https://host/path")
+    if url.userinfo:
+        raise ValueError("write credentials under headers, as Authorization, not into the url")
+    return url
 
 
 def judge(status: int, retry_after: str | None, now: datetime) -> Outcome:
@@ -125,10 +175,6 @@ async def public_address(host: str, port: int) -> str:
     return addresses[0]
 
 
-async def _any_address(host: str, port: int) -> str:
-    return host
-
-
 def _reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
@@ -143,9 +189,11 @@ def _reason(error: BaseException) -> str:
                 return "TLS failed"
             case socket.gaierror():
                 return "name not found"
-            case NoAnswer() | ConnectionResetError() | BrokenPipeError():
+            case ConnectionResetError() | BrokenPipeError() | anyio.BrokenResourceError() | anyio.EndOfStream():
                 return "closed without an answer"
-            case BadAnswer():
+            case httpx.RemoteProtocolError() if "disconnected" in str(cause):
+                return "closed without an answer"
+            case httpx.RemoteProtocolError():
                 return "not an HTTP answer"
             case BaseExceptionGroup() if cause.exceptions:
                 cause = cause.exceptions[0]
