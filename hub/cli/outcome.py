@@ -21,7 +21,13 @@ def fail(message: str, code: int = FAILED) -> int:
 
 
 def run_async(function: Callable[..., Awaitable[T]], *args: object) -> T:
-    """Run on asyncio, with uvloop where it is installed."""
+    """Run on asyncio, with uvloop where it is installed. Raises an error that came alone without its groups."""
     import anyio
 
-    return anyio.run(function, *args, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    try:
+        return anyio.run(function, *args, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
