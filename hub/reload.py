@@ -6,6 +6,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import anyio
 from anyio import to_thread
 from watchfiles import awatch
 
@@ -79,17 +80,19 @@ def _restart_needed(before: Config, after: Config) -> Iterable[str]:
                 yield f"{section}.{key}"
 
 
-async def watch_files(files: Iterable[Path], debounce_ms: int = 400) -> AsyncIterator[None]:
+async def watch_files(files: Iterable[Path], stop: anyio.Event, debounce_ms: int = 400) -> AsyncIterator[None]:
     """Yields after the content of the files may have changed, once per burst; a path may be a glob pattern.
 
     Folders are watched, as editors and container platforms replace files instead of writing to them, and
-    the files are looked at every 5 s besides, for file systems that send no events. Runs until cancelled.
+    the files are looked at every 5 s besides, for file systems that send no events. Ends soon after `stop` is
+    set; a mere cancellation waits for the watching thread, up to those 5 s.
     """
     watched = tuple(files)
     before = await to_thread.run_sync(_fingerprint, watched)
     async for _ in awatch(
         *{_folder(path) for path in watched},
         watch_filter=None,
+        stop_event=stop,
         debounce=debounce_ms,
         recursive=any(_is_deep(path) for path in watched),
         rust_timeout=5000,

@@ -26,15 +26,13 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
     """Run the hub until SIGTERM or SIGINT; returns the exit code. A second signal ends the process at once."""
     stopping = _Stopping()
     async with anyio.create_task_group() as tasks:
-        reload = anyio.Event()
+        hangup = _Hangup()
         with anyio.open_signal_receiver(*_SIGNALS) as signals:
 
             async def take_signals() -> None:
-                nonlocal reload
                 async for number in signals:
                     if number == signal.SIGHUP:
-                        reload.set()
-                        reload = anyio.Event()
+                        hangup.heard.set()
                     elif not stopping.begin():
                         os._exit(1)
 
@@ -43,9 +41,9 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
                 async with open_hub(loaded.config) as hub:
                     stopping.hub = hub
                     reloader = _Reloader(hub, path, loaded.files)
-                    tasks.start_soon(reloader.run_watch)
+                    tasks.start_soon(reloader.run_watch, stopping.asked)
                     announce(hub)
-                    await _until_stopped(stopping, reloader, lambda: reload)
+                    await _until_stopped(stopping, reloader, hangup)
             except BaseExceptionGroup as errors:
                 failed, rest = errors.split(EssentialChildFailed)
                 if rest is not None or failed is None:
@@ -53,23 +51,31 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
                 log.critical("the hub cannot go on", reason=str(_first(failed)))
                 return 1
             finally:
-                tasks.cancel_scope.cancel()
                 stopping.end()
+                tasks.cancel_scope.cancel()
     log.info("stopped")
     return 0
 
 
-async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", reload: Callable[[], anyio.Event]) -> None:
+async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", hangup: "_Hangup") -> None:
     async with anyio.create_task_group() as tasks:
 
         async def reload_when_told() -> None:
             while True:
-                await reload().wait()
+                await hangup.heard.wait()
+                hangup.heard = anyio.Event()  # before the file is read: the next one is for what is written meanwhile
                 await reloader.reload()
 
         tasks.start_soon(reload_when_told)
         await stopping.asked.wait()
         tasks.cancel_scope.cancel()
+
+
+class _Hangup:
+    """SIGHUP, until it is obeyed."""
+
+    def __init__(self) -> None:
+        self.heard = anyio.Event()
 
 
 class _Stopping:
@@ -92,7 +98,8 @@ class _Stopping:
         return True
 
     def end(self) -> None:
-        """The stop is done."""
+        """The stop is done, or there is nothing to stop any more."""
+        self.asked.set()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -111,11 +118,11 @@ class _Reloader:
         self._files = files
         self._lock = anyio.Lock()
 
-    async def run_watch(self) -> None:
-        """Reload whenever a file of the configuration changes."""
-        while True:
+    async def run_watch(self, stop: anyio.Event) -> None:
+        """Reload whenever a file of the configuration changes, until `stop` is set."""
+        while not stop.is_set():
             files = self._files
-            async for _ in watch_files(files):
+            async for _ in watch_files(files, stop):
                 await self.reload()
                 if self._files != files:
                     break

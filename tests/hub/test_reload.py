@@ -89,7 +89,7 @@ async def test_a_change_is_noticed(tmp_path: Path, how: str) -> None:
                     await anyio.sleep(0.05)
 
             group.start_soon(change)
-            async for _ in watch_files([file, units / "*.yaml"], debounce_ms=50):
+            async for _ in watch_files([file, units / "*.yaml"], anyio.Event(), debounce_ms=50):
                 noticed += 1
                 break
     assert noticed == 1
@@ -108,6 +108,23 @@ async def test_other_files_in_the_folder_are_no_change(tmp_path: Path) -> None:
                     await anyio.sleep(0.01)
 
             group.start_soon(noise)
-            async for _ in watch_files([file], debounce_ms=50):
+            async for _ in watch_files([file], anyio.Event(), debounce_ms=50):
                 pytest.fail("noticed what is none of its business")
     assert scope.cancelled_caught
+
+
+@pytest.mark.anyio
+async def test_the_watch_ends_at_once_when_told(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a")
+    stop = anyio.Event()
+    with anyio.fail_after(2):
+        async with anyio.create_task_group() as group:
+
+            async def tell() -> None:
+                await anyio.sleep(0.1)
+                stop.set()
+
+            group.start_soon(tell)
+            async for _ in watch_files([file], stop):
+                pytest.fail("nothing has changed")
