@@ -1,0 +1,70 @@
+"""The hub comes up and measures, or says why it cannot."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.whole.running_hub import eventually
+from tests.whole.site import QUIET, free_port, open_site
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_from_start_to_the_first_frame_and_row(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 3) as site, site.run() as hub:
+        with anyio.fail_after(2):
+            async with hub.watch("/api/units/gate-1/live") as viewer:
+                frame = await viewer.receive_json()
+                while frame["sequence"] is None:
+                    frame = await viewer.receive_json()
+            assert (frame["unit_id"], frame["lp"], frame["feed_status"]) == ("gate-1", QUIET, "ok")
+            await eventually(lambda: site.rows("SELECT 1 FROM readings WHERE sequence = ?", frame["sequence"]))
+        assert (await hub.get("/healthz"))["status"] == "ok"
+        stored = await hub.get("/api/units/gate-1/history")
+        assert {item["lp"] for item in stored["items"]} == {QUIET}
+        assert await hub.stop() == 0
+
+
+async def test_a_taken_port_ends_with_3(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with open_site(tmp_path, 1) as site:
+            site.config["hub"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
+            async with site.start() as hub:
+                assert await hub.ended(30) == 3
+                assert await eventually(lambda: [line for line in hub.lines if "hub.listen" in line])
+            assert site.meters[0].counters.connections == 0
+
+
+async def test_a_bad_configuration_ends_with_2_and_names_every_mistake(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        site.config["units"][0]["port"] = 70000
+        site.config["units"][0]["hots"] = "10.0.0.1"
+        site.config["alerts"]["rules"][0]["metric"] = "lq"
+        async with site.start() as hub:
+            assert await hub.ended(30) == 2
+            problems = await eventually(lambda: [line for line in hub.lines if "config.yaml:" in line])
+            assert len(problems) == 3
+            for place in ("units[0].port", "units[0].hots", "alerts.rules[0].metric"):
+                assert any(place in line for line in problems)
+            assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("shared", ["data_dir", "database"])
+async def test_a_second_hub_on_the_same_data_is_refused(tmp_path: Path, shared: str) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    async with open_site(first, 1) as site, site.run(), open_site(second, 1) as other:
+        other.config["hub"]["listen"] = f"127.0.0.1:{free_port()}"
+        if shared == "data_dir":
+            other.config["hub"]["data_dir"] = str(first / "data")
+        else:
+            other.config["database"] = {"url": f"sqlite:///{site.database}"}
+        async with other.start() as hub:
+            assert await hub.ended(30) == 1
+            lines: Any = await eventually(lambda: hub.lines)
+            assert "another hub" in lines[-1]
+            assert "Traceback" not in "\n".join(lines)
