@@ -1,0 +1,90 @@
+"""A changed file is taken up while the hub runs: what changed, and nothing else."""
+
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.whole.running_hub import RunningHub, eventually
+from tests.whole.site import LOUD, Site, is_about, loud_rule, open_site
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_units_come_and_go_and_the_others_keep_their_sockets(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 3) as site:
+        *first, last = site.config["units"]
+        site.config["units"] = first
+        async with site.run() as hub:
+            await eventually(lambda: all(meter.has_session for meter in site.meters[:2]))
+            site.config["units"] = [first[0], last]
+            site.write()  # the file alone
+            with anyio.fail_after(5):
+                await site.meters[1].until(lambda: not site.meters[1].has_session)
+                await site.meters[2].until(lambda: site.meters[2].counters.commands["DOD?"] > 2)
+            await hub.get("/api/units/gate-1", 404)
+            assert [one["id"] for one in (await hub.get("/api/units"))["items"]] == ["gate-0", "gate-2"]
+            await eventually(lambda: site.rows("SELECT 1 FROM readings WHERE unit_id = 'gate-2'"))
+            asked = site.meters[1].counters.commands["DOD?"]
+            site.meters[2].set_lp(LOUD)
+            await site.hears("alert.onset", "loud", "gate-2")
+            assert site.meters[1].counters.commands["DOD?"] == asked
+            assert [meter.counters.connections for meter in site.meters] == [1, 1, 1]
+            assert site.rows("SELECT 1 FROM readings WHERE unit_id = 'gate-1'")
+            assert await hub.stop() == 0
+
+
+async def test_a_changed_rule_closes_its_alert_and_decides_anew(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        site.config["alerts"]["rules"].append(loud_rule(name="loud-too"))
+        async with site.run() as hub:
+            site.meters[0].set_lp(LOUD)
+            first = await site.hears("alert.onset", "loud")
+            await site.hears("alert.onset", "loud-too")
+            site.config["alerts"]["rules"][0]["above"] = LOUD - 1
+            await _reload(site, hub)
+            ended = await site.hears("alert.clear", "loud")
+            assert (ended.document["id"], ended.document["alert"]["reason"]) == (first.document["id"], "rule-changed")
+            again = await eventually(lambda: [one for one in site.told() if _is_new_onset(one, first.document["id"])])
+            assert again[0]["alert"]["threshold"] == LOUD - 1
+
+            del site.config["alerts"]["rules"][1]
+            await _reload(site, hub)
+            assert (await site.hears("alert.clear", "loud-too")).document["alert"]["reason"] == "rule-removed"
+            assert site.meters[0].counters.connections == 1
+            assert await hub.stop() == 0
+        assert Counter(one["type"] for one in site.told()) == {"alert.onset": 3, "alert.clear": 2}
+
+
+async def test_a_bad_file_changes_nothing_and_is_told(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 2) as site, site.run() as hub:
+        await eventually(lambda: all(meter.has_session for meter in site.meters))
+        good = site.path.read_text()
+        site.path.write_text(good.replace("gate-1", "gate 1"))
+        hub.send(signal.SIGHUP)
+        onset = await site.hears("alert.onset", "config-rejected")
+        assert "units[1].id" in onset.document["summary"]
+        assert any("nothing changed" in line for line in hub.lines)
+        assert {one["id"] for one in (await hub.get("/api/units"))["items"]} == {"gate-0", "gate-1"}
+        site.meters[1].set_lp(LOUD)
+        await site.hears("alert.onset", "loud", "gate-1")
+        site.path.write_text(good)
+        cleared = await site.hears("alert.clear", "config-rejected")
+        assert cleared.document["id"] == onset.document["id"]
+        assert [meter.counters.connections for meter in site.meters] == [1, 1]
+        assert await hub.stop() == 0
+
+
+async def _reload(site: Site, hub: RunningHub) -> None:
+    """Write the file and have it taken up now."""
+    before = sum("configuration taken up" in line for line in hub.lines)
+    site.write()
+    hub.send(signal.SIGHUP)
+    await eventually(lambda: sum("configuration taken up" in line for line in hub.lines) > before)
+
+
+def _is_new_onset(document: dict[str, Any], known: str) -> bool:
+    return is_about(document, "alert.onset", "loud") and document["id"] != known
