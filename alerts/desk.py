@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from typing import Protocol
 
 import anyio
@@ -20,6 +19,7 @@ from alerts.message import render
 from alerts.routing import Routing
 from alerts.sample import Sample
 from alerts.summary import summarize
+from alerts.uncommitted import Uncommitted
 
 _TICK_S = 1.0
 _CHUNK = 256  # samples between two looks at other tasks
@@ -99,11 +99,8 @@ class Desk:
         self.on_latency = on_latency
         self._room = room
         self._inbox: deque[Sample] = deque()
-        self._waiting: deque[Notice] = deque()  # not committed yet
-        self._states: dict[tuple[str, str], Alert] = {}
+        self._waiting = Uncommitted()
         self._told: dict[str, set[str]] = {}
-        self._announced: dict[tuple[str, int], list[Delivery]] = {}  # of the waiting, those told from memory
-        self._uncommitted_since_s: float | None = None
         self._samples_came = anyio.Event()
         self._work_came = anyio.Event()
 
@@ -134,15 +131,15 @@ class Desk:
             notice = self._notice(transition)
             self.on_latency("sample_to_decision", transition.decided_s - transition.sample_time_s)
             self.counts.transitions += 1
-            self._waiting.append(notice)
-            self._put_state(transition.alert)
+            self._waiting.add(notice, self._clock.time())
             if self.is_storage_failing:
                 self._announce_unpersisted(notice)
-        while len(self._waiting) > self._room:
-            self._announce_unpersisted(self._waiting[0])
-            lost = self._waiting.popleft()
-            self._announced.pop(_key(lost), None)
-            self.counts.lost_transitions += 1
+            if len(self._waiting) > self._room:
+                self._announce_unpersisted(next(iter(self._waiting)))
+                self._waiting.drop_oldest()
+                self.counts.lost_transitions += 1
+        if self._waiting:
+            self._work_came.set()
 
     @property
     def pending(self) -> int:
@@ -200,13 +197,12 @@ class Desk:
     async def _tick(self) -> None:
         while True:
             self.take(self.engine.tick(self._clock.now(), self._clock.time()))
-            for alert in self.engine.take_dirty():
-                self._put_state(alert)
+            self._take_dirty()
             await anyio.sleep(_TICK_S)
 
     async def _watch(self) -> None:
         while True:
-            since_s = self._uncommitted_since_s
+            since_s = self._waiting.since_s
             is_late = since_s is not None and self._clock.time() >= since_s + _FAILING_AFTER_S
             if is_late and not self.is_storage_failing:
                 self._storage_failed()
@@ -216,7 +212,7 @@ class Desk:
         while True:
             await self._work_came.wait()
             self._work_came = anyio.Event()
-            while self._waiting or self._states:
+            while self._waiting:
                 fresh = await self._commit_once()
                 if fresh is None:
                     await anyio.sleep(_AGAIN_S)
@@ -225,32 +221,29 @@ class Desk:
 
     async def _commit_once(self) -> list[Delivery] | None:
         """What is to be announced now that it is committed; None when the database refused."""
-        notices = list(islice(self._waiting, _BATCH))
-        states = self._take_states(notices)
-        stored = [replace(n, persisted=False) if _key(n) in self._announced else n for n in notices]
-        rows = [d for n in notices for d in self._announced.get(_key(n)) or deliveries_of(n, b"")]
-        offset_s, started_s = wall_offset_s(self._clock), self._clock.time()
+        batch = self._waiting.take(_BATCH)
+        told = [(notice, self._waiting.told(notice)) for notice in batch.notices]
+        notices = [notice if rows is None else replace(notice, persisted=False) for notice, rows in told]
+        deliveries = [
+            row for notice, rows in told for row in (deliveries_of(notice, b"") if rows is None else rows)
+        ]
+        states, offset_s, started_s = batch.states.values(), wall_offset_s(self._clock), self._clock.time()
         try:
             await self._database.write(
-                lambda session: outbox.write(session, stored, rows, states.values(), offset_s),
-                durable=bool(notices),
+                lambda session: outbox.write(session, notices, deliveries, states, offset_s), durable=bool(notices)
             )
         except DBAPIError:
             self.counts.failed_commits += 1
-            self._states = states | self._states
+            self._waiting.put_back(batch)
             return None
         now_s = self._clock.time()
         self.counts.commits += 1
         self.on_latency("commit", now_s - started_s)
         fresh: list[Delivery] = []
-        for notice in notices:
-            if self._waiting and self._waiting[0] is notice:
-                self._waiting.popleft()
-            if self._announced.pop(_key(notice), None) is None:
-                taken_s = now_s - notice.transition.decided_s
-                self.on_latency("decision_to_commit", taken_s)
-                fresh += self._deliveries(replace(notice, decision_to_commit_ms=taken_s * 1000))
-        self._uncommitted_since_s = now_s if self._waiting or self._states else None
+        for notice in self._waiting.committed(batch, now_s):
+            taken_s = now_s - notice.transition.decided_s
+            self.on_latency("decision_to_commit", taken_s)
+            fresh += self._deliveries(replace(notice, decision_to_commit_ms=taken_s * 1000))
         self._storage_worked()
         return fresh
 
@@ -274,9 +267,8 @@ class Desk:
     async def _finish(self) -> None:
         while self._inbox:
             self._evaluate_some()
-        for alert in self.engine.take_dirty():
-            self._put_state(alert)
-        if self._waiting or self._states:
+        self._take_dirty()
+        if self._waiting:
             fresh = await self._commit_once()
             self._offer(fresh or [], persisted=True)
 
@@ -294,19 +286,11 @@ class Desk:
     def _deliveries(self, notice: Notice) -> list[Delivery]:
         return deliveries_of(notice, render(notice, self._hub)) if notice.receivers else []
 
-    def _take_states(self, notices: Sequence[Notice]) -> dict[tuple[str, str], Alert]:
-        """The states to store with these notices: none is ahead of the transitions that led to it."""
-        later = {_pair(notice.transition.alert) for notice in islice(self._waiting, len(notices), None)}
-        states = {_pair(notice.transition.alert): notice.transition.alert for notice in notices}
-        states |= {pair: alert for pair, alert in self._states.items() if pair not in later}
-        self._states = {pair: alert for pair, alert in self._states.items() if pair in later}
-        return states
-
-    def _put_state(self, alert: Alert) -> None:
-        self._states[_pair(alert)] = alert
-        if self._uncommitted_since_s is None:
-            self._uncommitted_since_s = self._clock.time()
-        self._work_came.set()
+    def _take_dirty(self) -> None:
+        for alert in self.engine.take_dirty():
+            self._waiting.put(alert, self._clock.time())
+        if self._waiting:
+            self._work_came.set()
 
     def _storage_failed(self) -> None:
         self.is_storage_failing = True
@@ -320,10 +304,10 @@ class Desk:
             self.report(_STORAGE, True)
 
     def _announce_unpersisted(self, notice: Notice) -> None:
-        if _key(notice) in self._announced:
+        if self._waiting.told(notice) is not None:
             return
         deliveries = self._deliveries(replace(notice, persisted=False))
-        self._announced[_key(notice)] = deliveries
+        self._waiting.tell(notice, deliveries)
         self.counts.announced_unpersisted += 1
         self._offer(deliveries, persisted=False)
 
@@ -335,11 +319,3 @@ class Desk:
             dispatcher = self._dispatchers.get(name)
             if dispatcher is not None:
                 dispatcher.offer(some, persisted)
-
-
-def _pair(alert: Alert) -> tuple[str, str]:
-    return alert.rule, alert.subject
-
-
-def _key(notice: Notice) -> tuple[str, int]:
-    return notice.alert_id, notice.transition.alert.sequence

@@ -1,6 +1,5 @@
 """Sends what is due to one receiver: at least once, each alert in order, and never in another receiver's way."""
 
-import json
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,14 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from alerts import outbox
+from alerts.backlog import Backlog, Turn
 from alerts.clock import Clock
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery, DeliveryState
 from alerts.fingerprint import fingerprint
-from alerts.lanes import Lanes
 from alerts.ledger import Ledger
 from alerts.message import render, render_digest
-from alerts.rate import Rate, parse_rate
 from alerts.retries import retry_delay_s
 from alerts.rule import Receiver
 from alerts.trouble import Trouble
@@ -80,10 +78,7 @@ class Dispatcher:
         self._on_trouble = on_trouble
         self._chance = chance
         self._room = room
-        self._rate = None if receiver.rate_limit is None else Rate(*parse_rate(receiver.rate_limit))
-        self._lanes: Lanes[Delivery] = Lanes()
-        self._ids: set[str] = set()
-        self._group_sent_s: dict[str, float] = {}
+        self._backlog = Backlog(receiver)
         self._ledger = Ledger(database)
         self._out = 0
         self._is_behind = True  # SQL has deliveries that are not in memory
@@ -91,12 +86,11 @@ class Dispatcher:
         self._is_loading = False
         self._load_at_s = 0.0
         self._trouble = Trouble()
-        self._has_queued = False  # something had to wait for the rate
         self._is_stopping = False
         self._wake = anyio.Event()
 
     def __len__(self) -> int:
-        return len(self._lanes)
+        return len(self._backlog)
 
     @property
     def is_failing(self) -> bool:
@@ -108,9 +102,9 @@ class Dispatcher:
         for delivery in deliveries:
             if self.is_held:
                 self._ledger.note(replace(delivery, state=DeliveryState.HELD))
-            elif persisted and (self._is_behind or len(self._lanes) >= self._room):
+            elif persisted and (self._is_behind or len(self._backlog) >= self._room):
                 self._is_behind = self._has_missed = True
-            elif len(self._lanes) >= self._room:
+            elif len(self._backlog) >= self._room:
                 self.counts.dropped += 1
             else:
                 self._add(delivery)
@@ -130,7 +124,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatch until stopped or cancelled. May be run again after a crash."""
         self._out, self._is_loading = 0, False
-        self._lanes.recover(self._clock.time())
+        self._backlog.recover(self._clock.time())
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ledger.run)
@@ -150,19 +144,19 @@ class Dispatcher:
                 await self._ledger.flush()
 
     def _has_due(self) -> bool:
-        due_s = self._lanes.next_due_s()
+        due_s = self._backlog.next_due_s()
         return due_s is not None and due_s <= self._clock.time()
 
     def _has_room(self) -> bool:
-        return len(self._lanes) <= self._room // 2 and self._clock.time() >= self._load_at_s
+        return len(self._backlog) <= self._room // 2 and self._clock.time() >= self._load_at_s
 
     def _rest_s(self) -> float | None:
         now_s = self._clock.time()
         moments = []
         if self._out < _IN_FLIGHT:
-            moments.append(self._lanes.next_due_s())
+            moments.append(self._backlog.next_due_s())
         moments.append(self._trouble.report_at_s)
-        if self._is_behind and not self._is_loading and len(self._lanes) <= self._room // 2:
+        if self._is_behind and not self._is_loading and len(self._backlog) <= self._room // 2:
             moments.append(self._load_at_s)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - now_s) if known else None
@@ -180,15 +174,15 @@ class Dispatcher:
                 self._load_at_s = self._clock.time() + _RELOAD_S
                 return
             self._has_missed = False
-            sent, size, most = self._ledger.ids(), len(self._lanes), self._room + len(self._ids)
+            sent, size, most = self._ledger.ids(), len(self._backlog), self._room + len(self._backlog)
             waiting = await self._database.write(work)
             self.is_held, found = waiting is None, waiting or []
             sent |= self._ledger.ids()
             for delivery in found:
-                if delivery.id not in sent and len(self._lanes) < self._room:
+                if delivery.id not in sent and len(self._backlog) < self._room:
                     self._add(delivery)
             self._is_behind = self._has_missed or len(found) >= most
-            if len(self._lanes) == size:
+            if len(self._backlog) == size:
                 self._load_at_s = self._clock.time() + _RELOAD_S
         except DBAPIError:
             self._load_at_s = self._clock.time() + _RELOAD_S
@@ -197,77 +191,40 @@ class Dispatcher:
             self._wake.set()
 
     def _add(self, delivery: Delivery) -> None:
-        if delivery.id in self._ids:
-            return
-        self._ids.add(delivery.id)
-        now_s = self._clock.time()
-        due_s = now_s
-        if delivery.next_at is not None:
-            due_s += max(0.0, (delivery.next_at - self._clock.now()).total_seconds())
-        key = self._lane_of(delivery)
-        if self.receiver.group_by and delivery.attempts == 0:
-            sent_s = self._group_sent_s.get(key)
-            due_s = now_s + self.receiver.group_wait
-            if sent_s is not None:
-                due_s = max(due_s, sent_s + self.receiver.group_interval)
-        self._lanes.add(key, delivery, due_s)
-
-    def _lane_of(self, delivery: Delivery) -> str:
-        if self._rate is not None:
-            return ""
-        if self.receiver.group_by and delivery.alert_id is not None:
-            return group_of(delivery.body, self.receiver.group_by)
-        return delivery.alert_id or delivery.id
+        self._backlog.add(delivery, self._clock.time(), self._clock.now())
 
     def _send_due(self, tasks: TaskGroup) -> None:
-        now_s = self._clock.time()
         while self._out < _IN_FLIGHT and not self.is_held:
-            taken = self._lanes.take(now_s)
-            if taken is None:
+            turn = self._backlog.take(self._clock.time())
+            if turn is None:
                 return
-            key, delivery = taken
-            if self._rate is not None:
-                if not (left := self._rate.left(now_s)):
-                    self._lanes.put_back(key, delivery, self._rate.free_at_s(now_s))
-                    self._has_queued = True
-                    return
-                self._rate.spend(now_s)
-            merges = bool(self.receiver.group_by) or (self._rate is not None and (left == 1 or self._has_queued))
-            self._has_queued = False
             self._out += 1
-            tasks.start_soon(self._attempt, key, delivery, merges)
+            tasks.start_soon(self._attempt, turn)
 
-    async def _attempt(self, key: str, delivery: Delivery, merges: bool) -> None:
+    async def _attempt(self, turn: Turn) -> None:
         try:
-            if merges and delivery.attempts == 0:
-                delivery = await self._digest(key, delivery)
+            delivery = await self._digest(turn) if turn.together else turn.delivery
             at, started_s = self._clock.now(), self._clock.time()
             outcome = await self._post(delivery, at)
-            self._settle(key, delivery, outcome, at, self._clock.time() - started_s)
+            self._settle(turn.lane, delivery, outcome, at, self._clock.time() - started_s)
         finally:
             self._out -= 1
             self._wake.set()
 
-    async def _digest(self, key: str, head: Delivery) -> Delivery:
-        members = self._lanes.waiting(key)
-        self._group_sent_s[key] = self._clock.time()
-        if len(members) == 1:
-            return head
-        at = self._clock.now()
+    async def _digest(self, turn: Turn) -> Delivery:
+        at, members = self._clock.now(), turn.together
         id_ = str(uuid5(NAMESPACE_URL, "\n".join(member.id for member in members)))
         body = render_digest(id_, at, [member.body for member in members], self._hub)
         digest = Delivery(id_, self.receiver.name, "digest", at, body)
-        self._lanes.merge(key, digest)
-        self._ids.add(id_)
+        self._backlog.merge(turn, digest)
         for member in members:
-            self._ids.discard(member.id)
             self._ledger.note(replace(member, state=DeliveryState.DIGESTED, digest_id=id_, finished_at=at))
         self._ledger.note(digest)
         await self._ledger.flush()  # stored before it is sent; with no database it is sent all the same
         self.counts.digests += 1
         return digest
 
-    def _settle(self, key: str, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
+    def _settle(self, lane: str, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
         tried = replace(delivery, attempts=delivery.attempts + 1, first_at=delivery.first_at or at)
         attempt = Attempt(delivery.id, tried.attempts, at, duration_s, outcome.status)
         now_s = self._clock.time()
@@ -275,7 +232,7 @@ class Dispatcher:
         match outcome:
             case Delivered():
                 self.counts.delivered += 1
-                self._finish(key, replace(tried, state=DeliveryState.DELIVERED), attempt)
+                self._finish(lane, replace(tried, state=DeliveryState.DELIVERED), attempt)
                 if self._trouble.worked():
                     self._on_trouble(self.receiver.name, False, None)
             case Gone():
@@ -285,37 +242,28 @@ class Dispatcher:
             case Retry():
                 self.counts.failed += 1
                 self._trouble.failed(outcome.error, now_s)
-                self._put_off(key, tried, outcome, replace(attempt, error=outcome.error))
+                self._put_off(lane, tried, outcome, replace(attempt, error=outcome.error))
 
-    def _finish(self, key: str, delivery: Delivery, attempt: Attempt) -> None:
-        self._ids.discard(delivery.id)
+    def _finish(self, lane: str, delivery: Delivery, attempt: Attempt) -> None:
         self._ledger.note(replace(delivery, finished_at=self._clock.now(), next_at=None), attempt)
-        self._lanes.finish(key, self._clock.time())
+        self._backlog.finish(lane, delivery, self._clock.time())
 
-    def _put_off(self, key: str, tried: Delivery, outcome: Retry, attempt: Attempt) -> None:
+    def _put_off(self, lane: str, tried: Delivery, outcome: Retry, attempt: Attempt) -> None:
         now_s, now = self._clock.time(), self._clock.now()
         age_s = (now - (tried.first_at or now)).total_seconds()
         delay_s = retry_delay_s(tried.attempts, age_s, self._chance(), outcome.after_s)
         if delay_s is None:
             self.counts.dead += 1
-            self._finish(key, replace(tried, state=DeliveryState.DEAD), attempt)
+            self._finish(lane, replace(tried, state=DeliveryState.DEAD), attempt)
             return
         state = DeliveryState.HELD if self.is_held else DeliveryState.PENDING
         waiting = replace(tried, state=state, next_at=now + timedelta(seconds=delay_s))
         self._ledger.note(waiting, attempt)
-        self._lanes.put_back(key, waiting, now_s + delay_s)
+        self._backlog.put_back(lane, waiting, now_s + delay_s)
 
     def _hold(self, tried: Delivery, attempt: Attempt) -> None:
         name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()
         self.is_held = True
-        self._lanes.clear()
-        self._ids.clear()
+        self._backlog.clear()
         self._ledger.note(replace(tried, state=DeliveryState.HELD), attempt)
         self._ledger.then(lambda session: outbox.hold(session, name, mark, at))
-
-
-def group_of(body: bytes, keys: Iterable[str]) -> str:
-    """The group of a message: its alert's values for these keys, which are labels or fields such as rule."""
-    alert = json.loads(body).get("alert", {})
-    labels = alert.get("labels", {})
-    return json.dumps([labels.get(key, alert.get(key)) for key in keys])

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel, col, select
+from sqlalchemy import bindparam, delete, insert, update
+from sqlmodel import Session, col, select
 
 from alerts.alert import Alert, Transition, TransitionType
 from alerts.delivery import Attempt, Delivery, DeliveryState, Notice
-from alerts.stored import decode_alert, decode_labels, encode_alert, encode_labels, encode_value
+from alerts.rows import ALERT_NOW, alert_now, alert_values, delivery_values, table_of, transition_values, upsert
+from alerts.stored import decode_alert, decode_labels, encode_alert
 from alerts.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
 
 _DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body")
-_ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +40,20 @@ def write(
     texts = {id(alert): encode_alert(alert, offset_s) for alert in states}
     if notices:
         latest = {notice.alert_id: notice for notice in notices}
-        _upsert(session, AlertRow, [_alert_values(notice) for notice in latest.values()])
-        _upsert(session, TransitionRow, [_transition_values(n, texts, offset_s) for n in notices], update=())
-        _upsert(session, DeliveryRow, [_delivery_values(delivery) for delivery in deliveries], update=())
+        upsert(session, AlertRow, [alert_values(notice) for notice in latest.values()])
+        upsert(
+            session, TransitionRow, [transition_values(n, _text(n, texts, offset_s)) for n in notices], update=()
+        )
+        upsert(session, DeliveryRow, [delivery_values(delivery) for delivery in deliveries], update=())
     rows = [{"rule": alert.rule, "subject": alert.subject, "alert": texts[id(alert)]} for alert in states]
-    _upsert(session, AlertStateRow, rows)
+    upsert(session, AlertStateRow, rows)
     written = {id(notice.transition.alert) for notice in notices}
     _update_open(session, [alert for alert in states if alert.is_open and id(alert) not in written])
 
 
 def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
     """Keep the bodies as they are about to be sent, so that a repeat after a crash is the same to the byte."""
-    table = _table(DeliveryRow)
+    table = table_of(DeliveryRow)
     statement = update(table).where(table.c.id == bindparam("of")).values(body=bindparam("to"))
     rows = [{"of": delivery.id, "to": delivery.body.decode()} for delivery in deliveries]
     if rows:
@@ -109,7 +110,7 @@ def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], b
 
 def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
     """Mark what became of deliveries and keep the attempts. A delivery sent before it could be stored is stored."""
-    _upsert(session, DeliveryRow, [_delivery_values(delivery) for delivery in deliveries], update=_DELIVERY_FATE)
+    upsert(session, DeliveryRow, [delivery_values(delivery) for delivery in deliveries], update=_DELIVERY_FATE)
     if attempts:
         rows = [
             {
@@ -122,7 +123,7 @@ def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[
             }
             for attempt in attempts
         ]
-        session.connection().execute(insert(_table(AttemptRow)), rows)
+        session.connection().execute(insert(table_of(AttemptRow)), rows)
 
 
 def replay(session: Session, ids: Sequence[str]) -> list[str]:
@@ -138,13 +139,13 @@ def replay_between(session: Session, since: datetime, until: datetime, receiver:
 
 def hold(session: Session, receiver: str, fingerprint: str, at: datetime) -> None:
     """Hold what waits for a receiver that said 410 Gone, until `release`."""
-    _upsert(session, ReceiverHoldRow, [{"receiver": receiver, "fingerprint": fingerprint, "at": at}])
+    upsert(session, ReceiverHoldRow, [{"receiver": receiver, "fingerprint": fingerprint, "at": at}])
     _move(session, receiver, DeliveryState.PENDING, DeliveryState.HELD)
 
 
 def release(session: Session, receiver: str) -> None:
     """Let what is held for a receiver go again."""
-    session.connection().execute(delete(_table(ReceiverHoldRow)).where(col(ReceiverHoldRow.receiver) == receiver))
+    session.connection().execute(delete(table_of(ReceiverHoldRow)).where(col(ReceiverHoldRow.receiver) == receiver))
     _move(session, receiver, DeliveryState.HELD, DeliveryState.PENDING)
 
 
@@ -159,12 +160,17 @@ def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
     return False
 
 
+def _text(notice: Notice, texts: Mapping[int, str], offset_s: float) -> str:
+    alert = notice.transition.alert
+    return texts.get(id(alert)) or encode_alert(alert, offset_s)
+
+
 def _revive(session: Session, *where: Any) -> list[str]:
     fates = [DeliveryState.DEAD.value, DeliveryState.HELD.value]
     matching = (*where, col(DeliveryRow.state).in_(fates))
     receivers = list(session.exec(select(DeliveryRow.receiver).where(*matching).distinct()))
     session.connection().execute(
-        update(_table(DeliveryRow))
+        update(table_of(DeliveryRow))
         .where(*matching)
         .values(state="pending", attempts=0, first_at=None, next_at=None, finished_at=None)
     )
@@ -174,7 +180,7 @@ def _revive(session: Session, *where: Any) -> list[str]:
 
 
 def _move(session: Session, receiver: str, source: DeliveryState, target: DeliveryState) -> None:
-    table = _table(DeliveryRow)
+    table = table_of(DeliveryRow)
     where = (table.c.receiver == receiver, table.c.state == source.value)
     session.connection().execute(update(table).where(*where).values(state=target.value))
 
@@ -192,104 +198,12 @@ def _notice(session: Session, row: DeliveryRow) -> Notice:
 
 
 def _update_open(session: Session, alerts: Sequence[Alert]) -> None:
-    moved = [{"of": alert.id, **_now(alert)} for alert in alerts]
+    moved = [{"of": alert.id, **alert_now(alert)} for alert in alerts]
     if moved:
-        table = _table(AlertRow)
+        table = table_of(AlertRow)
         session.connection().execute(
             update(table)
             .where(table.c.id == bindparam("of"))
-            .values({name: bindparam(name) for name in _ALERT_NOW}),
+            .values({name: bindparam(name) for name in ALERT_NOW}),
             moved,
         )
-
-
-def _now(alert: Alert) -> dict[str, object]:
-    return {
-        "severity": alert.severity,
-        "state": alert.state.value,
-        "value": encode_value(alert.value),
-        "threshold": encode_value(alert.threshold),
-        "peak": encode_value(alert.peak),
-        "sequence": alert.sequence,
-    }
-
-
-def _alert_values(notice: Notice) -> dict[str, object]:
-    alert = notice.transition.alert
-    return {
-        "id": notice.alert_id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "rule_hash": alert.rule_hash,
-        "metric": alert.metric,
-        **_now(alert),
-        "started_at": alert.started_at or notice.transition.at,
-        "cleared_at": alert.cleared_at,
-        "reason": alert.reason,
-        "acknowledged_by": alert.acknowledged_by,
-        "acknowledged_at": alert.acknowledged_at,
-        "comment": alert.comment,
-        "labels": encode_labels(notice.labels),
-    }
-
-
-def _transition_values(notice: Notice, texts: Mapping[int, str], offset_s: float) -> dict[str, object]:
-    alert = notice.transition.alert
-    return {
-        "alert_id": notice.alert_id,
-        "sequence": alert.sequence,
-        "type": str(notice.transition.type),
-        "at": notice.transition.at,
-        "alert": texts.get(id(alert)) or encode_alert(alert, offset_s),
-        "labels": encode_labels(notice.labels),
-        "summary": notice.summary,
-        "persisted": notice.persisted,
-        "sample_to_decision_ms": notice.sample_to_decision_ms,
-    }
-
-
-def _delivery_values(delivery: Delivery) -> dict[str, object]:
-    return {
-        "id": delivery.id,
-        "receiver": delivery.receiver,
-        "type": delivery.type,
-        "created_at": delivery.created_at,
-        "alert_id": delivery.alert_id,
-        "sequence": delivery.sequence,
-        "state": delivery.state.value,
-        "attempts": delivery.attempts,
-        "first_at": delivery.first_at,
-        "next_at": delivery.next_at,
-        "finished_at": delivery.finished_at,
-        "digest_id": delivery.digest_id,
-        "body": delivery.body.decode() or None,
-    }
-
-
-def _table(model: type[SQLModel]) -> Table:
-    table: Table = model.__table__  # type: ignore[attr-defined]
-    return table
-
-
-def _upsert(
-    session: Session,
-    model: type[SQLModel],
-    rows: Sequence[Mapping[str, object]],
-    update: Sequence[str] | None = None,
-) -> None:
-    """Insert; where the key exists, overwrite the columns in `update` (None: all; empty: leave the row alone)."""
-    if not rows:
-        return
-    table = _table(model)
-    connection = session.connection()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    names = [name for name in rows[0] if name not in keys] if update is None else update
-    if names:
-        statement = statement.on_conflict_do_update(
-            index_elements=keys, set_={name: statement.excluded[name] for name in names}
-        )
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, list(rows))

@@ -1,0 +1,111 @@
+"""Nouns as rows: the columns of each table, and the insert that a repeat does not harm."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel
+
+from alerts.alert import Alert
+from alerts.delivery import Delivery, Notice
+from alerts.stored import encode_labels, encode_value
+
+ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
+"""What of an alert changes without a transition."""
+
+
+def alert_now(alert: Alert) -> dict[str, object]:
+    """The columns of `ALERT_NOW`."""
+    return {
+        "severity": alert.severity,
+        "state": alert.state.value,
+        "value": encode_value(alert.value),
+        "threshold": encode_value(alert.threshold),
+        "peak": encode_value(alert.peak),
+        "sequence": alert.sequence,
+    }
+
+
+def alert_values(notice: Notice) -> dict[str, object]:
+    """A row of `alerts` as the notice leaves it."""
+    alert = notice.transition.alert
+    return {
+        "id": notice.alert_id,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "rule_hash": alert.rule_hash,
+        "metric": alert.metric,
+        **alert_now(alert),
+        "started_at": alert.started_at or notice.transition.at,
+        "cleared_at": alert.cleared_at,
+        "reason": alert.reason,
+        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_at": alert.acknowledged_at,
+        "comment": alert.comment,
+        "labels": encode_labels(notice.labels),
+    }
+
+
+def transition_values(notice: Notice, alert_text: str) -> dict[str, object]:
+    """A row of `transitions`; `alert_text` is its alert as JSON."""
+    alert = notice.transition.alert
+    return {
+        "alert_id": notice.alert_id,
+        "sequence": alert.sequence,
+        "type": str(notice.transition.type),
+        "at": notice.transition.at,
+        "alert": alert_text,
+        "labels": encode_labels(notice.labels),
+        "summary": notice.summary,
+        "persisted": notice.persisted,
+        "sample_to_decision_ms": notice.sample_to_decision_ms,
+    }
+
+
+def delivery_values(delivery: Delivery) -> dict[str, object]:
+    """A row of `deliveries`; an empty body is one not rendered yet."""
+    return {
+        "id": delivery.id,
+        "receiver": delivery.receiver,
+        "type": delivery.type,
+        "created_at": delivery.created_at,
+        "alert_id": delivery.alert_id,
+        "sequence": delivery.sequence,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "first_at": delivery.first_at,
+        "next_at": delivery.next_at,
+        "finished_at": delivery.finished_at,
+        "digest_id": delivery.digest_id,
+        "body": delivery.body.decode() or None,
+    }
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The table of a model, for statements that do without the ORM."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
+
+
+def upsert(
+    session: Session,
+    model: type[SQLModel],
+    rows: Sequence[Mapping[str, object]],
+    update: Sequence[str] | None = None,
+) -> None:
+    """Insert; where the key exists, overwrite the columns in `update` (None: all; empty: leave the row alone)."""
+    if not rows:
+        return
+    table = table_of(model)
+    connection = session.connection()
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    names = [name for name in rows[0] if name not in keys] if update is None else update
+    if names:
+        statement = statement.on_conflict_do_update(
+            index_elements=keys, set_={name: statement.excluded[name] for name in names}
+        )
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, list(rows))

@@ -1,0 +1,93 @@
+"""What is decided and not committed yet: transitions in order, and how each rule stands. Pure."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from alerts.alert import Alert
+from alerts.delivery import Delivery, Notice
+
+Pair = tuple[str, str]  # rule and subject
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes into one transaction. No state in it is ahead of the transitions that led to it."""
+
+    notices: list[Notice]
+    states: dict[Pair, Alert]
+
+
+class Uncommitted:
+    """Keeps everything until it is committed, and remembers what had to be told before."""
+
+    def __init__(self) -> None:
+        self.since_s: float | None = None  # something has been waiting since
+        self._notices: deque[Notice] = deque()
+        self._states: dict[Pair, Alert] = {}
+        self._told: dict[tuple[str, int], list[Delivery]] = {}
+
+    def __len__(self) -> int:
+        return len(self._notices)
+
+    def __bool__(self) -> bool:
+        return bool(self._notices or self._states)
+
+    def __iter__(self) -> Iterator[Notice]:
+        return iter(self._notices)
+
+    def add(self, notice: Notice, now_s: float) -> None:
+        """A transition, and with it how its rule stands."""
+        self._notices.append(notice)
+        self.put(notice.transition.alert, now_s)
+
+    def put(self, alert: Alert, now_s: float) -> None:
+        """How a rule stands on a subject now."""
+        self._states[_pair(alert)] = alert
+        if self.since_s is None:
+            self.since_s = now_s
+
+    def drop_oldest(self) -> None:
+        """Let the oldest transition go unstored."""
+        self._told.pop(_key(self._notices.popleft()), None)
+
+    def tell(self, notice: Notice, deliveries: list[Delivery]) -> None:
+        """It was announced from memory, with these deliveries."""
+        self._told[_key(notice)] = deliveries
+
+    def told(self, notice: Notice) -> list[Delivery] | None:
+        """The deliveries it was announced with from memory; None when it was not."""
+        return self._told.get(_key(notice))
+
+    def take(self, most: int) -> Batch:
+        """The oldest transitions and the states that go with them; the transitions stay until `committed`."""
+        notices = list(islice(self._notices, most))
+        later = {_pair(notice.transition.alert) for notice in islice(self._notices, most, None)}
+        states = {_pair(notice.transition.alert): notice.transition.alert for notice in notices}
+        states |= {pair: alert for pair, alert in self._states.items() if pair not in later}
+        self._states = {pair: alert for pair, alert in self._states.items() if pair in later}
+        return Batch(notices, states)
+
+    def put_back(self, batch: Batch) -> None:
+        """It was not committed; newer states win."""
+        self._states = batch.states | self._states
+
+    def committed(self, batch: Batch, now_s: float) -> list[Notice]:
+        """It was; returns the transitions that nobody has been told of."""
+        untold = []
+        for notice in batch.notices:
+            if self._notices and self._notices[0] is notice:
+                self._notices.popleft()
+            if self._told.pop(_key(notice), None) is None:
+                untold.append(notice)
+        self.since_s = now_s if self else None
+        return untold
+
+
+def _pair(alert: Alert) -> Pair:
+    return alert.rule, alert.subject
+
+
+def _key(notice: Notice) -> tuple[str, int]:
+    return notice.alert_id, notice.transition.alert.sequence

@@ -1,0 +1,65 @@
+from typing import Any
+
+from alerts.backlog import Backlog, Turn, group_of
+from alerts.delivery import Delivery
+from alerts.rule import Receiver
+from tests.alerts.fakes import START
+
+
+def backlog(**settings: Any) -> Backlog:
+    return Backlog(Receiver(name="ops", url="http://x/", **settings))
+
+
+def delivery(number: int, site: str = "dock") -> Delivery:
+    body = f'{{"alert":{{"rule":"r","labels":{{"site":"{site}"}}}}}}'.encode()
+    return Delivery(f"d{number}", "ops", "alert.onset", START, body, f"a{number}", 1)
+
+
+def taken(waiting: Backlog, now_s: float) -> Turn:
+    turn = waiting.take(now_s)
+    assert turn is not None
+    return turn
+
+
+def test_the_same_delivery_waits_once() -> None:
+    waiting = backlog()
+    waiting.add(delivery(1), 0.0, START)
+    waiting.add(delivery(1), 0.0, START)
+    assert len(waiting) == 1
+
+
+def test_a_group_is_a_lane_of_its_own() -> None:
+    waiting = backlog(group_by=("site",), group_wait="10s", group_interval="5m")
+    for number, site in enumerate(("dock", "yard", "dock")):
+        waiting.add(delivery(number, site), 0.0, START)
+    assert waiting.take(9.9) is None
+    dock, yard = taken(waiting, 10.0), taken(waiting, 10.0)
+    assert [member.id for member in dock.together] == ["d0", "d2"]
+    assert yard.together == []
+    waiting.finish(yard.lane, yard.delivery, 11.0)
+    waiting.add(delivery(4, "yard"), 12.0, START)
+    assert waiting.take(309.0) is None
+    assert taken(waiting, 310.0).delivery.id == "d4"
+
+
+def test_the_last_permit_carries_all_that_waits() -> None:
+    waiting = backlog(rate_limit="2/min")
+    for number in range(4):
+        waiting.add(delivery(number), 0.0, START)
+    first = taken(waiting, 0.0)
+    assert first.together == []
+    waiting.finish(first.lane, first.delivery, 0.0)
+    rest = taken(waiting, 0.0)
+    assert [member.id for member in rest.together] == ["d1", "d2", "d3"]
+    digest = Delivery("digest", "ops", "digest", START, b"{}")
+    waiting.merge(rest, digest)
+    assert len(waiting) == 1
+    waiting.finish(rest.lane, digest, 0.0)
+    waiting.add(delivery(5), 1.0, START)
+    assert waiting.take(1.0) is None
+    assert waiting.next_due_s() == 60.0
+
+
+def test_a_group_is_made_of_labels_and_fields() -> None:
+    assert group_of(delivery(1).body, ("site", "rule", "none")) == '["dock", "r", null]'
+    assert group_of(b"{}", ("site",)) == "[null]"
