@@ -225,45 +225,59 @@ class Dispatcher:
         return digest
 
     def _settle(self, lane: str, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
-        tried = replace(delivery, attempts=delivery.attempts + 1, first_at=delivery.first_at or at)
-        attempt = Attempt(delivery.id, tried.attempts, at, duration_s, outcome.status)
-        now_s = self._clock.time()
+        number, error = delivery.attempts + 1, outcome.error if isinstance(outcome, Retry) else None
+        attempt = Attempt(delivery.id, number, at, duration_s, outcome.status, error)
         self.counts.attempts += 1
         match outcome:
             case Delivered():
                 self.counts.delivered += 1
-                self._finish(lane, replace(tried, state=DeliveryState.DELIVERED), attempt)
+                self._finish(lane, delivery, DeliveryState.DELIVERED, attempt)
                 if self._trouble.worked():
                     self._on_trouble(self.receiver.name, False, None)
             case Gone():
                 self.counts.failed += 1
-                self._trouble.failed("HTTP 410: it wants no more messages", now_s, is_final=True)
-                self._hold(tried, replace(attempt, error="HTTP 410"))
+                self._trouble.failed("HTTP 410: it wants no more messages", self._clock.time(), is_final=True)
+                self._hold(delivery, attempt)
             case Retry():
                 self.counts.failed += 1
-                self._trouble.failed(outcome.error, now_s)
-                self._put_off(lane, tried, outcome, replace(attempt, error=outcome.error))
+                self._trouble.failed(outcome.error, self._clock.time())
+                self._put_off(lane, delivery, outcome.after_s, attempt)
 
-    def _finish(self, lane: str, delivery: Delivery, attempt: Attempt) -> None:
-        self._ledger.note(replace(delivery, finished_at=self._clock.now(), next_at=None), attempt)
+    def _finish(self, lane: str, delivery: Delivery, state: DeliveryState, attempt: Attempt) -> None:
+        first_at = delivery.first_at or attempt.at
+        done = replace(
+            delivery,
+            state=state,
+            attempts=attempt.number,
+            first_at=first_at,
+            next_at=None,
+            finished_at=self._clock.now(),
+        )
+        self._ledger.note(done, attempt)
         self._backlog.finish(lane, delivery, self._clock.time())
 
-    def _put_off(self, lane: str, tried: Delivery, outcome: Retry, attempt: Attempt) -> None:
-        now_s, now = self._clock.time(), self._clock.now()
-        age_s = (now - (tried.first_at or now)).total_seconds()
-        delay_s = retry_delay_s(tried.attempts, age_s, self._chance(), outcome.after_s)
+    def _put_off(self, lane: str, delivery: Delivery, after_s: float | None, attempt: Attempt) -> None:
+        now, first_at = self._clock.now(), delivery.first_at or attempt.at
+        delay_s = retry_delay_s(attempt.number, (now - first_at).total_seconds(), self._chance(), after_s)
         if delay_s is None:
             self.counts.dead += 1
-            self._finish(lane, replace(tried, state=DeliveryState.DEAD), attempt)
+            self._finish(lane, delivery, DeliveryState.DEAD, attempt)
             return
-        state = DeliveryState.HELD if self.is_held else DeliveryState.PENDING
-        waiting = replace(tried, state=state, next_at=now + timedelta(seconds=delay_s))
+        waiting = replace(
+            delivery,
+            state=DeliveryState.HELD if self.is_held else DeliveryState.PENDING,
+            attempts=attempt.number,
+            first_at=first_at,
+            next_at=now + timedelta(seconds=delay_s),
+        )
         self._ledger.note(waiting, attempt)
-        self._backlog.put_back(lane, waiting, now_s + delay_s)
+        self._backlog.put_back(lane, waiting, self._clock.time() + delay_s)
 
-    def _hold(self, tried: Delivery, attempt: Attempt) -> None:
+    def _hold(self, delivery: Delivery, attempt: Attempt) -> None:
         name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()
         self.is_held = True
         self._backlog.clear()
-        self._ledger.note(replace(tried, state=DeliveryState.HELD), attempt)
+        first_at = delivery.first_at or attempt.at
+        held = replace(delivery, state=DeliveryState.HELD, attempts=attempt.number, first_at=first_at)
+        self._ledger.note(held, attempt)
         self._ledger.then(lambda session: outbox.hold(session, name, mark, at))
