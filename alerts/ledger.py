@@ -29,6 +29,7 @@ class Ledger:
         self._attempts: list[Attempt] = []
         self._works: list[Work] = []
         self._news = anyio.Event()
+        self._writing = anyio.Lock()
 
     def note(self, delivery: Delivery, attempt: Attempt | None = None) -> None:
         """Have a delivery marked as it is, and the attempt kept."""
@@ -60,6 +61,10 @@ class Ledger:
 
     async def flush(self) -> bool:
         """Write what is waiting now; False when the database refused it."""
+        async with self._writing:  # two at once would keep an attempt twice
+            return await self._flush()
+
+    async def _flush(self) -> bool:
         marks, attempts, works = list(self._marks.values()), list(self._attempts), list(self._works)
         if not marks and not attempts and not works:
             return True

@@ -150,11 +150,12 @@ def release(session: Session, receiver: str) -> None:
 
 
 def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
-    """True when the receiver said 410 to this very configuration. A changed one is released."""
+    """True when the receiver said 410 to this very configuration: what waits is held. A changed one is released."""
     row = session.get(ReceiverHoldRow, receiver)
     if row is None:
         return False
     if row.fingerprint == fingerprint:
+        _move(session, receiver, DeliveryState.PENDING, DeliveryState.HELD)
         return True
     release(session, receiver)
     return False

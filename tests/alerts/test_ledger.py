@@ -71,3 +71,16 @@ async def test_beyond_its_bound_the_oldest_mark_goes_and_is_counted(database: Sq
         ledger.note(delivery(number))
     assert ledger.ids() == {"d2", "d3", "d4"}
     assert ledger.dropped == 2
+
+
+async def test_two_flushes_at_once_keep_an_attempt_once(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "alerts.db", inline=True)
+    ledger = Ledger(database)
+    database.gate = anyio.Event()
+    ledger.note(delivery(1), Attempt("d1", 1, START, 0.1, 204))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ledger.flush)
+        tasks.start_soon(ledger.flush)
+        await anyio.sleep(1)
+        database.gate.set()
+    assert len(database.run(lambda s: s.exec(select(AttemptRow)).all())) == 1
