@@ -14,7 +14,6 @@ from alerts.delivery import Attempt, Delivery
 _GATHER_S = 0.05  # marks of a burst share a transaction
 _AGAIN_S = 0.5
 
-
 Work = Callable[[Session], None]
 
 
