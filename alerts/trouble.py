@@ -10,6 +10,7 @@ class Trouble:
         self.reason: str | None = None
         self._since_s: float | None = None
         self._is_reported = False
+        self._has_worked = False
 
     @property
     def is_failing(self) -> bool:
@@ -28,10 +29,13 @@ class Trouble:
             self._since_s = now_s - _AFTER_S if is_final else now_s
 
     def worked(self) -> bool:
-        """An attempt got through; True when trouble had been reported, and its end is news."""
-        was_reported = self._is_reported
-        self.reason, self._since_s, self._is_reported = None, None, False
-        return was_reported
+        """An attempt got through; True when that is news.
+
+        It is after reported trouble, and the first time at all: an earlier process may have reported some.
+        """
+        is_news = self._is_reported or not self._has_worked
+        self.reason, self._since_s, self._is_reported, self._has_worked = None, None, False, True
+        return is_news
 
     def is_news(self, now_s: float) -> bool:
         """True once, when the time for a report has come."""
