@@ -63,7 +63,9 @@ async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", hangup: "
         async def reload_when_told() -> None:
             while True:
                 await hangup.heard.wait()
-                hangup.heard = anyio.Event()  # before the file is read: the next one is for what is written meanwhile
+                hangup.heard = (
+                    anyio.Event()
+                )  # before the file is read: the next one is for what is written meanwhile
                 await reloader.reload()
 
         tasks.start_soon(reload_when_told)

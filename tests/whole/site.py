@@ -66,7 +66,9 @@ class Site:
         """The first message of this type about this rule, once it is there."""
 
         def look() -> Received | None:
-            return next((one for one in self.receiver.received if is_about(one.document, type_, rule, subject)), None)
+            return next(
+                (one for one in self.receiver.received if is_about(one.document, type_, rule, subject)), None
+            )
 
         found = await eventually(look, within_s)
         assert found is not None
@@ -98,7 +100,10 @@ def quiet_meter(number: int) -> MeterOptions:
 @asynccontextmanager
 async def open_site(folder: Path, meters: int) -> AsyncIterator[Site]:
     """Meters, a receiver `ops` and a configuration of both with the rule `loud`."""
-    async with open_fleet(FleetOptions(meters, meter=quiet_meter)) as fleet, open_receiver(secret=SECRET) as receiver:
+    async with (
+        open_fleet(FleetOptions(meters, meter=quiet_meter)) as fleet,
+        open_receiver(secret=SECRET) as receiver,
+    ):
         config = {
             "hub": {"name": "site", "listen": f"127.0.0.1:{(port := free_port())}", "log": "json"},
             "units": [unit(number, at) for number, at in enumerate(fleet.ports)],

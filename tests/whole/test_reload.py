@@ -47,8 +47,13 @@ async def test_a_changed_rule_closes_its_alert_and_decides_anew(tmp_path: Path) 
             site.config["alerts"]["rules"][0]["above"] = LOUD - 1
             await _reload(site, hub)
             ended = await site.hears("alert.clear", "loud")
-            assert (ended.document["id"], ended.document["alert"]["reason"]) == (first.document["id"], "rule-changed")
-            again = await eventually(lambda: [one for one in site.told() if _is_new_onset(one, first.document["id"])])
+            assert (ended.document["id"], ended.document["alert"]["reason"]) == (
+                first.document["id"],
+                "rule-changed",
+            )
+            again = await eventually(
+                lambda: [one for one in site.told() if _is_new_onset(one, first.document["id"])]
+            )
             assert again[0]["alert"]["threshold"] == LOUD - 1
 
             del site.config["alerts"]["rules"][1]
