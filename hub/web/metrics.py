@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -33,10 +35,23 @@ def metrics_routes() -> APIRouter:
 
 
 async def get_metrics(parts: PartsOf) -> Response:
-    """Counters and gauges in Prometheus' text format."""
+    """Counters and gauges in Prometheus' text format, read here and written out in a thread."""
+    read = _Read(list(PartsCollector(parts).collect()))
+    return Response(await anyio.to_thread.run_sync(_render, read), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Read(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+def _render(read: _Read) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PartsCollector(parts))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    registry.register(read)
+    return generate_latest(registry)
 
 
 class PartsCollector(Collector):
