@@ -128,14 +128,22 @@ class Unit:
     @contextmanager
     def watch(self, size: int) -> Iterator[Subscription[Event]]:
         """Subscribe as a viewer: while the block lasts the meter is polled at the `watched` cadence."""
-        self._viewers += 1
-        self.demand_changed()
+        self.add_viewer()
         try:
             with self.fanout.subscribe(size) as subscription:
                 yield subscription
         finally:
-            self._viewers -= 1
-            self.demand_changed()
+            self.remove_viewer()
+
+    def add_viewer(self) -> None:
+        """Count somebody who looks without subscribing; `remove_viewer` takes it back."""
+        self._viewers += 1
+        self.demand_changed()
+
+    def remove_viewer(self) -> None:
+        """One viewer less."""
+        self._viewers -= 1
+        self.demand_changed()
 
     def demand_changed(self) -> None:
         """Wake whoever waits for a change of demand, and let the link hurry when somebody looks."""

@@ -11,6 +11,7 @@ from hub.snapshot import FeedStatus, Snapshot, stale_after_s
 from hub.unit import Unit
 
 TICK_S = 0.25
+_GLOBS = 100
 
 
 class _Row(NamedTuple):
@@ -33,6 +34,8 @@ class Board:
         self._rows: dict[str, _Row] = {}
         self._tick = -1
         self._texts: dict[tuple[int, str], str | None] = {}
+        self._present: tuple[Unit, ...] = ()
+        self._matching: dict[str, tuple[Unit, ...]] = {}
 
     def rest_s(self) -> float:
         """Seconds until the next tick."""
@@ -48,6 +51,15 @@ class Board:
             self._note_changes()
         return self._tick
 
+    def units(self, glob: str) -> tuple[Unit, ...]:
+        """The units matching `glob`; the same object until some came or went."""
+        if glob not in self._matching:
+            if len(self._matching) >= _GLOBS:
+                self._matching.clear()
+            matches = re.compile(translate(glob)).match
+            self._matching[glob] = tuple(unit for unit in self._present if matches(unit.id))
+        return self._matching[glob]
+
     def text(self, since: int, glob: str) -> str | None:
         """Units matching `glob` that changed after the tick `since`, as JSON; None when there are none.
 
@@ -59,6 +71,10 @@ class Board:
         return self._texts[key]
 
     def _note_changes(self) -> None:
+        present = tuple(self._units.values())
+        if present != self._present:
+            self._present = present
+            self._matching.clear()
         alarms, now, rows = self._alarms(), self._clock.steady(), self._rows
         for unit_id, unit in self._units.items():
             latest, status, alarm = unit.latest, unit.status, alarms.get(unit_id)

@@ -1,8 +1,12 @@
 """The live stream of many units: per tick one message with those that changed."""
 
+from collections.abc import Sequence
+from contextlib import closing
+
 import anyio
 from fastapi import APIRouter, WebSocket
 
+from hub.unit import Unit
 from hub.web.board import Board
 from hub.web.security import Viewer
 from hub.web.stream import HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
@@ -27,16 +31,40 @@ async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*") ->
         if len(units) > _LONGEST_GLOB:
             raise StreamEnd(INVALID, f"units may have up to {_LONGEST_GLOB} characters")
         board: Board = websocket.app.state.board
-        since, sent_s = -1, anyio.current_time()
-        while True:
-            tick = board.look()
-            text = board.text(since, units)
-            since = tick
-            if text is None and anyio.current_time() - sent_s >= HEARTBEAT_S:
-                text = HEARTBEAT
-            if text is not None:
-                await send(text)
-                sent_s = anyio.current_time()
-            await anyio.sleep(board.rest_s())
+        with closing(Watched()) as watched:
+            since, sent_s = -1, anyio.current_time()
+            while True:
+                tick = board.look()
+                watched.follow(board.units(units))
+                text = board.text(since, units)
+                since = tick
+                if text is None and anyio.current_time() - sent_s >= HEARTBEAT_S:
+                    text = HEARTBEAT
+                if text is not None:
+                    await send(text)
+                    sent_s = anyio.current_time()
+                await anyio.sleep(board.rest_s())
 
     await serve_stream(websocket, run)
+
+
+class Watched:
+    """The units one viewer of the fleet looks at; each counts the viewer as long as it is among them."""
+
+    def __init__(self) -> None:
+        self._units: Sequence[Unit] = ()
+
+    def follow(self, units: Sequence[Unit]) -> None:
+        """Look at these from now on."""
+        if units is self._units:
+            return
+        before, now = set(self._units), set(units)
+        for unit in now - before:
+            unit.add_viewer()
+        for unit in before - now:
+            unit.remove_viewer()
+        self._units = units
+
+    def close(self) -> None:
+        """Look away."""
+        self.follow(())

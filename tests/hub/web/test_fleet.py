@@ -6,8 +6,10 @@ from websockets.asyncio.client import connect
 
 from hub.nl43.link import LinkDown
 from hub.snapshot import Failure
+from hub.unit import Unit
 from hub.web import fleet
-from tests.hub.web.parts import House, serving
+from tests.hub.fake_link import FakeLink
+from tests.hub.web.parts import House, serving, until
 from tests.hub.web.test_live import receive
 
 pytestmark = pytest.mark.anyio
@@ -75,3 +77,22 @@ async def test_many_readings_between_two_ticks_are_one_row(house: House) -> None
             while not seen or seen[-1] != 50:
                 seen += (await receive(websocket))["sequence"]
     assert len(seen) < 5
+
+
+async def test_whoever_watches_the_fleet_is_a_viewer_of_what_matches(house: House) -> None:
+    units = house.parts.units
+    async with serving(house) as at:
+        async with connect(f"ws://{at}/api/live?units=gate-a") as websocket:
+            await receive(websocket)
+            assert (units["gate-a"].viewers, units["gate-a"].mode, units["gate-b"].viewers) == (1, "watched", 0)
+        await until(lambda: units["gate-a"].viewers == 0)
+
+
+async def test_a_unit_that_changed_is_watched_as_the_one_before(house: House) -> None:
+    before = house.parts.units["gate-a"]
+    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+        await receive(websocket)
+        link = FakeLink(house.parts.clock, latency_s=0.0)
+        after = house.parts.units["gate-a"] = Unit(before.config, house.parts.clock, lambda event: None, link=link)
+        await until(lambda: after.viewers == 1)
+        assert before.viewers == 0
