@@ -193,6 +193,9 @@ def _decode(cursor: str) -> tuple[datetime, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, _, id_ = text.partition(" ")
-        return datetime.fromisoformat(at), id_
+        started_at = datetime.fromisoformat(at)
+        if started_at.tzinfo is None or not id_.isprintable():
+            raise ValueError("not of this list")
+        return started_at, id_
     except (ValueError, binascii.Error):
         raise ValueError("the cursor is not one this list gave; leave it out to start at the newest") from None

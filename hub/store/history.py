@@ -102,7 +102,7 @@ def _steps(
     start_s = int(from_at.timestamp()) // step_s * step_s
     end_s = -(-int(to_at.timestamp() + 0.999999) // step_s) * step_s
     if cursor is not None:
-        start_s = max(start_s, parse_cursor(cursor)[1] // step_s * step_s)
+        start_s = min(max(start_s, parse_cursor(cursor)[1] // step_s * step_s), end_s)
     items: list[dict[str, Any]] = []
     while True:
         # Gaps are jumped over, so a page reads no more than `limit` steps at a time, however wide the range.
@@ -182,8 +182,8 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
     try:
         at, number = urlsafe_b64decode(cursor.encode()).decode().split("|")
         parsed = datetime.fromisoformat(at)
-        if parsed.tzinfo is None:
-            raise ValueError("no offset")
+        if parsed.tzinfo is None or not 0 <= int(number) < 1 << 63:
+            raise ValueError("not of this place")
         return parsed, int(number)
     except ValueError:
         raise ValueError("cursor is not one that was given out; ask again without it") from None

@@ -17,6 +17,7 @@ from hub.web.problems import Problem
 from hub.web.security import schemes
 
 _SINCE = timedelta(hours=1)
+_LONGEST_STEP_S = 2 * 365 * 86400.0
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _STEP_SCHEMA = {"type": "string", "pattern": r"^\d{1,6}(s|m|h|d|w|y)$", "examples": ["1m", "15m", "1h"]}
 
@@ -54,6 +55,8 @@ async def get_history(
     """Readings with `from <= at < to`, or per `step` the energy mean of Lp, its extremes, count and coverage."""
     until = min(to or parts.clock.now(), _LAST)
     since = max(from_ or until - _SINCE, _FIRST)
+    if step is not None and step > _LONGEST_STEP_S:
+        raise Problem(422, "step may be up to 2y")
     if since > until:
         raise Problem(422, "from must not be after to")
     names = None if metrics is None else [name for some in metrics for name in some.split(",") if name]

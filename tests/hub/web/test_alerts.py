@@ -1,5 +1,6 @@
 """Alerts, rules and deliveries over HTTP."""
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,3 +120,12 @@ async def test_a_dead_delivery_can_be_sent_again(house: House) -> None:
         assert (await client.post("/api/deliveries/d-2/replay")).status_code == 409
         assert (await client.post("/api/deliveries/d-3/replay")).status_code == 404
     assert (answer.status_code, answer.json()["state"], answer.json()["attempts"]) == (200, "pending", 0)
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00 x", "2026-01-01T00:00:00+00:00 x\x00", "never x", ""])
+async def test_a_made_up_cursor_is_422(house: House, text: str) -> None:
+    made_up = urlsafe_b64encode(text.encode()).decode() or "="
+    async with house.client() as client:
+        for path in ("/api/alerts", "/api/deliveries"):
+            answer = await client.get(path, params={"cursor": made_up})
+            assert (answer.status_code, answer.json()["status"]) == (422, 422)

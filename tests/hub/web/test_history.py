@@ -1,5 +1,7 @@
 """History over HTTP."""
 
+from base64 import urlsafe_b64encode
+
 import pytest
 
 from hub.clock import rfc3339
@@ -8,6 +10,10 @@ from tests.hub.web.parts import House
 pytestmark = pytest.mark.anyio
 
 PATH = "/api/units/gate-a/history"
+
+
+def cursor(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode()
 
 
 @pytest.fixture
@@ -84,6 +90,9 @@ async def test_a_bad_parameter_is_named(house: House, params: dict[str, str], wh
     [
         {"metrics": "loudness"},
         {"step": "1500ms"},
+        {"step": "3y"},
+        {"cursor": cursor("2026-01-01T00:00:00+00:00|99999999999999999999")},
+        {"cursor": cursor("2026-01-01T00:00:00|3")},
         {"cursor": "made-up"},
         {"from": "2026-03-19T00:00:00Z", "to": "2026-03-18T00:00:00Z"},
         {"metrics": "loudness", "format": "csv"},
@@ -94,3 +103,10 @@ async def test_what_cannot_be_answered_is_a_problem_422(house: House, params: di
         answer = await client.get(PATH, params=params)
     assert answer.status_code == 422
     assert answer.json()["detail"]
+
+
+async def test_a_step_cursor_far_in_the_future_is_the_end(past: House) -> None:
+    async with past.client() as client:
+        params = {"step": "1m", "cursor": cursor("2026-01-01T00:00:00+00:00|999999999999999999")}
+        answer = await client.get(PATH, params=params)
+    assert (answer.status_code, answer.json()) == (200, {"items": [], "next_cursor": None})
