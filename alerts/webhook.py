@@ -115,7 +115,8 @@ class Webhook:
         limits = httpx.Limits(
             max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE_S
         )
-        return httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
+        return httpx.AsyncHTTPTransport(verify=trusted, limits=limits, trust_env=False)
 
 
 def _usable_url(text: str) -> httpx.URL:
