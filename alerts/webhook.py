@@ -17,7 +17,6 @@ from alerts.delivery import Delivery
 from alerts.message import headers, parse_secret
 from alerts.rule import Receiver
 
-_CONNECTIONS = 8
 _IDLE_S = 30.0
 _MOST_BODY = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
@@ -51,7 +50,7 @@ Outcome = Delivered | Retry | Gone
 
 
 class Webhook:
-    """Posts to one receiver over at most eight kept connections. A context manager that closes them."""
+    """Posts to one receiver over connections that are kept. A context manager that closes them."""
 
     def __init__(self, receiver: Receiver, version: str) -> None:
         """`version` is the hub's. Raises ValueError, without the secret, for what cannot be used."""
@@ -67,17 +66,18 @@ class Webhook:
                 raise ValueError("a header holds a character that HTTP cannot carry")
         except (ValueError, UnicodeError) as error:
             raise ValueError(f"receiver {receiver.name}: {error}") from None
-        self._transport = self._new_transport()
+        self._trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
+        self._idle: list[httpx.AsyncHTTPTransport] = []
 
     async def __aenter__(self) -> Self:
-        self._transport = self._new_transport()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with anyio.move_on_after(1, shield=True):
-            await self._transport.aclose()
+            while self._idle:
+                await self._idle.pop().aclose()
 
     async def post(self, delivery: Delivery, at: datetime) -> Outcome:
         """Send once. What goes wrong on the way is a Retry; its error names the stage, never address or body."""
@@ -99,24 +99,25 @@ class Webhook:
             extensions = {"sni_hostname": url.host}
             url = url.copy_with(host=address)
         request = httpx.Request("POST", url, headers=all_headers, content=body, extensions=extensions)
-        response = await self._transport.handle_async_request(request)
+        transport = self._idle.pop() if self._idle else self._new_transport()
         try:
-            read = 0
-            async for chunk in response.aiter_raw():
-                read += len(chunk)
-                if read > _MOST_BODY:
-                    break
+            response = await transport.handle_async_request(request)
+            try:
+                read = 0
+                async for chunk in response.aiter_raw():
+                    read += len(chunk)
+                    if read > _MOST_BODY:
+                        break
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            self._idle.append(transport)
         return response
 
-    @staticmethod
-    def _new_transport() -> httpx.AsyncHTTPTransport:
-        limits = httpx.Limits(
-            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE_S
-        )
-        trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
-        return httpx.AsyncHTTPTransport(verify=trusted, limits=limits, trust_env=False)
+    def _new_transport(self) -> httpx.AsyncHTTPTransport:
+        """One connection each: a pool of many looks at all of them for every request."""
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S)
+        return httpx.AsyncHTTPTransport(verify=self._trusted, limits=limits, trust_env=False)
 
 
 def _usable_url(text: str) -> httpx.URL:
