@@ -15,6 +15,15 @@ class Database(Protocol):
         """Run `work` on a snapshot."""
         ...
 
-    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
-        """Run `work` and commit; with `durable` it is on the disk when this returns."""
+    async def write(
+        self,
+        work: Callable[[Session], T],
+        *,
+        durable: bool = False,
+        then: Callable[[Session], object] | None = None,
+    ) -> T:
+        """Run `work` and commit; with `durable` it is on the disk when `then` begins or this returns.
+
+        `then` runs in a second transaction, before any other writer.
+        """
         ...

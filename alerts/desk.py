@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 import anyio
-from anyio.abc import TaskGroup
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 from alerts import outbox
 from alerts.alert import Alert, Transition
@@ -26,7 +26,6 @@ _CHUNK = 256  # samples between two looks at other tasks
 _FAILING_AFTER_S = 2.0
 _WATCH_S = 0.2
 _AGAIN_S = 0.25
-_BODIES_S = 0.25
 _BATCH = 1000  # transitions in one transaction, at most
 _STORAGE = "hub/storage"
 
@@ -171,7 +170,7 @@ class Desk:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._evaluate)
-                tasks.start_soon(self._commit, tasks)
+                tasks.start_soon(self._commit)
                 tasks.start_soon(self._tick)
                 tasks.start_soon(self._watch)
         finally:
@@ -208,19 +207,16 @@ class Desk:
                 self._storage_failed()
             await anyio.sleep(_WATCH_S)
 
-    async def _commit(self, tasks: TaskGroup) -> None:
+    async def _commit(self) -> None:
         while True:
             await self._work_came.wait()
             self._work_came = anyio.Event()
             while self._waiting:
-                fresh = await self._commit_once()
-                if fresh is None:
+                if not await self._commit_once():
                     await anyio.sleep(_AGAIN_S)
-                elif fresh:
-                    tasks.start_soon(self._announce, fresh)
 
-    async def _commit_once(self) -> list[Delivery] | None:
-        """What is to be announced now that it is committed; None when the database refused."""
+    async def _commit_once(self) -> bool:
+        """Commit what waits, store the bodies as they will be sent, and announce; False when it was refused."""
         batch = self._waiting.take(_BATCH)
         told = [(notice, self._waiting.told(notice)) for notice in batch.notices]
         notices = [notice if rows is None else replace(notice, persisted=False) for notice, rows in told]
@@ -228,49 +224,47 @@ class Desk:
             row for notice, rows in told for row in (deliveries_of(notice, b"") if rows is None else rows)
         ]
         states, offset_s, started_s = batch.states.values(), wall_offset_s(self._clock), self._clock.time()
+        committed_s: float | None = None
+        rendered: dict[int, list[Delivery]] = {}
+
+        def store_bodies(session: Session) -> None:
+            """In the writer's thread, right after the commit: a repeat after a crash is the same to the byte."""
+            nonlocal committed_s
+            committed_s = self._clock.time()
+            for notice, rows in told:
+                if rows is None:
+                    taken_ms = (committed_s - notice.transition.decided_s) * 1000
+                    rendered[id(notice)] = self._deliveries(replace(notice, decision_to_commit_ms=taken_ms))
+            outbox.store_bodies(session, [row for rows in rendered.values() for row in rows])
+
         try:
             await self._database.write(
-                lambda session: outbox.write(session, notices, deliveries, states, offset_s), durable=bool(notices)
+                lambda session: outbox.write(session, notices, deliveries, states, offset_s),
+                durable=bool(notices),
+                then=store_bodies if notices else None,
             )
         except DBAPIError:
             self.counts.failed_commits += 1
-            self._waiting.put_back(batch)
-            return None
+            if committed_s is None:
+                self._waiting.put_back(batch)
+                return False
         now_s = self._clock.time()
         self.counts.commits += 1
-        self.on_latency("commit", now_s - started_s)
+        self.on_latency("commit", (committed_s or now_s) - started_s)
         fresh: list[Delivery] = []
         for notice in self._waiting.committed(batch, now_s):
-            taken_s = now_s - notice.transition.decided_s
-            self.on_latency("decision_to_commit", taken_s)
-            fresh += self._deliveries(replace(notice, decision_to_commit_ms=taken_s * 1000))
+            self.on_latency("decision_to_commit", (committed_s or now_s) - notice.transition.decided_s)
+            fresh += rendered[id(notice)]
         self._storage_worked()
-        return fresh
-
-    async def _announce(self, deliveries: list[Delivery]) -> None:
-        """Offer what is committed, its bodies stored first; a database that hangs just then delays it no longer."""
-        stored = anyio.Event()
-
-        async def store() -> None:
-            try:
-                await self._database.write(lambda session: outbox.store_bodies(session, deliveries))
-            except DBAPIError:
-                self.counts.failed_commits += 1
-            stored.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(store)
-            with anyio.move_on_after(_BODIES_S):
-                await stored.wait()
-            self._offer(deliveries, persisted=True)
+        self._offer(fresh, persisted=True)
+        return True
 
     async def _finish(self) -> None:
         while self._inbox:
             self._evaluate_some()
         self._take_dirty()
         if self._waiting:
-            fresh = await self._commit_once()
-            self._offer(fresh or [], persisted=True)
+            await self._commit_once()
 
     def _notice(self, transition: Transition) -> Notice:
         alert = transition.alert

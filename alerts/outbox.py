@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, update
 from sqlmodel import Session, col, select
 
 from alerts.alert import Alert, Transition, TransitionType
 from alerts.delivery import Attempt, Delivery, DeliveryState, Notice
-from alerts.rows import ALERT_NOW, alert_now, alert_values, delivery_values, table_of, transition_values, upsert
+from alerts.rows import (
+    ALERT_NOW,
+    alert_now,
+    alert_values,
+    delivery_values,
+    insert_rows,
+    table_of,
+    transition_values,
+    upsert,
+)
 from alerts.stored import decode_alert, decode_labels, encode_alert
 from alerts.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
 
@@ -53,11 +62,7 @@ def write(
 
 def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
     """Keep the bodies as they are about to be sent, so that a repeat after a crash is the same to the byte."""
-    table = table_of(DeliveryRow)
-    statement = update(table).where(table.c.id == bindparam("of")).values(body=bindparam("to"))
-    rows = [{"of": delivery.id, "to": delivery.body.decode()} for delivery in deliveries]
-    if rows:
-        session.connection().execute(statement, rows)
+    upsert(session, DeliveryRow, [delivery_values(delivery) for delivery in deliveries], update=("body",))
 
 
 def restore(session: Session, offset_s: float) -> Restored:
@@ -123,7 +128,7 @@ def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[
             }
             for attempt in attempts
         ]
-        session.connection().execute(insert(table_of(AttemptRow)), rows)
+        insert_rows(session, table_of(AttemptRow), rows)
 
 
 def replay(session: Session, ids: Sequence[str]) -> list[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
 from alerts.alert import Alert
 from alerts.delivery import Delivery, Notice
 from alerts.stored import encode_labels, encode_value
+
+_CHUNKS = (64, 8, 1)  # few sizes keep the statements few, and so in the driver's cache
 
 ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
 """What of an alert changes without a transition."""
@@ -97,15 +98,29 @@ def upsert(
     if not rows:
         return
     table = table_of(model)
-    connection = session.connection()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
     keys = [column.name for column in table.primary_key]
     names = [name for name in rows[0] if name not in keys] if update is None else update
-    if names:
-        statement = statement.on_conflict_do_update(
-            index_elements=keys, set_={name: statement.excluded[name] for name in names}
-        )
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, list(rows))
+    then = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}" if names else "NOTHING"
+    insert_rows(session, table, rows, f"ON CONFLICT ({', '.join(keys)}) DO {then}")
+
+
+def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, object]], conflict: str = "") -> None:
+    """Insert many rows in few statements: the interpreter changes hands at each, and a busy loop keeps it then."""
+    connection = session.connection()
+    names = list(rows[0])
+    dialect = connection.dialect
+    processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    values = [
+        value if process is None else process(value)
+        for row in rows
+        for process, value in zip(processors, row.values(), strict=True)
+    ]
+    mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
+    place = f"({', '.join([mark] * len(names))})"
+    done = 0
+    for size in _CHUNKS:
+        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([place] * size)} {conflict}"
+        while len(rows) - done >= size:
+            part = values[done * len(names) : (done + size) * len(names)]
+            connection.exec_driver_sql(statement, tuple(part))
+            done += size

@@ -12,6 +12,7 @@ import structlog
 
 from hub.app import Hub, open_hub
 from hub.config_file import Loaded, load_config
+from hub.interpreter import settle_interpreter
 from hub.problem import ConfigError
 from hub.reload import watch_files
 from hub.supervisor import EssentialChildFailed
@@ -42,6 +43,7 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
                     stopping.hub = hub
                     reloader = _Reloader(hub, path, loaded.files)
                     tasks.start_soon(reloader.run_watch, stopping.asked)
+                    settle_interpreter()
                     announce(hub)
                     await _until_stopped(stopping, reloader, hangup)
             except BaseExceptionGroup as errors:

@@ -16,7 +16,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from hub.app import Hub, open_hub
 from hub.bench.timing import SECRET, milliseconds, peak_rss_mb, rss_mb, run_lag, unit_id
 from hub.config import Config
-from hub.garbage import settle_garbage_collection
+from hub.interpreter import settle_interpreter
 from hub.logs import configure_logs
 
 _WARM_UP_S = 10.0
@@ -62,7 +62,7 @@ async def _measure(
     address = f"ws://127.0.0.1:{hub.port}/api/units"
     watched = [unit_id(first_live + n * (units - first_live) // _VIEWERS) for n in range(_VIEWERS)]
     await other.ask(do="watch", urls=[f"{address}/{name}/live" for name in watched])
-    settle_garbage_collection()
+    settle_interpreter()
     await anyio.sleep(_WARM_UP_S)
     await other.ask(do="report")
     commits_s: list[float] = []

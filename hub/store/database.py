@@ -41,10 +41,26 @@ class Database:
         """Runs `work` on a read-only snapshot. Statements beyond the read deadline end as DBAPIError `too slow`."""
         return await anyio.to_thread.run_sync(_run, self._engines.readers, work, limiter=self._reading)
 
-    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
-        """Runs `work` and commits. With `durable` the commit is on the disk when this returns."""
+    async def write(
+        self,
+        work: Callable[[Session], T],
+        *,
+        durable: bool = False,
+        then: Callable[[Session], object] | None = None,
+    ) -> T:
+        """Runs `work` and commits. With `durable` the commit is on the disk when `then` begins or this returns.
+
+        `then` runs in a second transaction, before any other writer; what it raises is raised, though `work`
+        is committed.
+        """
         engine = self._engines.durable if durable else self._engines.writer
-        return await anyio.to_thread.run_sync(_run, engine, work, limiter=self._writing)
+        return await anyio.to_thread.run_sync(self._write, engine, work, then, limiter=self._writing)
+
+    def _write(self, engine: Engine, work: Callable[[Session], T], then: Callable[[Session], object] | None) -> T:
+        result = _run(engine, work)
+        if then is not None:
+            _run(self._engines.writer, then)
+        return result
 
     async def check(self) -> None:
         """Raises DBAPIError when the database does not answer."""

@@ -19,7 +19,7 @@ _MINUTE_COLUMNS = (
 
 # SQLite lets go of the interpreter at every step and then waits to get it back, so a row at a time is slow beside
 # a busy loop. Few sizes keep the statements few, and so in the driver's cache.
-_CHUNKS = (128, 16, 1)
+_CHUNKS = (256, 64, 16, 4, 1)
 
 _REPLACE_SNAPSHOT = "ON CONFLICT (unit_id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in MEASURED_COLUMNS if name != "unit_id"

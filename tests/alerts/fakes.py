@@ -42,14 +42,25 @@ class SqliteDatabase:
         await anyio.lowlevel.checkpoint()
         return self.run(work) if self.inline else await anyio.to_thread.run_sync(self.run, work)
 
-    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+    async def write(
+        self,
+        work: Callable[[Session], T],
+        *,
+        durable: bool = False,
+        then: Callable[[Session], object] | None = None,
+    ) -> T:
         if self.gate is not None:
             await self.gate.wait()
         self.durable_writes += durable
         await anyio.lowlevel.checkpoint()
-        return (
-            self.run(work) if self.inline else await anyio.to_thread.run_sync(self.run, work, limiter=self._writer)
-        )
+
+        def both() -> T:
+            result = self.run(work)
+            if then is not None:
+                self.run(then)
+            return result
+
+        return both() if self.inline else await anyio.to_thread.run_sync(both, limiter=self._writer)
 
     def run(self, work: Callable[[Session], T]) -> T:
         if self.is_down:

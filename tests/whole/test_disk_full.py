@@ -1,4 +1,4 @@
-"""Storage that fails for a while: alerts are told from memory in time, and written afterwards under the same ids."""
+"""Storage that fails for a while: alerts are told from memory in time, and written later under the same ids."""
 
 import resource
 import sqlite3

@@ -1,0 +1,20 @@
+"""How the interpreter is set for a service: garbage is collected seldom, and threads hand over quickly."""
+
+import gc
+import sys
+
+_THRESHOLDS = (50_000, 20, 50)
+_SWITCH_S = 0.0005
+
+
+def settle_interpreter() -> None:
+    """Call once everything is built.
+
+    A thousand units are a million objects: to look through them all stops the loop for a quarter of a second,
+    and finds nothing. A worker thread that waits for the interpreter gets it within half a millisecond instead
+    of five, so that a commit beside a busy loop takes a tenth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_S)
