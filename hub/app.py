@@ -135,6 +135,8 @@ class Hub:
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
         if self.database.dialect == "postgresql":
             self.sinks.spawn("database-claim", self.database.run_guard, essential=True)
+        else:
+            self.sinks.spawn("checkpoints", self.database.run_checkpoints)
         await self.fleet.start()
         self.feeds.spawn("poller", Poller(self.fleet.units, self.clock).run)
 

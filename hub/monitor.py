@@ -9,6 +9,7 @@ from hub.nl43.link import LinkDown, NotWanted, Priority
 from hub.unit import MeterRefused, Unit
 
 _FIRST_WITHIN_S = 2.0
+_GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
 
 async def run_unit(unit: Unit, clock: Clock, phase: float) -> None:
@@ -48,7 +49,7 @@ async def _run_monitor(unit: Unit, clock: Clock, phase: float) -> None:
             due = min(due, clock.steady())
         cadence_s = unit.cadence_s
         delay = max(due - clock.steady(), unit.link.retry_in_s)
-        if delay > 0:
+        if delay > _GRAIN_S:
             await unit.wait_for_demand(delay)
             continue
         await _poll(unit, Priority.MONITOR)

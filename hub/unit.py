@@ -81,6 +81,7 @@ class Unit:
         self._run_state: RunState | None = None
         self._run_started_at: datetime | None = None
         self._demand = anyio.Event()
+        self._naps: set[anyio.CancelScope] = set()
         self._is_background_due = False
 
     @property
@@ -163,12 +164,21 @@ class Unit:
 
     async def wait_for_demand(self, timeout_s: float | None = None) -> None:
         """Return at the next change of demand or order of the poller, or after `timeout_s` seconds."""
-        with anyio.move_on_after(timeout_s):
+        if timeout_s is None:
             await self._demand.wait()
+            return
+        with anyio.CancelScope() as nap:
+            self._naps.add(nap)
+            try:
+                await anyio.sleep(timeout_s)
+            finally:
+                self._naps.discard(nap)
 
     def _wake(self) -> None:
         self._demand.set()
         self._demand = anyio.Event()
+        for nap in self._naps:
+            nap.cancel()
 
     def release(self, released: bool, at_start: bool = False) -> None:
         """Give the meter's socket up until told otherwise, or take it again."""

@@ -28,6 +28,8 @@ _REFUSED_FIRST_S = 1.0
 _FTP_PROBE_S = 2.0
 _CLOSE_S = 2.0
 _RECEIVE_BYTES = 4096
+_LONGEST_SLEEP_S = 1.0
+_GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
 
 class Priority(IntEnum):
@@ -198,14 +200,15 @@ class Link:
         while True:
             while self._inbox and self._inbox[0][2].is_abandoned:
                 heapq.heappop(self._inbox)
-            delay = None
             if self._inbox:
                 ready_s = self._next_send_s if self._stream else max(self._next_send_s, self._retry_s)
                 delay = ready_s - self._clock.steady()
                 if delay <= 0:
                     return heapq.heappop(self._inbox)[2]
-            self._wakeup = anyio.Event()
-            with anyio.move_on_after(delay):
+                # in pieces, because a pause may be cut short meanwhile
+                await anyio.sleep(min(delay, _LONGEST_SLEEP_S) + _GRAIN_S)
+            else:
+                self._wakeup = anyio.Event()
                 await self._wakeup.wait()
 
     def _wake(self) -> None:

@@ -1,10 +1,12 @@
 """The one way to SQL: short transactions in worker threads, one writer and several readers."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn, TypeVar
 
 import anyio
+import structlog
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
@@ -15,6 +17,10 @@ from hub.store.engines import Dialect, Engines, open_engines, sqlite_path
 T = TypeVar("T")
 
 _CLAIM_CHECK_S = 5.0
+_CHECKPOINT_EVERY_S = 5.0
+_LOG_PAGES = 10_000  # of 4 KiB
+
+log = structlog.get_logger()
 
 
 class Database:
@@ -31,6 +37,7 @@ class Database:
         self._reading = anyio.CapacityLimiter(readers)
         self._writing = anyio.CapacityLimiter(1)
         self._claiming = anyio.CapacityLimiter(1)
+        self._checkpointing = anyio.CapacityLimiter(1)
 
     @property
     def dialect(self) -> Dialect:
@@ -74,6 +81,31 @@ class Database:
                 await self.claim()
             except DBAPIError:
                 continue  # no server, no writes by anybody: whoever writes reports it
+
+    async def run_checkpoints(self) -> NoReturn:
+        """SQLite: keeps the log short without holding up the writers.
+
+        What was committed is moved into the file beside them, and what came meanwhile, until little is left;
+        only that is moved with the writers held, which lets the log begin anew.
+        """
+        while True:
+            await anyio.sleep(_CHECKPOINT_EVERY_S)
+            pages = await anyio.to_thread.run_sync(self._checkpoint, limiter=self._checkpointing)
+            if pages > _LOG_PAGES:
+                for limiter in (self._checkpointing, self._checkpointing, self._writing):
+                    await anyio.to_thread.run_sync(self._checkpoint, limiter=limiter)
+
+    def _checkpoint(self) -> int:
+        """Moves what can be moved; returns the pages in the log."""
+        connection = self._engines.readers.raw_connection()
+        try:
+            row = connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return int(row[1])
+        except sqlite3.OperationalError as error:  # locked or full: writers meet it too, and report it
+            log.debug("checkpoint put off", reason=str(error))
+            return 0
+        finally:
+            connection.close()
 
     async def claim(self) -> None:
         """Makes this process the one hub of the database. Raises DatabaseTaken, DBAPIError."""

@@ -60,7 +60,7 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
     settings = {
         "journal_mode": "WAL",
         "foreign_keys": "ON",
-        "wal_autocheckpoint": "8000",  # pages: the last page of a unit is then checkpointed once for many commits
+        "wal_autocheckpoint": "40000",  # pages; long before that `Database.run_checkpoints` has done it
         "journal_size_limit": str(64 * 1024 * 1024),
         "cache_size": "-32000",
         **pragmas,

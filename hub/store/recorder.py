@@ -37,7 +37,7 @@ class Recorder:
         *,
         size: int = 200_000,
         interval_s: float = 0.5,
-        batch_size: int = 250,
+        batch_size: int = 64,
         first_retry_s: float = 0.5,
         drain_s: float = 3.0,
         keep_raw: bool = False,
