@@ -1,0 +1,1 @@
+"""The Oracle room: connections and the lanes they are used in."""

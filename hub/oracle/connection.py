@@ -1,0 +1,155 @@
+"""One connection to Oracle through the thin driver: how it is opened, read and given up; what its errors mean."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import oracledb
+from pydantic import SecretStr
+
+Binds = Mapping[str, Any]
+
+
+class Rows(NamedTuple):
+    """A result: the column names as the database spells them, and one tuple per row in their order."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Connection(Protocol):
+    """What a lane needs of a connection."""
+
+    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+        """All rows of a query, or an `OracleError`; never a part of them."""
+
+    async def close(self) -> None:
+        """Log off. May raise an `OracleError`."""
+
+    def terminate(self) -> None:
+        """Drop the socket at once; right after any failure and any cancellation. Harmless when closed."""
+
+
+Connect = Callable[[], Awaitable[Connection]]
+
+
+class OracleError(Exception):
+    """Something Oracle could not do. `code` is such as `ORA-00942`; the text carries no secret."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+
+
+class OracleUnavailable(OracleError):
+    """The database cannot be reached or went away: nothing is wrong with the statement."""
+
+
+class OracleRejected(OracleError):
+    """The database answered, and said no: credentials, rights, or the statement itself."""
+
+
+class DeadlineExceeded(OracleUnavailable):
+    """A stage took too long; `stage` is acquire, connect, query or call."""
+
+    def __init__(self, stage: str, limit_s: float) -> None:
+        super().__init__("DEADLINE", f"{stage} took longer than {limit_s:g} s")
+        self.stage = stage
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom to log on as, and where. `dsn` is `host:port/service`."""
+
+    dsn: str
+    user: str
+    password: SecretStr
+    program: str = "hub"  # what a DBA sees in v$session
+
+
+CALL_TIMED_OUT = "DPY-4024"
+UNAVAILABLE = frozenset(
+    {
+        *("DPY-1001", "DPY-4011", "DPY-6000", "DPY-6001", "DPY-6003", "DPY-6005"),
+        *("ORA-00257", "ORA-01033", "ORA-01034", "ORA-01089", "ORA-03113", "ORA-03114", "ORA-03135"),
+        *("ORA-12170", "ORA-12537", "ORA-12541", "ORA-12547", "ORA-12570", "ORA-02068"),
+    }
+)
+"""Codes that mean the database, its listener or the far end of a database link is not there."""
+
+_CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
+
+
+def translate(error: oracledb.Error, call_s: float) -> OracleError:
+    """The hub's error for one of the driver's; the innermost code, since the driver wraps the cause in its own."""
+    detail = error.args[0] if error.args else None
+    code = getattr(detail, "full_code", "") or "DPY-0000"
+    text = getattr(detail, "message", None) or str(error)
+    if code == CALL_TIMED_OUT:
+        return DeadlineExceeded("call", call_s)
+    first_line = text.split("\n", 1)[0].removeprefix(f"{code}: ")
+    inner = _CODE.findall(text)[-1:] if code in UNAVAILABLE else []
+    if code in UNAVAILABLE:
+        return OracleUnavailable((inner or [code])[0], first_line)
+    return OracleRejected(code, first_line)
+
+
+class OracleConnection:
+    """A `Connection` on the real driver."""
+
+    def __init__(self, connection: oracledb.AsyncConnection, call_s: float, fetch_rows: int) -> None:
+        self._connection = connection
+        self._call_s = call_s
+        self._fetch_rows = fetch_rows
+        # On the driver's own object, and anew on each: a proxy or a pool would lose it.
+        connection.call_timeout = round(call_s * 1000)
+
+    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+        """All rows; `call_s` bounds each round trip, so the whole still needs a deadline of its own."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.arraysize = cursor.prefetchrows = self._fetch_rows
+                await cursor.execute(sql, dict(binds or {}))
+                columns = tuple(column.name for column in cursor.description or ())
+                return Rows(columns, await cursor.fetchall())
+        except oracledb.Error as error:
+            raise translate(error, self._call_s) from None
+
+    async def close(self) -> None:
+        """Log off, which also ends the transaction that a database link opened."""
+        try:
+            await self._connection.close()
+        except oracledb.Error as error:
+            raise translate(error, self._call_s) from None
+
+    def terminate(self) -> None:
+        """The driver's close() must wait for the server; this does not."""
+        self._connection.terminate()
+
+
+def connector(account: Account, call_s: float = 20.0, fetch_rows: int = 500) -> Connect:
+    """Opens connections of an account, each with `call_s` seconds per round trip.
+
+    The driver's connect time-out covers TCP alone, so the caller sets a deadline round the whole. `fetch_rows` come
+    per round trip: the driver decodes them in one go on the loop, and 3,000 wide rows would hold it for 25 ms.
+    """
+
+    async def connect() -> Connection:
+        try:
+            opened = await oracledb.connect_async(
+                account.dsn,
+                user=account.user,
+                password=account.password.get_secret_value(),
+                program=account.program,
+                tcp_connect_timeout=min(5.0, call_s),
+                retry_count=0,
+                expire_time=2,  # minutes between keep-alives
+                stmtcachesize=5,
+            )
+        except oracledb.Error as error:
+            raise translate(error, call_s) from None
+        return OracleConnection(opened, call_s, fetch_rows)
+
+    return connect
