@@ -1,0 +1,256 @@
+"""A cache in two tiers: immutable values in process memory, in front of versioned snapshots in Redis."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from hub.cache.redis import REDIS_FAILURES, RedisClients
+from hub.cache.versions import Version, Versions
+from hub.clock import Clock
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Tier(StrEnum):
+    """Where a value came from."""
+
+    L1 = "l1"
+    L2 = "l2"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One immutable value. `time` is when the work that made it began, on this process' steady clock, seconds."""
+
+    generation: int
+    time: float
+    value: T
+    tier: Tier
+
+
+@dataclass(slots=True)
+class _Load:
+    ended: anyio.Event
+    has_answer: bool = False
+
+
+@dataclass(slots=True)
+class CacheCounters:
+    """What the process tier did so far."""
+
+    hits: int = 0
+    misses: int = 0
+    loads: int = 0  # whole values read from Redis
+    load_ms: float = 0.0  # of the last of them
+    evicted: int = 0
+    corrupt: int = 0  # values in Redis that could not be read
+    redis_failures: int = 0
+
+
+class TwoTier(Generic[T]):
+    """Keyed values. Without Redis the process tier serves alone; with a dead one it serves the last value.
+
+    `dump` and `parse` run in worker threads; `parse` raises ValueError on bytes it cannot read.
+    `on_entry(key, entry)` is told of every newer value, whoever made it. At most `size` keys are held; the longest
+    unused one goes first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        redis: RedisClients | None,
+        dump: Callable[[T], bytes],
+        parse: Callable[[bytes], T],
+        clock: Clock,
+        *,
+        ttl_s: float = 30.0,
+        size: int = 32,
+        on_entry: Callable[[str, Entry[T]], None] = lambda key, entry: None,
+    ) -> None:
+        self.name = name
+        self.versions = Versions(redis, name) if redis else None
+        self.counters = CacheCounters()
+        self.degraded: str | None = None  # why Redis cannot be used now
+        self._redis = redis
+        self._dump = dump
+        self._parse = parse
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._size = size
+        self._on_entry = on_entry
+        self._entries: OrderedDict[str, Entry[T]] = OrderedDict()
+        self._checked: dict[
+            str, float
+        ] = {}  # key -> steady time at which the entry was last known to be the newest
+        self._loads: dict[str, _Load] = {}
+
+    def peek(self, key: str) -> Entry[T] | None:
+        """What process memory has, however old; never waits."""
+        return self._entries.get(key)
+
+    async def get(self, key: str) -> Entry[T] | None:
+        """The newest value this process can know of; asks Redis at most once per `ttl_s` and key."""
+        while True:
+            entry = self._entries.get(key)
+            if self._is_checked(key):
+                self.counters.hits += entry is not None
+                if entry is not None:
+                    self._entries.move_to_end(key)
+                return entry
+            load = self._loads.get(key)
+            if load is None:
+                self.counters.misses += 1
+                await self.revalidate(key)
+                return self._entries.get(key)
+            await load.ended.wait()
+            if load.has_answer:
+                return self._entries.get(key)
+
+    async def revalidate(self, key: str) -> Version | None:
+        """Ask Redis now, load what is newer, and say what Redis knows; None when it cannot be asked.
+
+        One asks for all: whoever comes to `get` meanwhile waits for the same answer.
+        """
+        if self.versions is None:
+            self._touch(key)
+            return None
+        load = self._loads[key] = _Load(anyio.Event())
+        try:
+            version = await self._load(key)
+            load.has_answer = True
+            return version
+        finally:
+            if self._loads.get(key) is load:
+                del self._loads[key]
+            load.ended.set()
+
+    async def put(self, key: str, generation: int, started_ms: int, value: T) -> bool:
+        """Publish a value made by work that began at `started_ms` (Redis TIME); False when a newer one is there.
+
+        When Redis cannot be asked, the value serves this process alone.
+        """
+        time = self._clock.steady() - max(0.0, self._clock.now().timestamp() - started_ms / 1000)
+        if self.versions is not None:
+            payload = await to_thread.run_sync(self._dump, value)
+            try:
+                published, now_ms = await self.versions.publish(key, generation, started_ms, payload)
+            except REDIS_FAILURES as error:
+                self.redis_failed(error)
+            else:
+                self._redis_works()
+                time = self._clock.steady() - max(0, now_ms - started_ms) / 1000
+                if not published:
+                    return False
+                generation = published
+        return self._adopt(key, Entry(generation, time, value, Tier.L1))
+
+    async def delete(self, key: str) -> None:
+        """Forget a value here and, by way of Redis, everywhere. Redis failures are raised."""
+        if self.versions is not None:
+            await self.versions.publish(key, 0, 0, b"")
+        self._drop(key)
+
+    async def run(self, watch: Collection[str] = ()) -> None:
+        """Keep held and watched keys new until cancelled: at once when another publishes, every `ttl_s` anyway."""
+        if self._redis is None:
+            await anyio.sleep_forever()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen, watch)
+            while True:
+                await anyio.sleep(self._ttl_s)
+                for key in {*self._entries, *watch}:
+                    await self.revalidate(key)
+
+    def redis_failed(self, error: Exception) -> None:
+        """Redis could not be used: what is in memory serves on, and says so."""
+        self.counters.redis_failures += 1
+        if self.degraded is None:
+            log.warning("redis lost", cache=self.name, error=type(error).__name__)
+        self.degraded = f"redis: {type(error).__name__}"
+
+    def _redis_works(self) -> None:
+        if self.degraded is not None:
+            log.info("redis is back", cache=self.name)
+        self.degraded = None
+
+    async def _listen(self, watch: Collection[str]) -> None:
+        assert self._redis is not None
+        assert self.versions is not None
+        while True:
+            try:
+                async with self._redis.stream.pubsub(ignore_subscribe_messages=True) as messages:
+                    with anyio.fail_after(5):
+                        await messages.subscribe(self.versions.channel)
+                    for key in {*self._entries, *watch}:  # what was published while nobody listened
+                        await self.revalidate(key)
+                    async for message in messages.listen():
+                        key = message["data"].decode()
+                        if key in self._entries or key in watch:
+                            await self.revalidate(key)
+            except (*REDIS_FAILURES, TimeoutError) as error:
+                self.redis_failed(error)
+            await anyio.sleep(1)
+
+    async def _load(self, key: str) -> Version | None:
+        assert self.versions is not None
+        held = self._entries.get(key)
+        known = held.generation if held else 0
+        started = anyio.current_time()
+        try:
+            version = await self.versions.load(key, known)
+        except REDIS_FAILURES as error:
+            self.redis_failed(error)
+            return None
+        finally:
+            self._touch(key)
+        self._redis_works()
+        if version.payload and version.generation > known:
+            await self._take(key, version, version.payload)
+            self.counters.load_ms = round((anyio.current_time() - started) * 1000, 2)
+        elif version.payload == b"" and version.generation > known:
+            self._drop(key)
+        return version
+
+    async def _take(self, key: str, version: Version, payload: bytes) -> None:
+        try:
+            value = await to_thread.run_sync(self._parse, payload)
+        except ValueError as error:
+            self.counters.corrupt += 1
+            log.error("a value in redis cannot be read", cache=self.name, key=key, error=str(error))
+            return
+        self.counters.loads += 1
+        time = self._clock.steady() - max(0, version.now_ms - version.started_ms) / 1000
+        self._adopt(key, Entry(version.generation, time, value, Tier.L2))
+
+    def _adopt(self, key: str, entry: Entry[T]) -> bool:
+        held = self._entries.get(key)
+        if held is not None and held.generation >= entry.generation:
+            return False
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+        self._touch(key)
+        while len(self._entries) > self._size:
+            oldest, _ = self._entries.popitem(last=False)
+            self._checked.pop(oldest, None)
+            self.counters.evicted += 1
+        self._on_entry(key, entry)
+        return True
+
+    def _drop(self, key: str) -> None:
+        self._entries.pop(key, None)
+        self._checked.pop(key, None)
+
+    def _is_checked(self, key: str) -> bool:
+        return self._clock.steady() - self._checked.get(key, float("-inf")) < self._ttl_s
+
+    def _touch(self, key: str) -> None:
+        if key in self._entries:
+            self._checked[key] = self._clock.steady()

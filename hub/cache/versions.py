@@ -1,0 +1,94 @@
+"""Versioned snapshots in Redis: written whole, switched and read in one script each, so nobody sees half of one."""
+
+from typing import NamedTuple
+
+from hub.cache.redis import RedisClients
+
+KEEP_S = 24 * 3600
+"""How long a snapshot outlives its last publication."""
+
+NOW = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
+
+# KEYS: pointer; ARGV: generation (0: the next), started_ms, payload, keep_ms, channel, message
+PUBLISH = (
+    NOW
+    + """
+local last = tonumber(redis.call('HGET', KEYS[1], 'generation') or '0')
+local generation = tonumber(ARGV[1])
+if generation == 0 then generation = math.max(last + 1, now) end
+if generation < last then return {0, now} end
+local text = string.format('%.0f', generation)
+local place = KEYS[1] .. ':' .. text
+if ARGV[3] ~= '' then redis.call('SET', place, ARGV[3], 'PX', ARGV[4]) end
+if last > 0 and last ~= generation then
+  redis.call('PEXPIRE', KEYS[1] .. ':' .. string.format('%.0f', last), 60000)
+end
+redis.call('HSET', KEYS[1], 'generation', text, 'started_ms', ARGV[2], 'checked_ms', ARGV[2], 'bytes', #ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return {generation, now}
+"""
+)
+
+# KEYS: pointer; ARGV: generation already known
+LOAD = (
+    NOW
+    + """
+local head = redis.call('HMGET', KEYS[1], 'generation', 'started_ms', 'checked_ms', 'bytes')
+if not head[1] then return {0, 0, 0, now, false} end
+local payload = false
+if head[4] == '0' then payload = ''
+elseif head[1] ~= ARGV[1] then payload = redis.call('GET', KEYS[1] .. ':' .. head[1]) end
+return {tonumber(head[1]), tonumber(head[2]), tonumber(head[3]), now, payload}
+"""
+)
+
+CHECKED = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'checked_ms', ARGV[1]) end return 1"
+)
+
+
+class Version(NamedTuple):
+    """What Redis has of a key now. Times are of Redis' own clock, in milliseconds.
+
+    `payload` is None when the generation is the one the caller knows, and empty when the key was deleted.
+    """
+
+    generation: int  # 0: Redis knows nothing of the key
+    started_ms: int  # when the work that made the snapshot began
+    checked_ms: int  # when the newest work began, even if its result was refused
+    now_ms: int
+    payload: bytes | None
+
+
+class Versions:
+    """The snapshots of one cache, by key. Every failure of Redis is raised."""
+
+    def __init__(self, redis: RedisClients, name: str) -> None:
+        self._redis = redis
+        self._name = name
+        self.channel = redis.key(name, "changed")
+        self._publish = redis.commands.register_script(PUBLISH)
+        self._load = redis.commands.register_script(LOAD)
+        self._checked = redis.commands.register_script(CHECKED)
+
+    async def publish(self, key: str, generation: int, started_ms: int, payload: bytes) -> tuple[int, int]:
+        """Switch to a new snapshot and tell the others: (generation, Redis now in ms).
+
+        Generation 0 takes the next one. The answer is generation 0 when Redis has a newer one: nothing is written.
+        An empty payload deletes.
+        """
+        args: list[int | bytes | str] = [generation, started_ms, payload, KEEP_S * 1000, self.channel, key]
+        published, now_ms = await self._publish(keys=[self._key(key)], args=args)
+        return int(published), int(now_ms)
+
+    async def load(self, key: str, known: int = 0) -> Version:
+        """The newest version; its payload only when its generation is not the known one."""
+        return Version(*await self._load(keys=[self._key(key)], args=[known]))
+
+    async def mark_checked(self, key: str, started_ms: int) -> None:
+        """The source was asked, and the answer was not worth publishing."""
+        await self._checked(keys=[self._key(key)], args=[started_ms])
+
+    def _key(self, key: str) -> str:
+        return self._redis.key(self._name, key)
