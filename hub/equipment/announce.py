@@ -1,0 +1,100 @@
+"""Tells history and alarms what a feed brought: status changes, samples, staleness and refusals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+from anyio import to_thread
+from anyio.lowlevel import checkpoint
+
+from alerts.sample import Sample
+from hub.cache.two_tier import Entry
+from hub.clock import Clock
+from hub.equipment.machines import MachineChange, Plant, changes, subject_of
+
+CHUNK = 400
+"""Samples handed over at once; between chunks others get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told. All return at once. `on_stale` and `on_refused` come once when it begins and once when it ends.
+
+    `on_stale(feed_id, is_stale, reason)`; `on_refused(feed_id, reason)`, with None once an answer is good again.
+    """
+
+    on_change: Callable[[MachineChange], None] = lambda change: None
+    on_samples: Callable[[list[Sample]], None] = lambda samples: None
+    on_stale: Callable[[str, bool, str | None], None] = lambda feed_id, is_stale, reason: None
+    on_refused: Callable[[str, str | None], None] = lambda feed_id, reason: None
+
+
+class Announcer:
+    """Announces each plant once. `known` are the statuses by RESOURCEID that history ends with.
+
+    Without `known` the first plant is where history begins, and no change.
+    """
+
+    def __init__(
+        self,
+        feed_id: str,
+        clock: Clock,
+        cadence_s: float,
+        listeners: Listeners,
+        known: Mapping[str, str | None] | None = None,
+    ) -> None:
+        self._feed_id = feed_id
+        self._clock = clock
+        self._cadence_s = cadence_s
+        self._listeners = listeners
+        self._known = known
+        self._announced = 0
+        self._wakeup = anyio.Event()
+
+    def wake(self) -> None:
+        """There is a new plant, or a cycle ended without one."""
+        self._wakeup.set()
+
+    async def run(self, newest: Callable[[], Entry[Plant] | None]) -> None:
+        """Announce what `newest()` gives, each time it is woken, until cancelled."""
+        while True:
+            await self._wakeup.wait()
+            self._wakeup = anyio.Event()
+            entry = newest()
+            if entry is not None:
+                await self._announce(entry)
+
+    async def _announce(self, entry: Entry[Plant]) -> None:
+        plant = entry.value
+        is_new = plant.generation != self._announced
+        now_s, now = self._clock.steady(), self._clock.now()
+        if is_new:
+            self._announced = plant.generation
+            if self._known is not None:
+                for change in await to_thread.run_sync(changes, self._feed_id, self._known, plant):
+                    self._listeners.on_change(change)
+            self._known = {machine.resource_id: machine.status for machine in plant.machines}
+        for samples in await to_thread.run_sync(self._samples, entry, is_new, now_s, now):
+            self._listeners.on_samples(samples)
+            await checkpoint()
+
+    def _samples(self, entry: Entry[Plant], is_new: bool, now_s: float, now: datetime) -> list[list[Sample]]:
+        """A plant seen before says nothing new but its age."""
+        plant, cadence_s = entry.value, self._cadence_s
+        age_s = max(0.0, now_s - entry.time)
+        made: list[Sample] = []
+        for machine in plant.machines:
+            subject = subject_of(self._feed_id, machine.resource_id)
+            if is_new:
+                seen: tuple[tuple[str, str | float | None], ...] = (
+                    ("status_category", machine.category.value),
+                    ("status", machine.status),
+                    ("lot_count", float(machine.lot_count)),
+                )
+                made += [
+                    Sample(subject, metric, value, plant.as_of, entry.time, cadence_s=cadence_s)
+                    for metric, value in seen
+                ]
+            made.append(Sample(subject, "age_s", age_s, now, now_s, cadence_s=cadence_s))
+        return [made[start : start + CHUNK] for start in range(0, len(made), CHUNK)]

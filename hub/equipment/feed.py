@@ -1,0 +1,154 @@
+"""One equipment feed: its child, its reads and its status. Reads are answered from memory and never wait."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import anyio
+
+from hub.cache.redis import RedisClients
+from hub.cache.two_tier import Entry, Tier
+from hub.clock import Clock
+from hub.equipment.announce import Announcer, Listeners
+from hub.equipment.cache import EquipmentCache
+from hub.equipment.machines import Machine, Plant
+from hub.equipment.reads import Found, Head, Lookup, NotFound, Page, Unavailable
+from hub.equipment.source import ViewSource
+from hub.equipment.status import feed_status
+from hub.equipment.sync import Outcome, OutcomeKind, Sync
+
+STALE_AFTER = 2.0
+"""Intervals after which an answer no longer counts as the present."""
+
+
+class EquipmentFeed:
+    """Runs as one child, `run()`, with or without Redis; everything else may be asked at any time."""
+
+    def __init__(
+        self,
+        feed_id: str,
+        source: ViewSource,
+        clock: Clock,
+        interval_s: float,
+        redis: RedisClients | None = None,
+        listeners: Listeners | None = None,
+        known: Mapping[str, str | None] | None = None,
+    ) -> None:
+        self.id = feed_id
+        self.interval_s = interval_s
+        self._clock = clock
+        self._listeners = listeners or Listeners()
+        self._announcer = Announcer(feed_id, clock, interval_s, self._listeners, known)
+        self._cache = EquipmentCache(feed_id, redis, clock, interval_s, self._announcer.wake)
+        self._sync = Sync(feed_id, source, self._cache, clock, interval_s, self._cycle_ended)
+        self._created_s = clock.steady()
+        self._is_refused = False
+
+    async def run(self) -> None:
+        """Read, follow and announce until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cache.run)
+            tasks.start_soon(self._announcer.run, lambda: self._cache.entry)
+            tasks.start_soon(self._watch_age)
+            await self._sync.run()
+
+    async def refresh(self, force: bool = False) -> Outcome:
+        """One cycle now; `force` skips the freshness gate and the shrink guard."""
+        return await self._sync.refresh(force)
+
+    def list(
+        self,
+        category: str | None = None,
+        status: str | None = None,
+        q: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page | Unavailable:
+        """Machines of a category, of a status code, with `q` in their EQUIPMENTID; all of them without a limit.
+
+        `cursor` is a page's `next_cursor`; it holds over a refresh.
+        """
+        entry = self._cache.entry
+        if entry is None:
+            return self._unavailable()
+        machines = entry.value.machines
+        start = bisect_right(machines, cursor, key=_resource_id) if cursor else 0
+        chosen = entry.value.select(category, status, q, start)
+        if limit is None:
+            return Page(self._head(entry), tuple(chosen), None)
+        items = tuple(islice(chosen, limit))
+        has_more = next(chosen, None) is not None
+        return Page(self._head(entry), items, items[-1].resource_id if items and has_more else None)
+
+    def get(self, resource_id: str) -> Found | NotFound | Unavailable:
+        """One machine by its RESOURCEID."""
+        entry = self._cache.entry
+        if entry is None:
+            return self._unavailable()
+        machine = entry.value.by_id.get(resource_id.strip())
+        return NotFound(self._head(entry)) if machine is None else Found(self._head(entry), machine)
+
+    def lookup(self, resource_ids: Iterable[str]) -> Lookup | Unavailable:
+        """Many machines by RESOURCEID, each once."""
+        entry = self._cache.entry
+        if entry is None:
+            return self._unavailable()
+        by_id = entry.value.by_id
+        wanted = list(dict.fromkeys(each.strip() for each in resource_ids))
+        found = [by_id[each] for each in wanted if each in by_id]
+        return Lookup(self._head(entry), found, [each for each in wanted if each not in by_id])
+
+    def status(self) -> dict[str, Any]:
+        """How the feed does, for `/api/equipment/status` and health."""
+        entry = self._cache.entry
+        return feed_status(self._head(entry), entry, self._cache, self._sync.record, self._clock, self.interval_s)
+
+    @property
+    def plant(self) -> Plant | None:
+        """The newest plant that is known here, immutable."""
+        entry = self._cache.entry
+        return entry.value if entry else None
+
+    @property
+    def head(self) -> Head:
+        """How far an answer given now can be trusted; its `etag` decides a 304 without reading anything."""
+        return self._head(self._cache.entry)
+
+    def _head(self, entry: Entry[Plant] | None) -> Head:
+        degraded = self._cache.degraded is not None
+        if entry is None:
+            return Head(None, None, True, None, Tier.NONE, degraded)
+        age_s = max(0.0, round(self._clock.steady() - entry.time, 3))
+        stale = age_s > STALE_AFTER * self.interval_s
+        return Head(entry.value.as_of, age_s, stale, entry.generation, entry.tier, degraded)
+
+    def _unavailable(self) -> Unavailable:
+        last = self._sync.record.last_outcome
+        return Unavailable(self._head(None), last.reason if last and last.reason else "no answer yet")
+
+    def _cycle_ended(self, outcome: Outcome) -> None:
+        if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED, OutcomeKind.LOCK_HELD):
+            self._announcer.wake()
+        if outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.REFRESHED):
+            is_refused = outcome.kind is OutcomeKind.REFUSED
+            if is_refused != self._is_refused:
+                self._is_refused = is_refused
+                self._listeners.on_refused(self.id, outcome.reason)
+
+    async def _watch_age(self) -> None:
+        """Staleness is told when it begins and ends, whatever the cycles do; a start counts as an answer."""
+        was_stale = False
+        while True:
+            entry = self._cache.entry
+            age_s = self._clock.steady() - (entry.time if entry else self._created_s)
+            is_stale = age_s > STALE_AFTER * self.interval_s
+            if is_stale != was_stale:
+                was_stale = is_stale
+                last = self._sync.record.last_failure or self._sync.record.last_outcome
+                self._listeners.on_stale(self.id, is_stale, last.reason if last and is_stale else None)
+            await anyio.sleep(min(self.interval_s / 4, 5.0))
+
+
+def _resource_id(machine: Machine) -> str:
+    return machine.resource_id

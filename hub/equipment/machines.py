@@ -1,0 +1,155 @@
+"""A plant at an instant: immutable machines, how they are filtered, written down, and compared."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from types import MappingProxyType
+from typing import Any
+
+from hub.clock import rfc3339
+from hub.equipment.aggregate import Record, Tally
+from hub.equipment.view import Category
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine. `body` is its whole record as JSON; the rest is what filters, history and alarms look at."""
+
+    resource_id: str
+    equipment_id: str | None
+    status: str | None
+    reason: str | None
+    category: Category
+    lot_count: int
+    body: bytes = field(repr=False)
+
+    def record(self) -> dict[str, Any]:
+        """The record of the API: the 23 keys, `JOBS` and `flags`; the caller's own copy. Times are RFC 3339."""
+        record: dict[str, Any] = json.loads(self.body)
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """All machines of a feed as one query saw them. `as_of` is when that query started (aware UTC)."""
+
+    generation: int
+    as_of: datetime
+    machines: tuple[Machine, ...]
+    tally: Tally
+    query_ms: float
+    by_id: Mapping[str, Machine] = field(init=False, repr=False)
+    categories: Mapping[Category, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_id = {machine.resource_id: machine for machine in self.machines}
+        counts = Counter(machine.category for machine in self.machines)
+        object.__setattr__(self, "by_id", MappingProxyType(by_id))
+        object.__setattr__(self, "categories", MappingProxyType({each: counts[each] for each in Category}))
+
+    def select(
+        self, category: str | None = None, status: str | None = None, q: str | None = None, start: int = 0
+    ) -> Iterator[Machine]:
+        """Machines of a category and a status whose EQUIPMENTID contains `q`, in any case; None asks for all.
+
+        `start` is the index of the first machine to consider.
+        """
+        part = q.casefold() if q else None
+        for machine in islice(self.machines, start, None):
+            if category is not None and machine.category != category:
+                continue
+            if status is not None and machine.status != status:
+                continue
+            if part is not None and part not in (machine.equipment_id or "").casefold():
+                continue
+            yield machine
+
+    def percent(self, of: Iterable[Category], over: Iterable[Category]) -> float | None:
+        """Machines in `of` per hundred in `over`, one decimal; None when there are none."""
+        total = sum(self.categories[each] for each in over)
+        return round(100 * sum(self.categories[each] for each in of) / total, 1) if total else None
+
+
+def machine_of(record: Record) -> Machine:
+    """The machine of an aggregated record."""
+    return Machine(
+        record["RESOURCEID"],
+        record["EQUIPMENTID"],
+        record["EQUIPMENTASSETSSTATUS"],
+        record["EQUIPMENTASSETSSTATUSREASON"],
+        Category(record["STATUS_CATEGORY"]),
+        record["LOT_COUNT"],
+        json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode(),
+    )
+
+
+def dump_plant(plant: Plant) -> bytes:
+    """One line for the plant and one per machine, so that reading and writing pause between lines for others."""
+    head = {
+        "generation": plant.generation,
+        "as_of": plant.as_of.isoformat(),
+        "query_ms": plant.query_ms,
+        "tally": asdict(plant.tally),
+    }
+    return b"\n".join([json.dumps(head).encode(), *(machine.body for machine in plant.machines)])
+
+
+def parse_plant(payload: bytes) -> Plant:
+    """What `dump_plant` wrote; ValueError when it is anything else."""
+    first, *lines = payload.split(b"\n")
+    try:
+        head = json.loads(first)
+        machines = tuple(_machine_of_body(line) for line in lines)
+        as_of = datetime.fromisoformat(head["as_of"])
+        return Plant(head["generation"], as_of, machines, Tally(**head["tally"]), head["query_ms"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is not a plant: {error!r}") from error
+
+
+def _machine_of_body(body: bytes) -> Machine:
+    record = json.loads(body)
+    return Machine(
+        record["RESOURCEID"],
+        record["EQUIPMENTID"],
+        record["EQUIPMENTASSETSSTATUS"],
+        record["EQUIPMENTASSETSSTATUSREASON"],
+        Category(record["STATUS_CATEGORY"]),
+        record["LOT_COUNT"],
+        body,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MachineChange:
+    """A machine went from one status code to another. None is: not in the view, or without a status."""
+
+    subject: str
+    old: str | None
+    new: str | None
+    at: datetime
+    reason: str | None
+
+
+GONE = "no longer in the view"
+
+
+def changes(feed_id: str, known: Mapping[str, str | None], plant: Plant) -> list[MachineChange]:
+    """What became of the machines since their statuses were `known`; machines that came or went included."""
+    found = [
+        MachineChange(subject_of(feed_id, machine.resource_id), old, machine.status, plant.as_of, machine.reason)
+        for machine in plant.machines
+        if (old := known.get(machine.resource_id)) != machine.status
+    ]
+    return found + [
+        MachineChange(subject_of(feed_id, resource_id), old, None, plant.as_of, GONE)
+        for resource_id, old in known.items()
+        if resource_id not in plant.by_id and old is not None
+    ]
+
+
+def subject_of(feed_id: str, resource_id: str) -> str:
+    """How history and alarms name a machine."""
+    return f"equipment/{feed_id}/{resource_id}"

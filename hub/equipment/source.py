@@ -1,0 +1,40 @@
+"""Where the rows of a feed come from: a view in Oracle, or the sample plant, through the same lane."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
+from hub.clock import Clock
+from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
+from hub.equipment.sample_view import SampleView
+from hub.equipment.view import select_sql
+from hub.oracle.connection import Account, Rows, connector
+from hub.oracle.lanes import Deadlines, SyncLane
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSource:
+    """A view that can be read; its dates are of `zone`, and its `drop` columns are not to be kept."""
+
+    lane: SyncLane
+    sql: str
+    zone: tzinfo = UTC
+    drop: tuple[str, ...] = field(default=())
+
+    async def read(self) -> Rows:
+        """All rows, within the lane's deadlines; raises `OracleError`."""
+        return await self.lane.fetch(self.sql)
+
+
+def source_of(feed: OracleEquipmentFeed | SampleEquipmentFeed, clock: Clock, zone: str = "UTC") -> ViewSource:
+    """The source that a feed's configuration asks for. `zone` is the hub's own, where the feed names none."""
+    query_s = min(60.0, max(feed.interval, 5.0))
+    deadlines = Deadlines(query_s=query_s)
+    if isinstance(feed, SampleEquipmentFeed):
+        view = SampleView(feed.machines, feed.seed, clock)
+        return ViewSource(SyncLane(view.connect, deadlines), select_sql("SAMPLE"))
+    account = Account(feed.dsn, feed.user, feed.password, program=f"hub-eq-sync-{feed.id}")
+    # Well within the query's deadline: the driver needs up to twice the call's to give a call up in good order.
+    lane = SyncLane(connector(account, call_s=query_s / 3), deadlines)
+    drop = tuple(feed.drop_columns)
+    return ViewSource(lane, select_sql(feed.view, drop), ZoneInfo(str(feed.timezone or zone)), drop)

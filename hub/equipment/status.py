@@ -1,0 +1,95 @@
+"""The status of a feed as the API shows it. Pure."""
+
+from dataclasses import asdict
+from typing import Any
+
+from hub.cache.two_tier import Entry
+from hub.clock import Clock, rfc3339
+from hub.equipment.cache import EquipmentCache
+from hub.equipment.machines import Plant
+from hub.equipment.reads import Head
+from hub.equipment.sync import OutcomeKind, SyncRecord
+from hub.equipment.view import Category
+
+UNHEALTHY_AFTER = 6.0
+"""Intervals after which a feed is no longer only degraded."""
+
+RUNNABLE = (Category.PRODUCTIVE, Category.STANDBY, Category.ENGINEERING)
+OPERATING = (*RUNNABLE, Category.DOWN)
+TOTAL = (*OPERATING, Category.NOT_SCHEDULED)
+
+
+def feed_status(
+    head: Head,
+    entry: Entry[Plant] | None,
+    cache: EquipmentCache,
+    record: SyncRecord,
+    clock: Clock,
+    interval_s: float,
+) -> dict[str, Any]:
+    """JSON-ready. Counts and ratios are None without a plant: a plant nobody has seen has no availability."""
+    now_s = clock.steady()
+    plant = entry.value if entry else None
+    outcome, failure = record.last_outcome, record.last_failure
+    return {
+        "enabled": True,
+        "loaded": plant is not None,
+        **head.as_json(),
+        "health": health_of(head, interval_s),
+        "degraded_reason": cache.degraded,
+        "interval_s": interval_s,
+        "updated_at": head.as_json()["as_of"],
+        "last_attempt_at": rfc3339(record.last_attempt_at) if record.last_attempt_at else None,
+        "last_outcome": outcome.kind.value if outcome else None,
+        "last_reason": outcome.reason if outcome else None,
+        "last_error": {"code": failure.code, "text": failure.reason} if failure else None,
+        "consecutive_failures": record.consecutive_failures,
+        "last_query_ms": record.last_query_ms,
+        "queries": record.queries,
+        "lock_holder": lock_holder(record),
+        "next_due_in_s": None if record.next_due_s is None else round(max(0.0, record.next_due_s - now_s), 3),
+        **plant_counts(plant),
+        "lookup": {
+            "ready": plant is not None,
+            "count": len(plant.by_id) if plant else 0,
+            "built_at": head.as_json()["as_of"],
+            "age_seconds": head.age_s,
+        },
+        "l1": {**asdict(cache.counters), "entries": int(plant is not None), "age_s": head.age_s},
+    }
+
+
+def plant_counts(plant: Plant | None) -> dict[str, Any]:
+    """What is in a plant, and what was odd about the rows it came from."""
+    if plant is None:
+        names = ("machines", "count", "rows", "dropped_rows", "conflicts", "unknown_codes", "bad_times")
+        return dict.fromkeys((*names, "bad_quantities", "categories", "ou_percent", "availability_percent"))
+    tally = plant.tally
+    return {
+        "machines": len(plant.machines),
+        "count": len(plant.machines),
+        "rows": tally.rows,
+        "dropped_rows": tally.rows_without_id,
+        "conflicts": tally.conflicts,
+        "unknown_codes": tally.unknown_codes,
+        "bad_times": tally.bad_times,
+        "bad_quantities": tally.bad_quantities,
+        "categories": {category.value: count for category, count in plant.categories.items()},
+        "ou_percent": plant.percent((Category.PRODUCTIVE,), OPERATING),
+        "availability_percent": plant.percent(RUNNABLE, TOTAL),
+    }
+
+
+def health_of(head: Head, interval_s: float) -> str:
+    """`ok`; `degraded` when stale or without its Redis; `unhealthy` when very old or never read."""
+    if head.age_s is None or head.age_s > UNHEALTHY_AFTER * interval_s:
+        return "unhealthy"
+    return "degraded" if head.stale or head.degraded else "ok"
+
+
+def lock_holder(record: SyncRecord) -> str | None:
+    """Who was reading the view when this hub last looked: `this`, `another` or None."""
+    if record.is_running:
+        return "this"
+    is_held = record.last_outcome is not None and record.last_outcome.kind is OutcomeKind.LOCK_HELD
+    return "another" if is_held else None

@@ -1,0 +1,162 @@
+"""The equipment view: its columns, the SQL that reads it, what its status codes mean, and its cells made clean."""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from hub.oracle.connection import Rows
+
+STATUS_COLUMNS = (
+    "RESOURCEID",
+    "EQUIPMENTID",
+    "OBJECTCATEGORY",
+    "EQUIPMENTASSETSSTATUS",
+    "EQUIPMENTASSETSSTATUSREASON",
+)
+JOB_COLUMNS = (
+    *("JOBORDER", "JOBMODEL", "JOBSTAGE", "JOBID", "JOBSTATUS", "CREATEDATE", "CREATEUSERNAME", "CREATEUSER"),
+    *("TECHNICIANUSERNAME", "TECHNICIANUSER", "SYMPTOMCODE", "CAUSECODE", "REPAIRCODE"),
+)
+LOT_COLUMNS = (
+    *("RUNCARDLOTID", "Package", "PACKAGE_LF", "Function", "TYPE", "BOP", "WAFERLOTID", "WAFERPN"),
+    *("WAFERLOTID_PREFIX", "SPEC", "LFOPTIONID", "WIREDESCRIPTION", "WAFERMIL"),
+    *("LOTTRACKINQTY_PCS", "LOTTRACKINTIME", "LOTTRACKINEMPLOYEE"),
+)
+COLUMNS = STATUS_COLUMNS + JOB_COLUMNS + LOT_COLUMNS
+"""The 34 columns in view order, spelt as the view spells them: two are in mixed case and must be quoted in SQL."""
+
+PERSONAL_COLUMNS = ("CREATEUSERNAME", "CREATEUSER", "TECHNICIANUSERNAME", "TECHNICIANUSER", "LOTTRACKINEMPLOYEE")
+TIME_COLUMNS = frozenset({"CREATEDATE", "LOTTRACKINTIME"})
+QUANTITY_COLUMN = "LOTTRACKINQTY_PCS"
+
+
+class Category(StrEnum):
+    """The state of a machine in the sense of SEMI E10, and OTHER for what the map does not know."""
+
+    PRODUCTIVE = "PRODUCTIVE"
+    STANDBY = "STANDBY"
+    DOWN = "DOWN"
+    ENGINEERING = "ENGINEERING"
+    NOT_SCHEDULED = "NOT_SCHEDULED"
+    INACTIVE = "INACTIVE"
+    OTHER = "OTHER"
+
+
+STATUS_CATEGORY = {
+    "PRD": Category.PRODUCTIVE,
+    "SBY": Category.STANDBY,
+    "UDT": Category.DOWN,
+    "SDT": Category.DOWN,
+    "EGT": Category.ENGINEERING,
+    "NST": Category.NOT_SCHEDULED,
+    "SCRAP": Category.INACTIVE,
+    "設備-LOST": Category.INACTIVE,
+    "設備-RUN": Category.PRODUCTIVE,
+}
+
+SEVERITY = ("UDT", "SDT", "設備-LOST", "SCRAP", "EGT", "NST", "SBY", "設備-RUN", "PRD")
+"""Which status speaks for a machine when its rows disagree: the first of these; then any code not listed."""
+
+
+def category_of(status: str | None) -> Category:
+    """The category of a stripped code; OTHER when it is unknown or None."""
+    return STATUS_CATEGORY.get(status or "", Category.OTHER)
+
+
+class ViewChanged(Exception):
+    """The view no longer has the columns that the hub reads."""
+
+
+_OBJECT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_$#]*(\.[A-Za-z][A-Za-z0-9_$#]*)?")
+
+
+def select_sql(view: str, drop: Collection[str] = ()) -> str:
+    """The statement that reads the whole view, without the dropped columns, in an order that does not change."""
+    if not _OBJECT_NAME.fullmatch(view):
+        raise ValueError(f"{view!r} is not the name of a view, such as OWNER.VIEW")
+    columns = ", ".join(f'"{name}"' for name in COLUMNS if name not in drop)
+    return f'SELECT {columns} FROM {view} ORDER BY "RESOURCEID", "JOBID", "RUNCARDLOTID"'
+
+
+Row = dict[str, Any]
+"""One clean row: every one of the 34 columns upper-cased; str, int, float, aware UTC datetime or None."""
+
+
+@dataclass(slots=True)
+class BadCells:
+    """Cells that could not be read, and therefore count as empty."""
+
+    times: int = 0
+    quantities: int = 0
+
+
+def parse_rows(result: Rows, zone: tzinfo, drop: Collection[str] = ()) -> tuple[list[Row], BadCells]:
+    """Clean rows by column name. Zone-less dates are of `zone`; dropped columns come out as None.
+
+    Raises `ViewChanged` when a column is missing.
+    """
+    place = {name: index for index, name in enumerate(result.columns)}
+    missing = [name for name in COLUMNS if name not in place and name not in drop]
+    if missing:
+        raise ViewChanged(f"the view has no column {', '.join(missing)}")
+    bad = BadCells()
+    plan = [(name.upper(), None if name in drop else place[name]) for name in COLUMNS]
+    return [_row(cells, plan, zone, bad) for cells in result.rows], bad
+
+
+def _row(cells: tuple[Any, ...], plan: Iterable[tuple[str, int | None]], zone: tzinfo, bad: BadCells) -> Row:
+    row: Row = {}
+    for name, index in plan:
+        value = None if index is None else _blank_to_none(cells[index])
+        if value is not None:
+            if name in TIME_COLUMNS:
+                value = _time(value, zone, bad)
+            elif name == QUANTITY_COLUMN:
+                value = _quantity(value, bad)
+            elif not isinstance(value, str):
+                value = str(value)
+        row[name] = value
+    return row
+
+
+def _blank_to_none(value: Any) -> Any:
+    if isinstance(value, str):
+        value = value.strip()
+        return None if not value or value == "NaT" else value
+    if value is None or value != value:  # NaN is the only value that differs from itself
+        return None
+    return value
+
+
+def _time(value: Any, zone: tzinfo, bad: BadCells) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime):
+        bad.times += 1
+        return None
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        bad.times += 1
+        return None
+
+
+def _quantity(value: Any, bad: BadCells) -> int | float | None:
+    if isinstance(value, int):
+        return value
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        bad.quantities += 1
+        return None
+    if not number.is_finite():
+        bad.quantities += 1
+        return None
+    return int(number) if number == number.to_integral_value() else float(number)

@@ -1,0 +1,101 @@
+"""The source that a configuration asks for, and the whole feed on the real driver."""
+
+from zoneinfo import ZoneInfo
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from hub.clock import Clock
+from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
+from hub.equipment.announce import Listeners
+from hub.equipment.feed import EquipmentFeed
+from hub.equipment.machines import MachineChange
+from hub.equipment.reads import Found
+from hub.equipment.source import source_of
+from tests.oracle_wire import OracleServer, Plant, open_oracle
+from tests.redis_server import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+def oracle_feed(dsn: str, **options: object) -> OracleEquipmentFeed:
+    return OracleEquipmentFeed.model_validate(
+        {"kind": "oracle-equipment", "id": "fab", "dsn": dsn, "user": "reader", "password": "secret", **options}
+    )
+
+
+def feed_on(server: OracleServer, interval_s: float = 300.0, **options: Listeners) -> EquipmentFeed:
+    source = source_of(oracle_feed(server.dsn), Clock(), "Asia/Taipei")
+    return EquipmentFeed("fab", source, Clock(), interval_s, **options)
+
+
+def test_the_zone_of_the_view_is_the_feeds_own_or_else_the_hubs() -> None:
+    own = source_of(oracle_feed("h:1/X", timezone="Asia/Taipei"), Clock(), "Europe/London")
+    hubs = source_of(oracle_feed("h:1/X"), Clock(), "Europe/London")
+    assert (own.zone, hubs.zone) == (ZoneInfo("Asia/Taipei"), ZoneInfo("Europe/London"))
+
+
+def test_dropped_columns_are_neither_asked_for_nor_kept() -> None:
+    source = source_of(oracle_feed("h:1/X", drop_columns=["CREATEUSER"]), Clock())
+    assert '"CREATEUSER"' not in source.sql
+    assert source.drop == ("CREATEUSER",)
+
+
+def test_the_password_is_not_in_the_repr() -> None:
+    config = oracle_feed("h:1/X")
+    assert config.password == SecretStr("secret")
+    assert "secret" not in repr(source_of(config, Clock()))
+
+
+async def test_the_sample_plant_needs_no_database() -> None:
+    config = SampleEquipmentFeed(kind="sample-equipment", id="demo", machines=30)
+    one = EquipmentFeed("demo", source_of(config, Clock()), Clock(), 300.0)
+    await one.refresh()
+    assert one.status()["machines"] == 30
+    assert one.status()["unknown_codes"] == {}
+
+
+async def test_a_plant_in_oracle_is_read_and_its_changes_are_told() -> None:
+    changes: list[MachineChange] = []
+    async with open_oracle(plant=Plant(60, 50)) as server:
+        one = feed_on(server, listeners=Listeners(on_change=changes.append))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.run)
+            await eventually(lambda: one.head.generation is not None)
+            resource_id = server.plant.machines[7].strip()
+            found = one.get(resource_id)
+            assert isinstance(found, Found)
+            before = found.machine.status
+            server.plant.set_status(server.plant.machines[7], "ZZZ", "odd")
+            assert (await one.refresh(force=True)).kind == "refreshed"
+            await eventually(lambda: bool(changes))
+            tasks.cancel_scope.cancel()
+        assert one.status()["unknown_codes"] == {"ZZZ": 1}
+        [change] = changes
+        assert (change.subject, change.old) == (f"equipment/fab/{resource_id}", before)
+        assert (change.new, change.reason) == ("ZZZ", "odd")
+
+
+async def test_an_emptied_view_is_refused_and_the_plant_stays() -> None:
+    async with open_oracle(plant=Plant(60, 50)) as server:
+        one = feed_on(server)
+        await one.refresh()
+        server.plant.resize(0)
+        one._sync._interval_s = 0.0
+        assert (await one.refresh()).kind == "refused"
+        assert one.status()["machines"] == 50
+
+
+async def test_a_database_that_goes_and_comes_back_costs_no_plant() -> None:
+    async with open_oracle(plant=Plant(60, 50)) as server:
+        one = feed_on(server)
+        await one.refresh()
+        port = server.port
+        server.stop_listening()
+        outcome = await one.refresh(force=True)
+        assert (outcome.kind, outcome.code) == ("failed", "DPY-6005")
+        assert one.status()["machines"] == 50
+        await server.start_listening(port)
+        assert (await one.refresh(force=True)).kind == "refreshed"
+        assert one.status()["last_error"] is None

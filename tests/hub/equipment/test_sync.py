@@ -1,0 +1,245 @@
+from typing import Any
+
+import anyio
+import pytest
+
+from hub.cache.redis import RedisClients, open_redis
+from hub.clock import Clock
+from hub.equipment.cache import EquipmentCache
+from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
+from hub.oracle.connection import OracleUnavailable
+from tests.hub.equipment.scripted import ScriptedView, machines
+from tests.redis_server import private_redis, shared_redis
+
+pytestmark = pytest.mark.anyio
+
+
+class HandClock(Clock):
+    ahead_s = 0.0
+
+    def steady(self) -> float:
+        return super().steady() + self.ahead_s
+
+
+class Hub:
+    """One hub's sync of a view."""
+
+    def __init__(
+        self,
+        view: ScriptedView,
+        redis: RedisClients | None = None,
+        interval_s: float = 300.0,
+        clock: Clock | None = None,
+        **source: Any,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.cache = EquipmentCache("fab", redis, self.clock, interval_s, lambda: None)
+        self.outcomes: list[Outcome] = []
+        self.sync = Sync("fab", view.source(**source), self.cache, self.clock, interval_s, self.outcomes.append)
+
+    async def kind(self, force: bool = False) -> str:
+        return (await self.sync.refresh(force)).kind.value
+
+    @property
+    def count(self) -> int | None:
+        return len(self.cache.entry.value.machines) if self.cache.entry else None
+
+
+async def test_the_first_cycle_reads_and_the_next_finds_it_fresh() -> None:
+    view = ScriptedView(*machines(10))
+    hub = Hub(view)
+    assert [await hub.kind(), await hub.kind()] == ["refreshed", "fresh"]
+    assert (view.queries, hub.count) == (1, 10)
+    assert 290 < hub.outcomes[1].again_s <= 300
+
+
+async def test_from_eight_tenths_of_the_interval_on_it_is_read_again() -> None:
+    clock = HandClock()
+    hub = Hub(ScriptedView(*machines(10)), clock=clock)
+    await hub.kind()
+    clock.ahead_s = 239
+    assert await hub.kind() == "fresh"
+    clock.ahead_s = 241
+    assert await hub.kind() == "refreshed"
+
+
+async def test_force_reads_although_fresh() -> None:
+    view = ScriptedView(*machines(10))
+    hub = Hub(view)
+    assert [await hub.kind(), await hub.kind(force=True)] == ["refreshed", "refreshed"]
+    assert view.queries == 2
+
+
+async def test_a_failure_keeps_the_last_good_plant_and_names_its_code() -> None:
+    view = ScriptedView(*machines(10))
+    hub = Hub(view)
+    await hub.kind()
+    view.fails = OracleUnavailable("ORA-03113", "end-of-file")
+    outcome = await hub.sync.refresh(force=True)
+    assert (outcome.kind, outcome.code, outcome.reason) == (OutcomeKind.FAILED, "ORA-03113", "end-of-file")
+    assert hub.count == 10
+
+
+async def test_failures_are_retried_after_5_15_45_seconds_and_never_later_than_the_interval() -> None:
+    view = ScriptedView()
+    view.fails = OracleUnavailable("ORA-03113", "end-of-file")
+    patient, hasty = Hub(view), Hub(view, interval_s=7.0)
+    for hub in (patient, hasty):
+        for _ in range(4):
+            assert await hub.kind() == "failed"
+    assert [outcome.again_s for outcome in patient.outcomes] == [5, 15, 45, 45]
+    assert [outcome.again_s for outcome in hasty.outcomes] == [5, 7, 7, 7]
+    view.fails = None
+    view.show(*machines(1))
+    assert await patient.kind() == "refreshed"
+    assert (patient.sync.record.consecutive_failures, patient.sync.record.last_failure) == (0, None)
+
+
+async def test_a_hung_query_fails_at_the_deadline() -> None:
+    view = ScriptedView()
+    view.hangs = True
+    with anyio.fail_after(2):
+        outcome = await Hub(view, query_s=0.05).sync.refresh()
+    assert (outcome.kind, outcome.code) == (OutcomeKind.FAILED, "DEADLINE")
+    assert view.terminated == 1
+
+
+async def test_a_view_without_a_column_fails_and_says_which() -> None:
+    view = ScriptedView(*machines(3))
+    view.rows = view.rows._replace(columns=("X", *view.rows.columns[1:]))
+    outcome = await Hub(view).sync.refresh()
+    assert (outcome.kind, outcome.code) == (OutcomeKind.FAILED, "VIEW")
+    assert "RESOURCEID" in (outcome.reason or "")
+
+
+@pytest.mark.parametrize("left", [0, 4])
+async def test_a_shrunken_answer_is_refused_unless_forced(left: int) -> None:
+    view = ScriptedView(*machines(10))
+    hub = Hub(view)
+    await hub.kind()
+    view.show(*machines(left))
+    clock = hub.clock = HandClock()
+    hub.sync._clock = hub.cache._clock = clock
+    clock.ahead_s = 300
+    assert await hub.kind() == "refused"
+    assert hub.count == 10
+    assert await hub.kind() == "fresh"
+    assert await hub.kind(force=True) == "refreshed"
+    assert hub.count == left
+
+
+def test_the_guard_starts_below_half() -> None:
+    assert refusal_of(5, 10) is None
+    assert refusal_of(4, 10) is not None
+    assert refusal_of(1, 0) is None
+    assert refusal_of(0, 0) is not None
+
+
+async def test_a_second_refresh_in_the_same_hub_does_not_wait() -> None:
+    view = ScriptedView(*machines(3))
+    view.hangs = True
+    hub = Hub(view)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hub.kind)
+        await view.asked.wait()
+        assert await hub.kind() == "lock_held"
+        tasks.cancel_scope.cancel()
+    view.hangs = False
+    assert await hub.kind() == "refreshed"
+
+
+async def test_while_one_hub_reads_another_is_told_and_then_finds_it_fresh() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView(*machines(3))
+        view.takes_s = 0.2
+        one, other = Hub(view, redis), Hub(view, redis)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.kind)
+            await view.asked.wait()
+            assert await other.kind() == "lock_held"
+        assert 0 < other.outcomes[0].again_s <= 90
+        assert await other.kind() == "fresh"
+        assert (view.queries, other.count) == (1, 3)
+
+
+async def test_a_stamp_from_the_future_counts_as_none() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView(*machines(3))
+        hub = Hub(view, redis)
+        await hub.kind()
+        [pointer] = [key async for key in redis.commands.scan_iter(f"{redis.prefix}:equipment:fab.v1")]
+        ahead = int(await redis.commands.hget(pointer, "checked_ms") or 0) + 3_600_000
+        await redis.commands.hset(pointer, "checked_ms", str(ahead))
+        assert await hub.kind() == "refreshed"
+
+
+async def test_a_refusal_is_not_asked_again_by_the_next_hub() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView(*machines(10))
+        one, other = Hub(view, redis), Hub(view, redis)
+        await one.kind()
+        await other.kind()
+        view.show()
+        assert (await one.sync.refresh()).kind is OutcomeKind.FRESH
+        one.sync._interval_s = 0.0
+        assert await one.kind() == "refused"
+        assert await other.kind() == "fresh"
+        assert (view.queries, other.count) == (2, 10)
+
+
+async def test_a_hub_that_was_overtaken_does_not_publish() -> None:
+    async with shared_redis() as redis:
+        slow_view, quick_view = ScriptedView(*machines(3)), ScriptedView(*machines(5))
+        slow_view.takes_s = 0.3
+        slow, quick = Hub(slow_view, redis), Hub(quick_view, redis)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slow.kind)
+            await slow_view.asked.wait()
+            await redis.commands.delete(redis.key("lock", "equipment.fab.v1"))  # as if it had run out
+            assert await quick.kind() == "refreshed"
+        assert slow.outcomes[0].kind is OutcomeKind.FRESH
+        assert await slow.kind() == "fresh"
+        assert (slow.count, quick.count) == (5, 5)
+
+
+async def test_a_reader_killed_in_mid_query_blocks_the_others_only_for_its_lock() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView(*machines(3))
+        await redis.commands.set(redis.key("lock", "equipment.fab.v1"), "dead", px=300)
+        hub = Hub(view, redis, interval_s=1.0)
+        with anyio.move_on_after(0.9):
+            await hub.sync.run()
+        assert hub.outcomes[0].kind.value == "lock_held"
+        assert "refreshed" in [outcome.kind.value for outcome in hub.outcomes]
+
+
+async def test_without_its_redis_a_hub_reads_for_itself_and_publishes_when_it_is_back() -> None:
+    async with private_redis() as server, open_redis(server.url) as redis:
+        view = ScriptedView(*machines(3))
+        clock = HandClock()
+        hub = Hub(view, redis, clock=clock)
+        await server.stop()
+        assert await hub.kind() == "refreshed"
+        assert hub.cache.degraded is not None
+        assert await hub.kind() == "fresh"
+        await server.start()
+        clock.ahead_s = 300
+        assert await hub.kind() == "refreshed"
+        assert hub.cache.degraded is None
+        late = Hub(view, redis)
+        assert await late.kind() == "fresh"
+        assert late.count == 3
+
+
+async def test_stopping_in_mid_query_drops_the_connection_and_the_lock() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView()
+        view.hangs = True
+        hub = Hub(view, redis)
+        with anyio.fail_after(2):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hub.sync.run)
+                await view.asked.wait()
+                tasks.cancel_scope.cancel()
+        assert view.terminated == 1
+        assert await redis.commands.get(redis.key("lock", "equipment.fab.v1")) is None
