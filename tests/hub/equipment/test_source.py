@@ -25,9 +25,9 @@ def oracle_feed(dsn: str, **options: object) -> OracleEquipmentFeed:
     )
 
 
-def feed_on(server: OracleServer, interval_s: float = 300.0, **options: Listeners) -> EquipmentFeed:
+def feed_on(server: OracleServer, listeners: Listeners | None = None) -> EquipmentFeed:
     source = source_of(oracle_feed(server.dsn), Clock(), "Asia/Taipei")
-    return EquipmentFeed("fab", source, Clock(), interval_s, **options)
+    return EquipmentFeed("fab", source, Clock(), 300.0, listeners=listeners)
 
 
 def test_the_zone_of_the_view_is_the_feeds_own_or_else_the_hubs() -> None:
