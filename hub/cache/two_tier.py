@@ -1,5 +1,6 @@
 """A cache in two tiers: immutable values in process memory, in front of versioned snapshots in Redis."""
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ class TwoTier(Generic[T]):
         """
         time = self._clock.steady() - max(0.0, self._clock.now().timestamp() - started_ms / 1000)
         if self.versions is not None:
-            payload = await to_thread.run_sync(self._dump, value)
+            payload = await to_thread.run_sync(self._pack, value)
             try:
                 published, now_ms = await self.versions.publish(key, generation, started_ms, payload)
             except REDIS_FAILURES as error:
@@ -221,14 +222,21 @@ class TwoTier(Generic[T]):
 
     async def _take(self, key: str, version: Version, payload: bytes) -> None:
         try:
-            value = await to_thread.run_sync(self._parse, payload)
-        except ValueError as error:
+            value = await to_thread.run_sync(self._unpack, payload)
+        except (ValueError, zlib.error) as error:
             self.counters.corrupt += 1
             log.error("a value in redis cannot be read", cache=self.name, key=key, error=str(error))
             return
         self.counters.loads += 1
         time = self._clock.steady() - max(0, version.now_ms - version.started_ms) / 1000
         self._adopt(key, Entry(version.generation, time, value, Tier.L2))
+
+    def _pack(self, value: T) -> bytes:
+        """Compressed: a tenth of the bytes to send, and to keep in Redis, for a few ms in a worker thread."""
+        return zlib.compress(self._dump(value), 1)
+
+    def _unpack(self, payload: bytes) -> T:
+        return self._parse(zlib.decompress(payload))
 
     def _adopt(self, key: str, entry: Entry[T]) -> bool:
         held = self._entries.get(key)

@@ -1,4 +1,5 @@
 import json
+import zlib
 from typing import Any
 
 import anyio
@@ -184,9 +185,10 @@ async def test_a_value_that_cannot_be_read_is_counted_and_not_served() -> None:
     async with shared_redis() as redis:
         reader = cache(redis)
         assert reader.versions is not None
-        await reader.versions.publish("k", 4, now_ms(), b"{not json")
-        assert await reader.get("k") is None
-        assert reader.counters.corrupt == 1
+        for number, payload in enumerate((b"not packed", zlib.compress(b"{not json")), start=1):
+            await reader.versions.publish("k", number, now_ms(), payload)
+            assert await reader.get("k") is None
+            assert reader.counters.corrupt == number
 
 
 async def test_a_dead_redis_leaves_the_last_value_marked_degraded_until_it_is_back() -> None:

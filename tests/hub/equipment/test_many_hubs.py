@@ -2,6 +2,7 @@
 
 import os
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -88,7 +89,7 @@ async def test_killing_the_reader_in_mid_query_costs_less_than_one_cycle(tmp_pat
 async def is_published_after(versions: Versions, time: float) -> bool:
     version = await versions.load("fab.v1")
     assert version.payload
-    assert parse_plant(version.payload).generation == version.generation
+    assert parse_plant(zlib.decompress(version.payload)).generation == version.generation
     return version.started_ms / 1000 > time
 
 
