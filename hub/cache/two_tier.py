@@ -1,40 +1,21 @@
 """A cache in two tiers: immutable values in process memory, in front of versioned snapshots in Redis."""
 
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 import anyio
 import structlog
 from anyio import to_thread
 
+from hub.cache.memory import Entry, Memory, Tier
 from hub.cache.redis import REDIS_FAILURES, RedisClients
 from hub.cache.versions import Version, Versions
 from hub.clock import Clock
 
 log = structlog.get_logger()
 T = TypeVar("T")
-
-
-class Tier(StrEnum):
-    """Where a value came from."""
-
-    L1 = "l1"
-    L2 = "l2"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
-    """One immutable value. `time` is when the work that made it began, on this process' steady clock, seconds."""
-
-    generation: int
-    time: float
-    value: T
-    tier: Tier
 
 
 @dataclass(slots=True)
@@ -51,7 +32,6 @@ class CacheCounters:
     misses: int = 0
     loads: int = 0  # whole values read from Redis
     load_ms: float = 0.0  # of the last of them
-    evicted: int = 0
     corrupt: int = 0  # values in Redis that could not be read
     redis_failures: int = 0
 
@@ -85,35 +65,34 @@ class TwoTier(Generic[T]):
         self._parse = parse
         self._clock = clock
         self._ttl_s = ttl_s
-        self._size = size
         self._on_entry = on_entry
-        self._entries: OrderedDict[str, Entry[T]] = OrderedDict()
-        self._checked: dict[
-            str, float
-        ] = {}  # key -> steady time at which the entry was last known to be the newest
+        self._memory: Memory[T] = Memory(clock, ttl_s, size)
         self._loads: dict[str, _Load] = {}
 
     def peek(self, key: str) -> Entry[T] | None:
         """What process memory has, however old; never waits."""
-        return self._entries.get(key)
+        return self._memory.peek(key)
+
+    @property
+    def evicted(self) -> int:
+        """Keys let go because there was no room."""
+        return self._memory.evicted
 
     async def get(self, key: str) -> Entry[T] | None:
         """The newest value this process can know of; asks Redis at most once per `ttl_s` and key."""
         while True:
-            entry = self._entries.get(key)
-            if self._is_checked(key):
-                self.counters.hits += entry is not None
-                if entry is not None:
-                    self._entries.move_to_end(key)
+            entry = self._memory.use(key)
+            if entry is not None:
+                self.counters.hits += 1
                 return entry
             load = self._loads.get(key)
             if load is None:
                 self.counters.misses += 1
                 await self.revalidate(key)
-                return self._entries.get(key)
+                return self._memory.peek(key)
             await load.ended.wait()
             if load.has_answer:
-                return self._entries.get(key)
+                return self._memory.peek(key)
 
     async def revalidate(self, key: str) -> Version | None:
         """Ask Redis now, load what is newer, and say what Redis knows; None when it cannot be asked.
@@ -121,7 +100,7 @@ class TwoTier(Generic[T]):
         One asks for all: whoever comes to `get` meanwhile waits for the same answer.
         """
         if self.versions is None:
-            self._touch(key)
+            self._memory.mark_checked(key)
             return None
         load = self._loads[key] = _Load(anyio.Event())
         try:
@@ -157,7 +136,7 @@ class TwoTier(Generic[T]):
         """Forget a value here and, by way of Redis, everywhere. Redis failures are raised."""
         if self.versions is not None:
             await self.versions.publish(key, 0, 0, b"")
-        self._drop(key)
+        self._memory.drop(key)
 
     async def run(self, watch: Collection[str] = ()) -> None:
         """Keep held and watched keys new until cancelled: at once when another publishes, every `ttl_s` anyway."""
@@ -167,7 +146,7 @@ class TwoTier(Generic[T]):
             tasks.start_soon(self._listen, watch)
             while True:
                 await anyio.sleep(self._ttl_s)
-                for key in {*self._entries, *watch}:
+                for key in {*self._memory.keys(), *watch}:
                     await self.revalidate(key)
 
     def redis_failed(self, error: Exception) -> None:
@@ -190,11 +169,11 @@ class TwoTier(Generic[T]):
                 async with self._redis.stream.pubsub(ignore_subscribe_messages=True) as messages:
                     with anyio.fail_after(5):
                         await messages.subscribe(self.versions.channel)
-                    for key in {*self._entries, *watch}:  # what was published while nobody listened
+                    for key in {*self._memory.keys(), *watch}:  # what was published while nobody listened
                         await self.revalidate(key)
                     async for message in messages.listen():
                         key = message["data"].decode()
-                        if key in self._entries or key in watch:
+                        if self._memory.peek(key) or key in watch:
                             await self.revalidate(key)
             except (*REDIS_FAILURES, TimeoutError) as error:
                 self.redis_failed(error)
@@ -202,7 +181,7 @@ class TwoTier(Generic[T]):
 
     async def _load(self, key: str) -> Version | None:
         assert self.versions is not None
-        held = self._entries.get(key)
+        held = self._memory.peek(key)
         known = held.generation if held else 0
         started = anyio.current_time()
         try:
@@ -211,13 +190,13 @@ class TwoTier(Generic[T]):
             self.redis_failed(error)
             return None
         finally:
-            self._touch(key)
+            self._memory.mark_checked(key)
         self._redis_works()
         if version.payload and version.generation > known:
             await self._take(key, version, version.payload)
             self.counters.load_ms = round((anyio.current_time() - started) * 1000, 2)
         elif version.payload == b"" and version.generation > known:
-            self._drop(key)
+            self._memory.drop(key)
         return version
 
     async def _take(self, key: str, version: Version, payload: bytes) -> None:
@@ -239,26 +218,7 @@ class TwoTier(Generic[T]):
         return self._parse(zlib.decompress(payload))
 
     def _adopt(self, key: str, entry: Entry[T]) -> bool:
-        held = self._entries.get(key)
-        if held is not None and held.generation >= entry.generation:
-            return False
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        self._touch(key)
-        while len(self._entries) > self._size:
-            oldest, _ = self._entries.popitem(last=False)
-            self._checked.pop(oldest, None)
-            self.counters.evicted += 1
-        self._on_entry(key, entry)
-        return True
-
-    def _drop(self, key: str) -> None:
-        self._entries.pop(key, None)
-        self._checked.pop(key, None)
-
-    def _is_checked(self, key: str) -> bool:
-        return self._clock.steady() - self._checked.get(key, float("-inf")) < self._ttl_s
-
-    def _touch(self, key: str) -> None:
-        if key in self._entries:
-            self._checked[key] = self._clock.steady()
+        is_newer = self._memory.adopt(key, entry)
+        if is_newer:
+            self._on_entry(key, entry)
+        return is_newer

@@ -9,7 +9,7 @@ from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from alerts.sample import Sample
-from hub.cache.two_tier import Entry
+from hub.cache.memory import Entry
 from hub.clock import Clock
 from hub.equipment.machines import MachineChange, Plant, changes, subject_of
 

@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from hub.cache.lock import Held, Lock
+from hub.cache.memory import Entry
 from hub.cache.redis import REDIS_FAILURES, RedisClients
-from hub.cache.two_tier import CacheCounters, Entry, TwoTier
+from hub.cache.two_tier import CacheCounters, TwoTier
 from hub.clock import Clock
 from hub.equipment.machines import Plant, dump_plant, parse_plant
 

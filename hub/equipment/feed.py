@@ -7,8 +7,8 @@ from typing import Any
 
 import anyio
 
+from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients
-from hub.cache.two_tier import Entry, Tier
 from hub.clock import Clock
 from hub.equipment.announce import Announcer, Listeners
 from hub.equipment.cache import EquipmentCache
@@ -69,7 +69,7 @@ class EquipmentFeed:
 
         `cursor` is a page's `next_cursor`; it holds over a refresh.
         """
-        entry = self._cache.entry
+        entry = self._read()
         if entry is None:
             return self._unavailable()
         machines = entry.value.machines
@@ -83,7 +83,7 @@ class EquipmentFeed:
 
     def get(self, resource_id: str) -> Found | NotFound | Unavailable:
         """One machine by its RESOURCEID."""
-        entry = self._cache.entry
+        entry = self._read()
         if entry is None:
             return self._unavailable()
         machine = entry.value.by_id.get(resource_id.strip())
@@ -91,7 +91,7 @@ class EquipmentFeed:
 
     def lookup(self, resource_ids: Iterable[str]) -> Lookup | Unavailable:
         """Many machines by RESOURCEID, each once."""
-        entry = self._cache.entry
+        entry = self._read()
         if entry is None:
             return self._unavailable()
         by_id = entry.value.by_id
@@ -114,6 +114,14 @@ class EquipmentFeed:
     def head(self) -> Head:
         """How far an answer given now can be trusted; its `etag` decides a 304 without reading anything."""
         return self._head(self._cache.entry)
+
+    def _read(self) -> Entry[Plant] | None:
+        entry = self._cache.entry
+        if entry is None:
+            self._cache.counters.misses += 1
+        else:
+            self._cache.counters.hits += 1
+        return entry
 
     def _head(self, entry: Entry[Plant] | None) -> Head:
         degraded = self._cache.degraded is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.cache.two_tier import Tier
+from hub.cache.memory import Tier
 from hub.clock import rfc3339
 from hub.equipment.machines import Machine
 

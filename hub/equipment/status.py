@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from hub.cache.two_tier import Entry
+from hub.cache.memory import Entry
 from hub.clock import Clock, rfc3339
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Plant

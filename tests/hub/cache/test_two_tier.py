@@ -6,8 +6,9 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients, open_redis
-from hub.cache.two_tier import Entry, Tier, TwoTier
+from hub.cache.two_tier import TwoTier
 from hub.clock import Clock
 from tests.redis_server import eventually, private_redis, shared_redis, slow_road_to
 
@@ -144,7 +145,7 @@ async def test_the_longest_unused_key_goes_first() -> None:
         await small.put(key, number, now_ms(), (key,))
         await small.get("a")
     assert [key for key in "abc" if small.peek(key)] == ["a", "c"]
-    assert small.counters.evicted == 1
+    assert small.evicted == 1
 
 
 async def test_a_publication_reaches_the_others_by_message() -> None:

@@ -4,6 +4,11 @@ from typing import Any
 
 import anyio
 
+from alerts.sample import Sample
+from hub.clock import Clock
+from hub.equipment.announce import Listeners
+from hub.equipment.feed import EquipmentFeed
+from hub.equipment.machines import MachineChange
 from hub.equipment.source import ViewSource
 from hub.oracle.connection import Binds, Connection, OracleError, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
@@ -65,3 +70,40 @@ def machine(number: int, status: str | None = "PRD", **cells: Any) -> dict[str, 
 def machines(count: int, status: str = "PRD") -> list[dict[str, Any]]:
     """Rows of `count` machines."""
     return [machine(number, status) for number in range(count)]
+
+
+class HandClock(Clock):
+    """A clock that also moves by hand."""
+
+    ahead_s = 0.0
+
+    def steady(self) -> float:
+        return super().steady() + self.ahead_s
+
+
+class Heard:
+    """Everything a feed told its listeners."""
+
+    def __init__(self) -> None:
+        self.changes: list[MachineChange] = []
+        self.samples: list[Sample] = []
+        self.chunks: list[int] = []
+        self.stale: list[tuple[str, bool, str | None]] = []
+        self.refused: list[tuple[str, str | None]] = []
+
+    def listeners(self) -> Listeners:
+        return Listeners(
+            self.changes.append,
+            self.hear_samples,
+            lambda *told: self.stale.append(told),
+            lambda *told: self.refused.append(told),
+        )
+
+    def hear_samples(self, samples: list[Sample]) -> None:
+        self.samples += samples
+        self.chunks.append(len(samples))
+
+
+def feed(view: ScriptedView, interval_s: float = 300.0, **options: Any) -> EquipmentFeed:
+    """A feed `fab` of a view."""
+    return EquipmentFeed("fab", view.source(), options.pop("clock", Clock()), interval_s, **options)

@@ -4,55 +4,17 @@ from typing import Any
 import anyio
 import pytest
 
-from alerts.sample import Sample
 from hub.cache.redis import open_redis
-from hub.clock import Clock
-from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
-from hub.equipment.machines import MachineChange
 from hub.equipment.reads import Found, Lookup, NotFound, Page, Unavailable
 from hub.oracle.connection import OracleUnavailable
 from tests.hub.equipment.plant import FIVE
-from tests.hub.equipment.scripted import ScriptedView, machine, machines
-from tests.redis_server import eventually, private_redis, shared_redis
+from tests.hub.equipment.scripted import HandClock, ScriptedView, feed, machine, machines
+from tests.redis_server import eventually, private_redis
 
 pytestmark = pytest.mark.anyio
 
 A1 = "48801680000000a1"
-
-
-class HandClock(Clock):
-    ahead_s = 0.0
-
-    def steady(self) -> float:
-        return super().steady() + self.ahead_s
-
-
-class Heard:
-    """Everything a feed told its listeners."""
-
-    def __init__(self) -> None:
-        self.changes: list[MachineChange] = []
-        self.samples: list[Sample] = []
-        self.chunks: list[int] = []
-        self.stale: list[tuple[str, bool, str | None]] = []
-        self.refused: list[tuple[str, str | None]] = []
-
-    def listeners(self) -> Listeners:
-        return Listeners(
-            self.changes.append,
-            self.hear_samples,
-            lambda *told: self.stale.append(told),
-            lambda *told: self.refused.append(told),
-        )
-
-    def hear_samples(self, samples: list[Sample]) -> None:
-        self.samples += samples
-        self.chunks.append(len(samples))
-
-
-def feed(view: ScriptedView, interval_s: float = 300.0, **options: Any) -> EquipmentFeed:
-    return EquipmentFeed("fab", view.source(), options.pop("clock", Clock()), interval_s, **options)
 
 
 async def loaded(*cells: dict[str, Any], **options: Any) -> EquipmentFeed:
@@ -115,6 +77,17 @@ async def test_the_body_of_a_list_is_json_with_its_head() -> None:
     assert [item["EQUIPMENTID"] for item in body["items"]] == ["GWBK-9001", "GDBA-9002", "GWSR-9003"]
     assert set(body) == {*("items", "next_cursor", "as_of", "age_s", "stale", "generation", "source", "degraded")}
     assert body["next_cursor"] is None
+
+
+async def test_reads_are_counted_as_hits_and_misses() -> None:
+    view = ScriptedView(*FIVE)
+    one = feed(view)
+    one.get(A1)
+    await one.refresh()
+    one.get(A1)
+    one.list()
+    one.lookup([A1])
+    assert (one.status()["l1"]["misses"], one.status()["l1"]["hits"]) == (1, 3)
 
 
 async def test_an_empty_selection_is_an_empty_page() -> None:
@@ -197,112 +170,6 @@ async def test_running_it_reads_at_once_and_then_each_interval() -> None:
         tasks.cancel_scope.cancel()
     gaps = [after - before for before, after in zip(view.asked_at, view.asked_at[1:], strict=False)]
     assert all(gap > 0.08 for gap in gaps)
-
-
-async def test_changes_and_samples_are_told_once_per_plant() -> None:
-    heard = Heard()
-    view = ScriptedView(machine(1, "PRD"), machine(2, "SBY"))
-    one = feed(view, listeners=heard.listeners())
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await eventually(lambda: len(heard.samples) == 8)
-        assert heard.changes == []
-        view.show(machine(1, "UDT", EQUIPMENTASSETSSTATUSREASON="Vacuum low"), machine(2, "SBY"))
-        await one.refresh(force=True)
-        await eventually(lambda: len(heard.samples) == 16)
-        tasks.cancel_scope.cancel()
-    [change] = heard.changes
-    assert (change.subject, change.old, change.new) == (f"equipment/fab/{1:016x}", "PRD", "UDT")
-    assert change.reason == "Vacuum low"
-    values = {s.metric: s.value for s in heard.samples[8:] if s.subject.endswith("1")}
-    assert values.pop("age_s") is not None
-    assert values == {"status_category": "DOWN", "status": "UDT", "lot_count": 0.0}
-    assert {s.cadence_s for s in heard.samples} == {300.0}
-    assert all(s.at.tzinfo for s in heard.samples)
-
-
-async def test_what_changed_while_the_hub_was_away_is_a_change() -> None:
-    heard = Heard()
-    view = ScriptedView(machine(1, "UDT"))
-    one = feed(view, listeners=heard.listeners(), known={f"{1:016x}": "PRD"})
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await eventually(lambda: bool(heard.changes))
-        tasks.cancel_scope.cancel()
-    assert [(each.old, each.new) for each in heard.changes] == [("PRD", "UDT")]
-
-
-async def test_a_cycle_without_an_answer_tells_only_the_age() -> None:
-    heard = Heard()
-    view = ScriptedView(*machines(3))
-    one = feed(view, listeners=heard.listeners())
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await eventually(lambda: len(heard.samples) == 12)
-        view.fails = OracleUnavailable("ORA-03113", "gone")
-        await one.refresh(force=True)
-        await eventually(lambda: len(heard.samples) == 15)
-        tasks.cancel_scope.cancel()
-    assert {s.metric for s in heard.samples[12:]} == {"age_s"}
-
-
-async def test_thousands_of_samples_come_in_chunks() -> None:
-    heard = Heard()
-    one = feed(ScriptedView(*machines(2600)), listeners=heard.listeners())
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await eventually(lambda: len(heard.samples) == 10_400)
-        tasks.cancel_scope.cancel()
-    assert max(heard.chunks) <= 400
-
-
-async def test_staleness_is_told_when_it_begins_and_when_it_ends() -> None:
-    heard = Heard()
-    view = ScriptedView(*machines(3))
-    one = feed(view, interval_s=0.1, listeners=heard.listeners())
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await view.asked.wait()
-        view.fails = OracleUnavailable("ORA-03113", "gone")
-        await eventually(lambda: len(heard.stale) == 1)
-        view.fails = None
-        await eventually(lambda: len(heard.stale) == 2)
-        tasks.cancel_scope.cancel()
-    assert heard.stale == [("fab", True, "gone"), ("fab", False, None)]
-
-
-async def test_a_refusal_is_told_when_it_begins_and_when_it_ends() -> None:
-    heard = Heard()
-    view = ScriptedView(*machines(10))
-    one = feed(view, interval_s=0.1, listeners=heard.listeners())
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.run)
-        await eventually(lambda: one.head.generation is not None)
-        view.show(*machines(2))
-        await eventually(lambda: len(heard.refused) == 1)
-        view.show(*machines(9))
-        await eventually(lambda: len(heard.refused) == 2)
-        tasks.cancel_scope.cancel()
-    assert [(name, reason is None) for name, reason in heard.refused] == [("fab", False), ("fab", True)]
-
-
-async def test_a_hub_that_never_reads_follows_the_one_that_does_and_tells_its_changes() -> None:
-    async with shared_redis() as redis:
-        view = ScriptedView(machine(1, "PRD"))
-        heard = Heard()
-        writer = feed(view, redis=redis)
-        reader = feed(ScriptedView(machine(9)), redis=redis, listeners=heard.listeners())
-        await writer.refresh()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(reader.run)
-            await eventually(lambda: len(heard.samples) == 4)
-            view.show(machine(1, "UDT"))
-            await writer.refresh(force=True)
-            await eventually(lambda: bool(heard.changes))
-            tasks.cancel_scope.cancel()
-        assert [(each.old, each.new) for each in heard.changes] == [("PRD", "UDT")]
-        assert reader.head.source == "l2"
-        assert reader.head.generation == writer.head.generation
 
 
 async def test_a_dead_redis_is_degraded_and_everything_is_still_served() -> None:

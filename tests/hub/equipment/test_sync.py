@@ -8,17 +8,10 @@ from hub.clock import Clock
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
 from hub.oracle.connection import OracleUnavailable
-from tests.hub.equipment.scripted import ScriptedView, machines
+from tests.hub.equipment.scripted import HandClock, ScriptedView, machines
 from tests.redis_server import private_redis, shared_redis
 
 pytestmark = pytest.mark.anyio
-
-
-class HandClock(Clock):
-    ahead_s = 0.0
-
-    def steady(self) -> float:
-        return super().steady() + self.ahead_s
 
 
 class Hub:
