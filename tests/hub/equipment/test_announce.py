@@ -104,9 +104,9 @@ async def test_a_hub_that_never_reads_follows_the_one_that_does_and_tells_its_ch
         await writer.refresh()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reader.run)
-            await eventually(lambda: len(heard.samples) == 4)
+            await eventually(lambda: len(heard.samples) == 4 and reader.status()["last_outcome"] == "fresh")
             view.show(machine(1, "UDT"))
-            await writer.refresh(force=True)
+            assert (await writer.refresh(force=True)).kind == "refreshed"
             await eventually(lambda: bool(heard.changes))
             tasks.cancel_scope.cancel()
         assert [(each.old, each.new) for each in heard.changes] == [("PRD", "UDT")]
