@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hub.oracle.connection import Rows
+if TYPE_CHECKING:
+    from hub.oracle.connection import Rows  # its names and tuples; the driver is not needed here
 
 STATUS_COLUMNS = (
     "RESOURCEID",
@@ -94,7 +95,7 @@ class BadCells:
     quantities: int = 0
 
 
-def parse_rows(result: Rows, zone: tzinfo, drop: Collection[str] = ()) -> tuple[list[Row], BadCells]:
+def parse_rows(result: "Rows", zone: tzinfo, drop: Collection[str] = ()) -> tuple[list[Row], BadCells]:
     """Clean rows by column name. Zone-less dates are of `zone`; dropped columns come out as None.
 
     Raises `ViewChanged` when a column is missing.
