@@ -18,6 +18,10 @@ class Rows(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
+Take = Callable[[Rows], Awaitable[bool]]
+"""Takes a chunk of a result, and says whether it wants more; nothing is read from the database meanwhile."""
+
+
 class Connection(Protocol):
     """What a lane needs of a connection."""
 
@@ -29,6 +33,17 @@ class Connection(Protocol):
 
     def terminate(self) -> None:
         """Drop the socket at once; right after any failure and any cancellation. Harmless when closed."""
+
+
+class StreamingConnection(Connection, Protocol):
+    """What the bulk lane needs of a connection."""
+
+    async def stream(self, sql: str, binds: Binds, take: Take) -> None:
+        """Hand the rows to `take` in chunks, or raise an `OracleError` after some of them."""
+
+    @property
+    def is_usable(self) -> bool:
+        """False once it is known to be gone."""
 
 
 Connect = Callable[[], Awaitable[Connection]]
@@ -117,6 +132,24 @@ class OracleConnection:
         except oracledb.Error as error:
             raise translate(error, self._call_s) from None
 
+    async def stream(self, sql: str, binds: Binds, take: Take) -> None:
+        """Hand the rows to `take`, `fetch_rows` at a time, while it wants more; nothing is kept here."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.arraysize = cursor.prefetchrows = self._fetch_rows
+                await cursor.execute(sql, dict(binds))
+                columns = tuple(column.name for column in cursor.description or ())
+                while rows := await cursor.fetchmany(self._fetch_rows):
+                    if not await take(Rows(columns, rows)):
+                        break
+        except oracledb.Error as error:
+            raise translate(error, self._call_s) from None
+
+    @property
+    def is_usable(self) -> bool:
+        """False once the server or the network has closed it, as far as this side knows."""
+        return self._connection.is_healthy()
+
     async def close(self) -> None:
         """Log off, which also ends the transaction that a database link opened."""
         try:
@@ -129,14 +162,17 @@ class OracleConnection:
         self._connection.terminate()
 
 
-def connector(account: Account, call_s: float = 20.0, fetch_rows: int = 500) -> Connect:
+def connector(
+    account: Account, call_s: float = 20.0, fetch_rows: int = 500, statements: int = 5
+) -> Callable[[], Awaitable[OracleConnection]]:
     """Opens connections of an account, each with `call_s` seconds per round trip.
 
     The driver's connect time-out covers TCP alone, so the caller sets a deadline round the whole. `fetch_rows` come
     per round trip: the driver decodes them in one go on the loop, and 3,000 wide rows would hold it for 25 ms.
+    `statements` are kept parsed.
     """
 
-    async def connect() -> Connection:
+    async def connect() -> OracleConnection:
         try:
             opened = await oracledb.connect_async(
                 account.dsn,
@@ -146,7 +182,7 @@ def connector(account: Account, call_s: float = 20.0, fetch_rows: int = 500) -> 
                 tcp_connect_timeout=min(5.0, call_s),
                 retry_count=0,
                 expire_time=2,  # minutes between keep-alives
-                stmtcachesize=5,
+                stmtcachesize=statements,
             )
         except oracledb.Error as error:
             raise translate(error, call_s) from None

@@ -1,12 +1,16 @@
-"""A lane is the way of one purpose to Oracle: its own connections, its own waiting room, its own deadlines."""
+"""A lane is the way of one purpose to Oracle: its own connections, waiting room, breaker and deadlines."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
-import anyio
+from hub.oracle.admission import Admission
+from hub.oracle.breaker import Breaker
+from hub.oracle.connection import Binds, Connect, Connection, OracleError, Rows
+from hub.oracle.deadline import deadline, until_cut
 
-from hub.oracle.connection import Binds, Connect, Connection, DeadlineExceeded, OracleError, Rows
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,9 @@ class Deadlines:
     connect_s: float = 10.0
     query_s: float = 60.0
     close_s: float = 2.0
+
+
+PROBE = Deadlines(acquire_s=1.0, connect_s=5.0, query_s=5.0, close_s=1.0)
 
 
 @dataclass(slots=True)
@@ -34,28 +41,37 @@ class LaneCounters:
 
 
 class SyncLane:
-    """The lane of a feed: one fresh connection per cycle, so that no stale socket is ever met.
+    """One fresh connection per query, one query at a time, so that no stale socket is ever met.
 
-    A logon every few minutes costs less than one query on a connection that a firewall forgot.
+    A logon every few minutes costs less than one query on a connection that a firewall forgot. The lane of a feed,
+    and under another name and with shorter deadlines the lane of the probe.
     """
 
-    def __init__(self, connect: Connect, deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        deadlines: Deadlines | None = None,
+        name: str = "sync",
+        waiters: int = 4,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name = name
+        self.counters = LaneCounters()
         self._connect = connect
         self._deadlines = deadlines or Deadlines()
-        self._slot = anyio.CapacityLimiter(1)
-        self.counters = LaneCounters()
+        self.breaker = breaker or Breaker(name, open_s=10.0)
+        self.admission = Admission(name, 1, waiters, self._deadlines.acquire_s)
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
-        """All rows of a query. Raises `OracleError`; a deadline raises `DeadlineExceeded` naming its stage."""
+        """All rows of a query. Raises `OracleError`; a `DeadlineExceeded` names its stage."""
         limits = self._deadlines
-        with deadline("acquire", limits.acquire_s):
-            await self._slot.acquire()
-        try:
-            async with open_connection(self._connect, limits, self.counters) as connection:
-                with deadline("query", limits.query_s):
-                    return await connection.fetch(sql, binds)
-        finally:
-            self._slot.release()
+        self.breaker.check()
+        async with self.admission.place():
+            with self.breaker.guard():
+                async with open_connection(self._connect, limits, self.counters) as connection:
+                    return await until_cut(
+                        connection, "query", limits.query_s, lambda: connection.fetch(sql, binds)
+                    )
 
 
 @asynccontextmanager
@@ -66,38 +82,34 @@ async def open_connection(
 
     A driver whose call was cut short would wait without a limit for the server's consent, so it is not asked.
     """
-    with deadline("connect", deadlines.connect_s):
-        connection = await connect()
-    counters.opened += 1
+    connection = await connected(connect, deadlines.connect_s, counters)
     try:
         yield connection
     except BaseException:
-        connection.terminate()
-        counters.terminated += 1
+        drop(connection, counters)
         raise
-    await _close(connection, deadlines.close_s, counters)
+    await log_off(connection, deadlines.close_s, counters)
 
 
-@contextmanager
-def deadline(stage: str, limit_s: float) -> Iterator[None]:
-    """Cuts the block off after `limit_s` seconds and raises `DeadlineExceeded(stage)`."""
-    with anyio.move_on_after(limit_s) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise DeadlineExceeded(stage, limit_s)
+async def connected(connect: Callable[[], Awaitable[T]], limit_s: float, counters: LaneCounters) -> T:
+    """A new connection within `limit_s` seconds."""
+    with deadline("connect", limit_s):
+        connection = await connect()
+    counters.opened += 1
+    return connection
 
 
-async def _close(connection: Connection, close_s: float, counters: LaneCounters) -> None:
-    is_closed = False
+def drop(connection: Connection, counters: LaneCounters) -> None:
+    """Give a connection up without a word to the server."""
+    connection.terminate()
+    counters.terminated += 1
+
+
+async def log_off(connection: Connection, limit_s: float, counters: LaneCounters) -> None:
+    """Say goodbye, within `limit_s` seconds whatever is cancelled; a server that cannot is dropped."""
     try:
-        with anyio.move_on_after(close_s, shield=True):
-            await connection.close()
-            is_closed = True
+        await until_cut(connection, "close", limit_s, connection.close, cancellable=False)
     except OracleError:
-        pass  # the rows are here already; a server that cannot say goodbye changes nothing about them
-    finally:
-        if is_closed:
-            counters.closed += 1
-        else:
-            connection.terminate()
-            counters.terminated += 1
+        drop(connection, counters)  # its rows are here already: a bad goodbye changes nothing about them
+    else:
+        counters.closed += 1

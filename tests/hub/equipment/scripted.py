@@ -10,7 +10,7 @@ from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.machines import MachineChange
 from hub.equipment.source import ViewSource
-from hub.oracle.connection import Binds, Connection, OracleError, Rows
+from hub.oracle.connection import Binds, Connection, OracleError, OracleUnavailable, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
 from tests.hub.equipment.plant import view_rows
 
@@ -25,6 +25,7 @@ class ScriptedView:
         self.asked = anyio.Event()
         self.asked_at: list[float] = []
         self.terminated = 0
+        self.gone = anyio.Event()
         self.takes_s = 0.0
 
     def show(self, *cells: dict[str, Any]) -> None:
@@ -37,6 +38,7 @@ class ScriptedView:
         return len(self.asked_at)
 
     async def connect(self) -> Connection:
+        self.gone = anyio.Event()
         return self
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
@@ -45,7 +47,8 @@ class ScriptedView:
         if self.takes_s:
             await anyio.sleep(self.takes_s)
         if self.hangs:
-            await anyio.sleep_forever()
+            await self.gone.wait()
+            raise OracleUnavailable("DPY-1001", "not connected")
         if self.fails:
             raise self.fails
         return self.rows
@@ -54,7 +57,8 @@ class ScriptedView:
         pass
 
     def terminate(self) -> None:
-        self.terminated += 1
+        self.terminated += not self.gone.is_set()
+        self.gone.set()
 
     def source(self, query_s: float = 5.0) -> ViewSource:
         """The source of a feed."""

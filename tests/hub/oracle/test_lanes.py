@@ -1,6 +1,7 @@
 import anyio
 import pytest
 
+from hub.oracle.admission import LaneBusy
 from hub.oracle.connection import Binds, Connection, DeadlineExceeded, OracleRejected, OracleUnavailable, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
 
@@ -16,16 +17,19 @@ class Scripted:
     def __init__(self, hangs: str = "", fails: str = "") -> None:
         self.hangs, self.fails = hangs, fails
         self.opened = self.terminated = self.logged_off = 0
+        self.gone = anyio.Event()
 
     async def step(self, name: str) -> None:
         if name == self.hangs:
-            await anyio.sleep_forever()
+            await self.gone.wait()
+            raise OracleUnavailable("DPY-1001", "not connected")
         if name == self.fails:
             raise OracleUnavailable("DPY-4011", "gone")
 
     async def connect(self) -> Connection:
         await self.step("connect")
         self.opened += 1
+        self.gone = anyio.Event()
         return self
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
@@ -37,7 +41,8 @@ class Scripted:
         self.logged_off += 1
 
     def terminate(self) -> None:
-        self.terminated += 1
+        self.terminated += not self.gone.is_set()
+        self.gone.set()
 
 
 async def test_rows_come_over_a_fresh_connection_that_logs_off() -> None:
@@ -99,10 +104,10 @@ async def test_a_second_query_waits_no_longer_than_the_acquire_deadline() -> Non
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lane.fetch, "select")
         await anyio.wait_all_tasks_blocked()
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(LaneBusy) as caught:
             await lane.fetch("select")
         tasks.cancel_scope.cancel()
-    assert caught.value.stage == "acquire"
+    assert (caught.value.code, caught.value.lane) == ("BUSY", "sync")
     assert database.opened == 1
 
 

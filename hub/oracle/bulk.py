@@ -1,0 +1,125 @@
+"""The bulk lane: a few sessions for long reads, kept between batches, within what the lane and the fleet allow."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+
+from hub.oracle.admission import Admission
+from hub.oracle.breaker import Breaker
+from hub.oracle.connection import Binds, StreamingConnection, Take
+from hub.oracle.deadline import until_cut
+from hub.oracle.fleet_cap import SessionCap
+from hub.oracle.lanes import Deadlines, LaneCounters, connected, drop, log_off
+
+BULK = Deadlines(acquire_s=60.0, connect_s=10.0, query_s=60.0, close_s=2.0)
+"""`query_s` is for one batch in total, the logon included."""
+
+_SOCKET_GONE_S = 2.0
+"""How long the server may take to notice that a session's socket was dropped."""
+
+
+@dataclass(slots=True)
+class _Session:
+    connection: StreamingConnection | None
+    token: str | None
+    idle_since: float = 0.0
+
+
+class BulkLane:
+    """`sessions` statements at once. `run` closes sessions that were idle for `idle_s` seconds."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[StreamingConnection]],
+        sessions: int = 4,
+        deadlines: Deadlines = BULK,
+        *,
+        name: str = "bulk",
+        waiters: int = 32,
+        cap: SessionCap | None = None,
+        breaker: Breaker | None = None,
+        idle_s: float = 3.0,
+    ) -> None:
+        self.name = name
+        self.counters = LaneCounters()
+        self.breaker = breaker or Breaker(name)
+        self.admission = Admission(name, sessions, waiters, deadlines.acquire_s)
+        self._connect = connect
+        self._deadlines = deadlines
+        self._cap = cap
+        self._idle_s = idle_s
+        self._idle: deque[_Session] = deque()
+
+    async def read(self, sql: str, binds: Binds, take: Take) -> None:
+        """Hand the rows to `take` in chunks. Raises `OracleError` (`LaneBusy` before anything was asked)."""
+        self.breaker.check()
+        async with self.admission.place():
+            session = await self._obtain()
+            try:
+                with self.breaker.guard():
+                    await self._read(session, sql, binds, take)
+            except BaseException:
+                await self._give_up(session)
+                raise
+            session.idle_since = anyio.current_time()
+            self._idle.append(session)
+
+    async def run(self) -> None:
+        """Close idle sessions until cancelled, then all of them."""
+        try:
+            while True:
+                await anyio.sleep(self._idle_s / 2)
+                before = anyio.current_time() - self._idle_s
+                while self._idle and self._idle[0].idle_since < before:
+                    await self._close(self._idle.popleft())
+        finally:
+            with anyio.move_on_after(self._deadlines.close_s, shield=True):
+                await self.close_idle()
+
+    async def close_idle(self) -> None:
+        """Close every session that nobody uses now."""
+        while self._idle:
+            await self._close(self._idle.popleft())
+
+    async def _obtain(self) -> _Session:
+        """An idle session that may go on, else leave to open one."""
+        while self._idle:
+            session = self._idle.pop()
+            assert session.connection is not None
+            if session.connection.is_usable and await self._may_go_on(session):
+                return session
+            await self._close(session)
+        token = await self._cap.acquire(self.name, self._deadlines.acquire_s) if self._cap else None
+        return _Session(None, token)
+
+    async def _may_go_on(self, session: _Session) -> bool:
+        if self._cap is None or session.token is None:
+            return True
+        try:
+            return await self._cap.may_go_on(session.token)
+        except BaseException:
+            await self._give_up(session)
+            raise
+
+    async def _read(self, session: _Session, sql: str, binds: Binds, take: Take) -> None:
+        limits = self._deadlines
+        until = anyio.current_time() + limits.query_s
+        if session.connection is None:
+            session.connection = await connected(self._connect, limits.connect_s, self.counters)
+        connection = session.connection
+        left_s = until - anyio.current_time()
+        await until_cut(connection, "query", left_s, lambda: connection.stream(sql, binds, take))
+
+    async def _give_up(self, session: _Session) -> None:
+        if session.connection is not None:
+            drop(session.connection, self.counters)
+        if self._cap is not None and session.token is not None:
+            await self._cap.release(session.token, _SOCKET_GONE_S if session.connection else 0.0)
+
+    async def _close(self, session: _Session) -> None:
+        assert session.connection is not None
+        await log_off(session.connection, self._deadlines.close_s, self.counters)
+        if self._cap is not None and session.token is not None:
+            await self._cap.release(session.token)

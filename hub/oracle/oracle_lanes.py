@@ -1,0 +1,71 @@
+"""All the lanes to one database: they share nothing but its address."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import anyio
+
+from hub.oracle.admission import Admission
+from hub.oracle.breaker import Breaker
+from hub.oracle.bulk import BULK, BulkLane
+from hub.oracle.connection import Account, connector
+from hub.oracle.fleet_cap import SessionCap
+from hub.oracle.lanes import PROBE, Deadlines, LaneCounters, SyncLane
+
+BULK_ROWS = 2000
+"""Rows per round trip of a bulk read; between two of them others get their turn."""
+
+
+class Lane(Protocol):
+    """What metrics ask of a lane."""
+
+    name: str
+    counters: LaneCounters
+    breaker: Breaker
+    admission: Admission
+
+
+class OracleLanes:
+    """`sync` for the feed (1 session), `bulk` for histories, `probe` for questions of health (1 session)."""
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        sync: Deadlines | None = None,
+        bulk: Deadlines = BULK,
+        bulk_sessions: int = 4,
+        cap: SessionCap | None = None,
+    ) -> None:
+        sync = sync or Deadlines()
+        self.sync = SyncLane(connector(_named(account, "sync"), _backstop_s(sync)), sync)
+        self.bulk = BulkLane(
+            connector(_named(account, "bulk"), _backstop_s(bulk), fetch_rows=BULK_ROWS, statements=40),
+            bulk_sessions,
+            bulk,
+            cap=cap,
+        )
+        self.probe = SyncLane(connector(_named(account, "probe"), _backstop_s(PROBE)), PROBE, name="probe")
+
+    @property
+    def every(self) -> tuple[Lane, ...]:
+        """The lanes, for metrics."""
+        return (self.sync, self.bulk, self.probe)
+
+    async def ping(self) -> float:
+        """Seconds that a logon and a round trip take. Raises `OracleError`."""
+        started = anyio.current_time()
+        await self.probe.fetch("SELECT 1 FROM DUAL")
+        return anyio.current_time() - started
+
+
+def _named(account: Account, lane: str) -> Account:
+    return replace(account, program=f"{account.program}-{lane}")
+
+
+def _backstop_s(deadlines: Deadlines) -> float:
+    """The driver's own time-out for a call, well behind ours and never met while our own deadlines work.
+
+    When it fires at the very moment an answer comes, the driver takes the process down.
+    """
+    return deadlines.query_s * 2
