@@ -134,6 +134,19 @@ class UnitConfig(_Frozen):
     reconnect: Annotated[Duration, between("10ms", "1h")] = 5.0
 
 
+class TraceSection(_Frozen):
+    """Bulk reads of the history in a feed's database.
+
+    `workers`: statements at once for one request. `bulk_sessions`: sessions of this hub for all of them.
+    `fleet_cap`: sessions of all hubs that share the Redis. `max_rss`: no large request begins above it.
+    """
+
+    workers: Annotated[Count, Field(ge=1, le=16)] = 2
+    bulk_sessions: Annotated[Count, Field(ge=1, le=64)] = 4
+    fleet_cap: Annotated[Count, Field(ge=1, le=256)] = 8
+    max_rss: Size | None = None  # 1500MB
+
+
 class OracleEquipmentFeed(_Frozen):
     """The equipment view of an Oracle database, read every `interval` seconds."""
 
@@ -148,6 +161,7 @@ class OracleEquipmentFeed(_Frozen):
     interval: Annotated[Duration, between("1s", "1d")] = 300.0
     timezone: Timezone | None = None  # of the view's zone-less dates; None: the hub's own
     drop_columns: tuple[PersonalColumn, ...] = ()  # personal data that never enters the hub
+    trace: TraceSection = TraceSection()
 
 
 class SampleEquipmentFeed(_Frozen):

@@ -1,0 +1,112 @@
+"""What happened to containers: the rows of the event domains for any number of ids, streamed into a spool."""
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+
+from anyio import CapacityLimiter, to_thread
+
+from hub.oracle.connection import Rows
+from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.domains import DOMAINS, Domain, DomainName
+from hub.trace.lines import encode_lines, event_rows
+from hub.trace.quality import FailedRange, Quality, Tally
+from hub.trace.query import TraceSource, batches, distinct, event_query
+from hub.trace.spool import Lines, Spool
+
+ROW_CAP = 2_000_000
+
+
+class Batch(NamedTuple):
+    """Some ids of one domain, asked in one statement."""
+
+    domain: Domain
+    ids: tuple[str, ...]
+
+
+class HistoryRun:
+    """One request, and what it has brought so far, per domain; `quality` may be asked at any time."""
+
+    def __init__(self, ids: Iterable[str], domains: Sequence[DomainName], row_cap: int = ROW_CAP) -> None:
+        self.ids = distinct(ids)
+        self.domains = tuple(dict.fromkeys(domains))
+        self.row_cap = row_cap
+        self.batches = [
+            Batch(DOMAINS[name], some) for name in self.domains for some in batches(self.ids, DOMAINS[name].batch)
+        ]
+        self.tallies = {name: Tally() for name in self.domains}
+        for batch in self.batches:
+            self.tallies[batch.domain.name].batches += 1
+
+    @property
+    def batches_done(self) -> int:
+        """Batches that ended, well or not."""
+        return sum(tally.done for tally in self.tallies.values())
+
+    def quality(self, name: DomainName) -> Quality:
+        """Of one domain."""
+        return self.tallies[name].quality()
+
+    def leave_out(self, name: DomainName) -> None:
+        """The rows of a domain are known already."""
+        self.batches = [batch for batch in self.batches if batch.domain.name != name]
+        self.tallies[name] = Tally()
+
+    def stopped(self, reason: str) -> None:
+        """It will not go on."""
+        for tally in self.tallies.values():
+            if tally.done < tally.batches:
+                tally.unfinished = reason
+
+
+class BulkHistory:
+    """Runs requests against a source with `workers` statements each. Lines are made in one thread at a time."""
+
+    def __init__(self, source: TraceSource, zone: tzinfo, workers: int = 2) -> None:
+        self._source = source
+        self._zone = zone
+        self._workers = workers
+        self._pen = CapacityLimiter(1)
+
+    async def fetch(self, run: HistoryRun, spool: Spool, patience: Patience) -> None:
+        """Fill the spool. Failed batches are in the run's quality; raises OSError when the disk is full,
+        and `LaneBusy` where the patience says so."""
+
+        async def attempt(batch: Batch) -> None:
+            await self._read(batch, run, spool)
+
+        def on_done(batch: Batch, code: str | None) -> None:
+            tally = run.tallies[batch.domain.name]
+            tally.done += 1
+            if code is not None:
+                failed = FailedRange(batch.ids[0], batch.ids[-1], len(batch.ids), code, batch.domain.name)
+                tally.failed.append(failed)
+
+        await run_batches(run.batches, self._workers, attempt, on_done, patience)
+
+    async def _read(self, batch: Batch, run: HistoryRun, spool: Spool) -> None:
+        domain, tally = batch.domain, run.tallies[batch.domain.name]
+        if tally.rows >= run.row_cap:
+            tally.limits["row_cap"] = None
+            return
+        wanted = frozenset(batch.ids)
+        with spool.lines() as lines:
+
+            async def take(rows: Rows) -> bool:
+                room = run.row_cap - tally.rows - lines.rows
+                has_room = await to_thread.run_sync(
+                    self._write, lines, domain, rows, wanted, room, limiter=self._pen
+                )
+                if not has_room:
+                    tally.limits["row_cap"] = None
+                return has_room
+
+            await self._source.read(event_query(domain, batch.ids), take)
+            tally.rows += lines.rows
+            await spool.add(domain.name, lines)
+
+    def _write(self, lines: Lines, domain: Domain, result: Rows, wanted: frozenset[str], room: int) -> bool:
+        columns, rows = event_rows(domain, result, wanted)
+        kept = rows[: max(0, room)]
+        lines.write(encode_lines(columns, kept, self._zone), len(kept))
+        return len(kept) == len(rows)

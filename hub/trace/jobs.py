@@ -1,0 +1,195 @@
+"""Long requests that go on after the reply: progress, cancelling, results on disk for an hour."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from secrets import token_hex
+
+import anyio
+import structlog
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from hub.clock import Clock
+from hub.trace.batch_runner import Patience
+from hub.trace.memory import resident_bytes
+from hub.trace.quality import Quality, worst
+from hub.trace.spool import Spool, remove_leftovers
+from hub.trace.work import Work
+
+log = structlog.get_logger()
+
+MAX_RSS = 1_500_000_000
+LIFE = timedelta(hours=1)
+_JOB_PATIENCE = Patience(busy_s=60.0)
+
+
+class JobRefused(Exception):
+    """No further job now. The text says why; come back after `retry_after_s` seconds."""
+
+    def __init__(self, text: str, retry_after_s: float) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class JobStatus(StrEnum):
+    """How a job stands. `failed`: it could not go on; what it has is there."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(slots=True)
+class Job:
+    """One long request. Its life of an hour begins when it ends."""
+
+    id: str
+    work: Work
+    spool: Spool
+    created_at: datetime
+    status: JobStatus = JobStatus.RUNNING
+    ended_at: datetime | None = None
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is forgotten; None while it runs."""
+        return None if self.ended_at is None else self.ended_at + LIFE
+
+    @property
+    def quality(self) -> Quality:
+        """Of the whole."""
+        return worst(self.work.quality(part) for part in self.work.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """Jobs at once, results kept, and the resident bytes above which no further job begins (None: no limit)."""
+
+    running: int = 4
+    kept: int = 32
+    max_rss: int | None = MAX_RSS
+
+
+class Jobs:
+    """Runs jobs in its own task group, `run()`. They do not survive it: their files are removed when it starts."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        limits: JobLimits,
+        resident: Callable[[], int | None] = resident_bytes,
+    ) -> None:
+        self.folder = folder
+        self.refused = 0
+        self._clock = clock
+        self._limits = limits
+        self._resident = resident
+        self._jobs: dict[str, Job] = {}
+        self._tasks: TaskGroup | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """True while jobs can be taken."""
+        return self._tasks is not None
+
+    @property
+    def running(self) -> int:
+        """Jobs at work now."""
+        return sum(job.status is JobStatus.RUNNING for job in self._jobs.values())
+
+    async def run(self, look_s: float = 30.0) -> None:
+        """Take jobs and forget old ones until cancelled."""
+        self._jobs.clear()
+        await to_thread.run_sync(remove_leftovers, self.folder)
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                while True:
+                    await anyio.sleep(look_s)
+                    await self._forget_old()
+        finally:
+            self._tasks = None
+
+    async def start(self, work: Work) -> Job:
+        """Begin; raises `JobRefused`, or OSError when there is no place on disk."""
+        await self._check()
+        job = Job(token_hex(8), work, Spool(self.folder / f"job-{token_hex(8)}"), self._clock.now())
+        self._jobs[job.id] = job
+        try:
+            await job.spool.open(work.parts)
+        except BaseException:
+            del self._jobs[job.id]
+            raise
+        if self._tasks is None:
+            del self._jobs[job.id]
+            raise self._refusal("the hub is stopping", 5.0)
+        self._tasks.start_soon(self._run_job, job, name=f"trace/{job.id}")
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """A job that is not forgotten."""
+        return self._jobs.get(job_id)
+
+    async def delete(self, job: Job) -> None:
+        """Cancel it if it runs, which cuts its statements off; it stays known as cancelled. Else forget it."""
+        if job.status is JobStatus.RUNNING:
+            job.scope.cancel()
+            await job.ended.wait()
+        else:
+            self._jobs.pop(job.id, None)
+        await job.spool.remove()
+
+    async def _check(self) -> None:
+        if self._tasks is None:
+            raise self._refusal("the hub is starting or stopping", 5.0)
+        if self.running >= self._limits.running:
+            raise self._refusal(f"{self.running} jobs run already", 30.0)
+        if len(self._jobs) >= self._limits.kept:
+            raise self._refusal(f"{len(self._jobs)} results are kept already; delete one that is not needed", 60.0)
+        await self.check_memory()
+
+    async def check_memory(self) -> None:
+        """Raises `JobRefused` while the process holds more memory than it may for a job to begin."""
+        limit = self._limits.max_rss
+        if limit is None:
+            return
+        resident = await to_thread.run_sync(self._resident)
+        if resident is not None and resident > limit:
+            text = f"the hub holds {resident / 1e6:.0f} MB, and begins no job above {limit / 1e6:.0f} MB"
+            raise self._refusal(text, 60.0)
+
+    def _refusal(self, text: str, retry_after_s: float) -> JobRefused:
+        self.refused += 1
+        return JobRefused(text, retry_after_s)
+
+    async def _run_job(self, job: Job) -> None:
+        status = JobStatus.FAILED
+        try:
+            with job.scope:
+                await job.work.run(job.spool, _JOB_PATIENCE)
+                status = JobStatus.FINISHED
+            if job.scope.cancelled_caught:
+                status = JobStatus.CANCELLED
+                job.work.stopped("cancelled")
+        except OSError as error:
+            log.error("a trace job cannot write its result", job=job.id, error=str(error))
+            job.work.stopped("disk")
+        finally:
+            job.status = status
+            job.ended_at = self._clock.now()
+            job.ended.set()
+        log.info("trace job ended", job=job.id, kind=job.work.kind, status=status, rows=job.quality.observed_rows)
+
+    async def _forget_old(self) -> None:
+        now = self._clock.now()
+        for job in list(self._jobs.values()):
+            if job.expires_at is not None and job.expires_at <= now:
+                del self._jobs[job.id]
+                await job.spool.remove()

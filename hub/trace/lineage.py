@@ -1,0 +1,183 @@
+"""Where containers came from and what they became: splits up and down, merges, within limits that are told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import anyio
+import anyio.lowlevel
+
+from hub.oracle.connection import Rows
+from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.domains import OWNER
+from hub.trace.quality import FailedRange, Quality, Tally
+from hub.trace.query import SIZES, Query, TraceSource, batches, bound, distinct
+
+Direction = Literal["ancestors", "descendants", "both"]
+
+DEPTH = 20
+ROUNDS = 20
+NODE_CAP = 300_000
+
+_SPLITS = (
+    "SELECT c.CONTAINERID, c.SPLITFROMID, c.CONTAINERNAME, LEVEL AS DEPTH "
+    f"FROM {OWNER}.DW_MES_CONTAINER c START WITH c.CONTAINERID IN ({{marks}}) "
+    f"CONNECT BY NOCYCLE {{prior}} AND LEVEL <= {DEPTH + 1}"
+)
+_MERGES = f"SELECT m.LOTID, m.CONTAINERID FROM {OWNER}.DW_MES_PJ_COMBINEDASSYLOTS m WHERE m.LOTID IN ({{marks}})"
+_PRIOR = {
+    "ancestors": "PRIOR c.SPLITFROMID = c.CONTAINERID",
+    "descendants": "PRIOR c.CONTAINERID = c.SPLITFROMID",
+}
+
+
+class EdgeType(StrEnum):
+    """How one container became another."""
+
+    SPLIT_FROM = "split_from"
+    MERGE_SOURCE = "merge_source"
+
+
+class Edge(NamedTuple):
+    """`source` went into `target`."""
+
+    source: str
+    target: str
+    type: EdgeType
+
+
+class _Step(NamedTuple):
+    kind: str
+    ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class LineageRun:
+    """One request and what it has found so far: `nodes` maps ids to names (None where not known)."""
+
+    seeds: Sequence[str]
+    direction: Direction
+    node_cap: int = NODE_CAP
+    nodes: dict[str, str | None] = field(default_factory=dict)
+    edges: dict[Edge, None] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self.seeds = distinct(self.seeds)
+        self.nodes = dict.fromkeys(self.seeds[: self.node_cap])
+        if len(self.seeds) > self.node_cap:
+            self.limit("node_cap")
+
+    def limit(self, name: str) -> None:
+        """Something was left out, because of this limit."""
+        self.tally.limits[name] = None
+
+    def is_full(self) -> bool:
+        """True once no further node may be added."""
+        return len(self.nodes) >= self.node_cap
+
+    def quality(self) -> Quality:
+        """As it stands now."""
+        self.tally.rows = len(self.nodes)
+        return self.tally.quality()
+
+    def known_edges(self) -> list[Edge]:
+        """Edges between nodes of the result; those that lead out of it were cut by a limit or by the direction."""
+        return [edge for edge in self.edges if edge.source in self.nodes and edge.target in self.nodes]
+
+    def add_node(self, node: str, name: str | None = None) -> bool:
+        """False when there is no room for a new one."""
+        if node not in self.nodes and self.is_full():
+            self.limit("node_cap")
+            return False
+        self.nodes[node] = name or self.nodes.get(node)
+        return True
+
+
+class Lineage:
+    """Walks a source with `workers` statements at once, `total_s` seconds in all."""
+
+    def __init__(self, source: TraceSource, workers: int = 2, total_s: float = 600.0) -> None:
+        self._source = source
+        self._workers = workers
+        self._total_s = total_s
+
+    async def walk(self, run: LineageRun, patience: Patience) -> None:
+        """Fill the run; its quality says what could not be read. `LaneBusy` is raised as patience says."""
+        with anyio.move_on_after(self._total_s) as patience_ends:
+            if run.direction in ("ancestors", "both"):
+                await self._up(run, patience)
+            if run.direction in ("descendants", "both"):
+                await self._step(run, "descendants", run.seeds, patience)
+        if patience_ends.cancelled_caught:
+            run.limit("deadline")
+
+    async def _up(self, run: LineageRun, patience: Patience) -> None:
+        """Splits upwards, then what the lots found were merged from, then again from there."""
+        frontier: Sequence[str] = list(run.nodes)
+        walked: set[str] = set()
+        for _ in range(ROUNDS):
+            await self._step(run, "ancestors", frontier, patience)
+            fresh = [node for node in run.nodes if node not in walked]
+            walked.update(fresh)
+            await self._step(run, "merges", fresh, patience)
+            frontier = [node for node in run.nodes if node not in walked]
+            if not frontier or run.is_full():
+                return
+        run.limit("rounds")
+
+    async def _step(self, run: LineageRun, kind: str, ids: Sequence[str], patience: Patience) -> None:
+        steps = [_Step(kind, some) for some in batches(ids, SIZES[-1])]
+        run.tally.batches += len(steps)
+
+        def on_done(step: _Step, code: str | None) -> None:
+            run.tally.done += 1
+            if code is not None:
+                run.tally.failed.append(FailedRange(step.ids[0], step.ids[-1], len(step.ids), code, step.kind))
+
+        await run_batches(steps, self._workers, partial(self._read, run), on_done, patience)
+
+    async def _read(self, run: LineageRun, step: _Step) -> None:
+        if run.is_full():
+            run.limit("node_cap")
+            return
+        add = _add_merges if step.kind == "merges" else _add_splits
+
+        async def take(result: Rows) -> bool:
+            for row in result.rows:
+                add(run, row)
+            await anyio.lowlevel.checkpoint()
+            return not run.is_full() or "node_cap" not in run.tally.limits
+
+        await self._source.read(lineage_query(step.kind, step.ids), take)
+
+
+def lineage_query(kind: str, ids: tuple[str, ...]) -> Query:
+    """`ancestors`, `descendants` or `merges` of one batch of ids."""
+    marks, binds = bound(ids)
+    if kind == "merges":
+        return Query(kind, _MERGES.format(marks=marks), binds, ids, ("LOTID", "CONTAINERID"))
+    columns = ("CONTAINERID", "SPLITFROMID", "CONTAINERNAME", "DEPTH")
+    return Query(kind, _SPLITS.format(marks=marks, prior=_PRIOR[kind]), binds, ids, columns)
+
+
+def _add_splits(run: LineageRun, row: tuple[Any, ...]) -> None:
+    """One level more than allowed is asked for, only to know that there is more."""
+    container, parent, name, depth = row
+    if depth > DEPTH:
+        run.limit("depth")
+        return
+    node = container.strip()
+    if not run.add_node(node, name.strip() if name else None):
+        return
+    source = (parent or "").strip()
+    if source:
+        run.edges[Edge(source, node, EdgeType.SPLIT_FROM)] = None
+
+
+def _add_merges(run: LineageRun, row: tuple[Any, ...]) -> None:
+    target, source = (str(cell or "").strip() for cell in row)
+    if source and target and run.add_node(source):
+        run.edges[Edge(source, target, EdgeType.MERGE_SOURCE)] = None

@@ -1,0 +1,142 @@
+"""The trace of one database: seeds, lineage and events, answered at once when small, as a job when large."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from hub.clock import Clock
+from hub.oracle.connection import Rows
+from hub.oracle.oracle_lanes import Lane, OracleLanes
+from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.cache import EventCache
+from hub.trace.domains import DomainName
+from hub.trace.history import ROW_CAP, BulkHistory, HistoryRun
+from hub.trace.jobs import Job, JobLimits, JobRefused, Jobs
+from hub.trace.lineage import Direction, Lineage, LineageRun
+from hub.trace.quality import FailedRange, Quality, Tally
+from hub.trace.query import Query, TraceSource
+from hub.trace.seeds import seed_queries
+from hub.trace.spool import Spool
+from hub.trace.work import EventsWork, LineageWork, Work
+
+INLINE_IDS = 1000
+"""Up to this many ids a request is answered at once."""
+
+INLINE_ROWS = 200_000
+SEED_CAP = 100_000
+_INLINE_PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A finished result; whoever has it sends it and removes its spool."""
+
+    work: Work
+    spool: Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Container ids with their names."""
+
+    found: dict[str, str | None]
+    quality: Quality
+
+
+class TracePipeline:
+    """Runs as one child, `run()`; everything else may be asked meanwhile, and is refused while it does not run."""
+
+    def __init__(
+        self,
+        source: TraceSource,
+        folder: Path,
+        clock: Clock,
+        zone: tzinfo,
+        cache: EventCache,
+        *,
+        workers: int = 2,
+        limits: JobLimits | None = None,
+        lanes: OracleLanes | None = None,
+    ) -> None:
+        self.cache = cache
+        self.jobs = Jobs(folder, clock, limits or JobLimits())
+        self.oracle = lanes  # `oracle.sync` is for the feed of the same database
+        self._source = source
+        self._zone = zone
+        self._workers = workers
+        self._history = BulkHistory(source, zone, workers)
+        self._lineage = Lineage(source, workers)
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The lanes to the database, for metrics; none for the sample plant."""
+        return self.oracle.every if self.oracle else ()
+
+    async def run(self) -> None:
+        """Take jobs and keep house until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            if self.oracle is not None:
+                tasks.start_soon(self.oracle.bulk.run)
+            await self.jobs.run()
+
+    async def ping(self) -> float | None:
+        """Seconds of a logon and a query over the probe lane; None for the sample. Raises `OracleError`."""
+        return await self.oracle.ping() if self.oracle else None
+
+    async def seed(self, profile: str, params: Mapping[str, Any]) -> Seeds:
+        """Container ids for what a person knows. Raises ValueError for params, `LaneBusy`."""
+        queries = seed_queries(profile, params, self._zone)
+        tally = Tally(batches=len(queries))
+        found: dict[str, str | None] = {}
+
+        async def take(result: Rows) -> bool:
+            for container, name in result.rows:
+                if len(found) >= SEED_CAP:
+                    tally.limits["seed_cap"] = None
+                    return False
+                found[container.strip()] = name.strip() if name else None
+            return True
+
+        def on_done(query: Query, code: str | None) -> None:
+            tally.done += 1
+            if code is not None:
+                first, last = (query.keys or ("",))[0], (query.keys or ("",))[-1]
+                tally.failed.append(FailedRange(first, last, len(query.keys), code, query.kind))
+
+        async def attempt(query: Query) -> None:
+            await self._source.read(query, take)
+
+        await run_batches(queries, self._workers, attempt, on_done, _INLINE_PATIENCE)
+        tally.rows = len(found)
+        return Seeds(found, tally.quality())
+
+    async def lineage(self, ids: Sequence[str], direction: Direction) -> Inline | Job:
+        """Nodes and edges. Raises `LaneBusy`, `JobRefused`, OSError."""
+        run = await to_thread.run_sync(LineageRun, ids, direction)
+        return await self._begin(LineageWork(run, self._lineage), len(run.seeds))
+
+    async def events(self, ids: Sequence[str], domains: Sequence[DomainName]) -> Inline | Job:
+        """Rows per domain. Raises `LaneBusy`, `JobRefused`, OSError."""
+        run = await to_thread.run_sync(HistoryRun, ids, domains)
+        run.row_cap = INLINE_ROWS if len(run.ids) <= INLINE_IDS else ROW_CAP
+        return await self._begin(EventsWork(run, self._history, self.cache), len(run.ids))
+
+    async def _begin(self, work: Work, ids: int) -> Inline | Job:
+        if ids > INLINE_IDS:
+            return await self.jobs.start(work)
+        if not self.jobs.is_running:
+            raise JobRefused("the hub is starting or stopping", 5.0)
+        spool = Spool(self.jobs.folder / f"inline-{token_hex(8)}")
+        try:
+            await spool.open(work.parts)
+            await work.run(spool, _INLINE_PATIENCE)
+        except BaseException:
+            await spool.remove()
+            raise
+        return Inline(work, spool)

@@ -1,0 +1,105 @@
+"""How far a result can be trusted: what is missing, and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Complete; cut off at a limit; parts failed; nothing came."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRange:
+    """A batch that failed twice: its first and last id, how many ids, and the error's code."""
+
+    first: str
+    last: str
+    count: int
+    code: str
+    part: str = ""  # the domain, or the step of a lineage
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "domain": self.part,
+            "first": self.first,
+            "last": self.last,
+            "count": self.count,
+            "code": self.code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """`limits`: names of the limits that cut the result; `unfinished`: why it was stopped before its end."""
+
+    observed_rows: int = 0
+    failed: tuple[FailedRange, ...] = ()
+    limits: tuple[str, ...] = ()
+    unfinished: str | None = None
+    succeeded: bool = True  # at least one batch, or there was nothing to ask
+
+    @property
+    def status(self) -> Status:
+        """The gravest that applies."""
+        if (self.failed or self.unfinished) and not self.succeeded:
+            return Status.FAILED
+        if self.failed or self.unfinished:
+            return Status.PARTIAL
+        return Status.TRUNCATED if self.limits else Status.COMPLETE
+
+    @property
+    def is_complete(self) -> bool:
+        """True when nothing is missing."""
+        return self.status is Status.COMPLETE
+
+    def document(self) -> dict[str, Any]:
+        """The `quality` of a reply."""
+        reasons = [*self.limits, *(["batch_failed"] if self.failed else []), *filter(None, [self.unfinished])]
+        return {
+            "status": self.status,
+            "reasons": reasons,
+            "failed_ranges": [one.document() for one in self.failed],
+            "observed_rows": self.observed_rows,
+            "truncated": bool(self.limits),
+        }
+
+
+@dataclass(slots=True)
+class Tally:
+    """A quality in the making."""
+
+    rows: int = 0
+    done: int = 0
+    batches: int = 0
+    failed: list[FailedRange] = field(default_factory=list)
+    limits: dict[str, None] = field(default_factory=dict)
+    unfinished: str | None = None
+
+    def quality(self) -> Quality:
+        """As it stands now."""
+        unfinished = self.unfinished or ("unfinished" if self._is_open() else None)
+        succeeded = self.done > len(self.failed) or not self.batches
+        return Quality(self.rows, tuple(self.failed), tuple(self.limits), unfinished, succeeded)
+
+    def _is_open(self) -> bool:
+        return self.done < self.batches and not self.limits
+
+
+def worst(qualities: Iterable[Quality]) -> Quality:
+    """One quality for several results: what is missing in any is missing in all together."""
+    every = list(qualities)
+    return Quality(
+        sum(one.observed_rows for one in every),
+        tuple(failed for one in every for failed in one.failed),
+        tuple(dict.fromkeys(limit for one in every for limit in one.limits)),
+        next((one.unfinished for one in every if one.unfinished), None),
+        any(one.succeeded for one in every) or not every,
+    )

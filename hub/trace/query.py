@@ -1,0 +1,74 @@
+"""Statements: a list of ids as a few different texts, and what a source of rows is asked."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hub.oracle.connection import Take
+from hub.trace.domains import Domain
+
+SIZES = (1, 10, 100, 999)
+"""How many ids a statement has. Oracle allows 1,000 in a list; few sizes mean few statements to parse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One statement. `kind` and `keys` say what it is about, for a source that knows no SQL."""
+
+    kind: str
+    sql: str
+    binds: Mapping[str, Any]
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+class TraceSource(Protocol):
+    """Where rows come from."""
+
+    async def read(self, query: Query, take: Take) -> None:
+        """Hand the rows to `take` in chunks; raises `OracleError`."""
+
+
+def distinct(ids: Iterable[str]) -> list[str]:
+    """Every id once, stripped, in order; empty ones are left out."""
+    return [each for each in dict.fromkeys(each.strip() for each in ids) if each]
+
+
+def batches(ids: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    """At most `size` ids at a time."""
+    return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
+
+
+def padded(ids: Sequence[str], sizes: Sequence[int] = SIZES) -> list[str]:
+    """Filled up with the last id to the next of `sizes`; a list with an id twice finds its rows once."""
+    size = next(size for size in sizes if size >= len(ids))
+    return [*ids, *[ids[-1]] * (size - len(ids))]
+
+
+def bound(ids: Sequence[str], sizes: Sequence[int] = SIZES) -> tuple[str, dict[str, Any]]:
+    """`:i0, :i1, …` and their values."""
+    binds = {f"i{at}": each for at, each in enumerate(padded(ids, sizes))}
+    return ", ".join(f":{name}" for name in binds), binds
+
+
+def event_query(domain: Domain, ids: tuple[str, ...]) -> Query:
+    """The rows of a domain for one batch of ids."""
+    marks, binds = bound(ids, domain.sizes)
+    if domain.key_is_list:
+        # May find an id inside a longer one; whoever reads the rows compares members exactly.
+        wanted = " OR ".join(f"{domain.key} LIKE '%' || :{name} || '%'" for name in binds)
+        condition = f"({wanted})"
+    else:
+        condition = f"{domain.key} IN ({marks})"
+    if domain.where:
+        condition = f"{condition} AND {domain.where}"
+    sql = f"SELECT {', '.join(domain.columns)} FROM {domain.tables} WHERE {condition}"
+    if domain.newest_of:
+        sql = _newest(domain, condition)
+    return Query(domain.name, sql, binds, ids, domain.names)
+
+
+def _newest(domain: Domain, condition: str) -> str:
+    rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(domain.newest_of)} ORDER BY {domain.newest_by} DESC)"
+    inner = f"SELECT {', '.join(domain.columns)}, {rank} AS RECENCY FROM {domain.tables} WHERE {condition}"
+    return f"SELECT {', '.join(domain.names)} FROM ({inner}) WHERE RECENCY = 1"

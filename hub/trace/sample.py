@@ -1,0 +1,152 @@
+"""A history for demonstration: splits, merges and events of the sample plant, made from the ids themselves."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from re import fullmatch
+from typing import Any
+from zlib import crc32
+
+from anyio.lowlevel import checkpoint
+
+from hub.oracle.connection import Rows, Take
+from hub.trace.domains import DOMAINS, DomainName
+from hub.trace.query import Query
+
+_CHUNK = 2000
+_LOTS = 20
+"""Sub-lots of a run card: number 1 is the whole, the others were split from it, each from half its number."""
+
+_PLACES = ("Epoxy D/B", "Wire Bond", "Molding", "Trim/Form", "Wafer Sort")
+_KINDS = ("GDBA", "GWBK", "GMLD", "GTMF", "GWSR")
+_SINCE = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - a plant's dates have no zone
+
+
+class SampleHistory:
+    """A `TraceSource` without a database; the same id has the same history in every process."""
+
+    async def read(self, query: Query, take: Take) -> None:
+        """Rows of any of the trace's queries."""
+        rows = iter(_rows(query))
+        while chunk := list(islice(rows, _CHUNK)):
+            await checkpoint()
+            if not await take(Rows(query.columns, chunk)):
+                break
+
+
+def _rows(query: Query) -> Iterable[tuple[Any, ...]]:
+    match query.kind:
+        case "ancestors":
+            return ((each, _parent(each), name_of(each), depth) for key in query.keys for depth, each in _up(key))
+        case "descendants":
+            return ((each, _parent(each), name_of(each), depth) for key in query.keys for depth, each in _down(key))
+        case "merges":
+            return ((key, source) for key in query.keys for source in _sources(key))
+        case kind if kind.startswith("seed:"):
+            return ((each, name_of(each)) for each in _seeds(kind, query.keys))
+        case kind:
+            return _events(DomainName(kind), query.keys)
+
+
+def id_of(lot: int, part: int = 1) -> str:
+    """The container id of a part of a lot."""
+    return f"48801a80{lot * _LOTS + part:08x}"
+
+
+def name_of(container_id: str) -> str | None:
+    """`GA26000123-A00-004`; None for an id that is not of the sample plant."""
+    place = _place(container_id)
+    return None if place is None else f"GA26{place[0]:06d}-A00-{place[1]:03d}"
+
+
+def _place(container_id: str) -> tuple[int, int] | None:
+    found = fullmatch(r"48801a80([0-9a-f]{8})", container_id)
+    if found is None:
+        return None
+    lot, part = divmod(int(found[1], 16), _LOTS)
+    return (lot, part) if part and lot < 10**6 else None
+
+
+def _parent(container_id: str) -> str | None:
+    lot, part = _place(container_id) or (0, 0)
+    return id_of(lot, part // 2) if part > 1 else None
+
+
+def _up(container_id: str) -> Iterator[tuple[int, str]]:
+    depth, each = 1, container_id if _place(container_id) else None
+    while each is not None:
+        yield depth, each
+        depth, each = depth + 1, _parent(each)
+
+
+def _down(container_id: str) -> Iterator[tuple[int, str]]:
+    place = _place(container_id)
+    waiting = [(1, place[1])] if place else []
+    while waiting and place:
+        depth, part = waiting.pop()
+        yield depth, id_of(place[0], part)
+        waiting += [(depth + 1, child) for child in (2 * part, 2 * part + 1) if child < _LOTS]
+
+
+def _sources(container_id: str) -> list[str]:
+    """Every tenth lot was put together from two earlier ones, which were not."""
+    lot, part = _place(container_id) or (1, 0)
+    return [id_of(lot - 1), id_of(lot - 2)] if part == 1 and lot >= 10 and lot % 10 == 0 else []
+
+
+def _seeds(kind: str, keys: tuple[str, ...]) -> Iterator[str]:
+    if kind == "seed:range":
+        yield from (id_of(lot) for lot in range(100, 150))
+    for key in keys:
+        if lot_name := fullmatch(r"GA26(\d{6})-A00-(\d{3})", key):
+            if 0 < int(lot_name[2]) < _LOTS:
+                yield id_of(int(lot_name[1]), int(lot_name[2]))
+        elif wafer := fullmatch(r"WLOT-(\d{5})(#A1P)?", key):
+            yield id_of(int(wafer[1]))
+        elif order := fullmatch(r"MO-(\d{4})", key):
+            yield from (id_of(int(order[1]) * 5 + each) for each in range(5))
+
+
+def _events(name: DomainName, ids: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    columns = DOMAINS[name].names
+    for container_id in ids:
+        if _place(container_id) is None:
+            continue
+        seed = crc32(f"{name}/{container_id}".encode())
+        steps = len(_PLACES) if "history" in name else seed % 3
+        for step in range(steps):
+            yield tuple(_cell(column, container_id, seed >> step, step) for column in columns)
+
+
+def _cell(column: str, container_id: str, seed: int, step: int) -> Any:
+    lot, _ = _place(container_id) or (0, 0)
+    since = _SINCE + timedelta(minutes=lot % 40_000 + step * 190 + seed % 97)
+    match column:
+        case "CONTAINERID" | "CONTAINERIDS":
+            return container_id
+        case "CONTAINERNAME" | "CONTAINERNAMES" | "FINISHEDRUNCARD":
+            return name_of(container_id)
+        case "WORKCENTERNAME" | "WORKCENTER_GROUP" | "SPECNAME":
+            return _PLACES[step % len(_PLACES)]
+        case "EQUIPMENTID" | "RESOURCEID":
+            return f"{0x4880168000000000 + seed % 2600:016x}"
+        case "EQUIPMENTNAME" | "RESOURCENAME":
+            return f"{_KINDS[step % len(_KINDS)]}-{seed % 2600:04d}"
+        case "PJ_WORKORDER" | "JOBORDERNAME":
+            return f"MO-{lot // 5:04d}"
+        case "WAFER_LOT_ID":
+            return f"WLOT-{lot % 10**5:05d}#A1P"
+        case "HOLD_STATUS":
+            return "RELEASED"
+        case "TRACKOUTTIMESTAMP" | "RELEASETXNDATE" | "COMPLETEDATE":
+            return since + timedelta(minutes=170)
+        case "TXN_DAY":
+            return since.replace(hour=0, minute=0)
+        case text if "DATE" in text or "TIMESTAMP" in text:
+            return since
+        case text if "QTY" in text:
+            return seed % 5000
+        case "HOLD_HOURS":
+            return 2.83
+        case text:
+            return f"{text.removesuffix('NAME')}-{seed % 40:02d}"
