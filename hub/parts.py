@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from alerts.dispatcher import Dispatcher
     from hub.store.database import Database
     from hub.store.recorder import Recorder
+    from hub.trace.pipeline import TracePipeline
 
 
 @dataclass(slots=True)
@@ -40,5 +41,6 @@ class Parts:
     keep_alive: Callable[[str, bool], Awaitable[None]]
     units: dict[str, Unit] = field(default_factory=dict)
     feeds: dict[str, Any] = field(default_factory=dict)
+    trace: "TracePipeline | None" = None
     supervisors: list[Supervisor] = field(default_factory=list)
     events: Fanout[Event] = field(default_factory=Fanout)  # every event of every unit

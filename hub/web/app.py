@@ -24,6 +24,7 @@ from hub.web.problems import RESPONSES, answer_with_problems
 from hub.web.rules import rule_routes
 from hub.web.security import Sessions
 from hub.web.supervision import supervision_routes
+from hub.web.trace import trace_routes
 from hub.web.units import unit_routes
 
 _GRAVITY = {"info": 0, "warning": 1, "critical": 2}
@@ -56,6 +57,7 @@ def create_app(parts: Parts) -> FastAPI:
         rule_routes(),
         delivery_routes(),
         supervision_routes(),
+        trace_routes(),
         metrics_routes(),
     ):
         app.include_router(routes)

@@ -12,6 +12,7 @@ from hub.web.problems import Problem, ProblemResponse
 from hub.web.security import Sessions, admit, unauthorized
 
 MAX_BODY = 1 << 20
+MAX_TRACE_BODY = 6 << 20  # a trace may begin with 200,000 container ids
 _OPEN_API = ("/api/login", "/api/logout")
 _POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _DOCS_POLICY = f"{_POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
@@ -54,22 +55,26 @@ class Gate:
                 await ProblemResponse(problem)(scope, receive, send)
             return
         scope["hub.caller"] = caller
-        await self._app(scope, receive if is_socket else _bounded(receive), send)
+        await self._app(scope, receive if is_socket else _bounded(receive, _most(scope["path"])), send)
 
 
 def _is_closed(path: str) -> bool:
     return path == "/metrics" or (path.startswith("/api/") and path not in _OPEN_API)
 
 
-def _bounded(receive: Receive) -> Receive:
+def _most(path: str) -> int:
+    return MAX_TRACE_BODY if path.startswith("/api/trace/") else MAX_BODY
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
     received = 0
 
     async def receive_bounded() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY:
-            raise HTTPException(413, f"a body may have up to {MAX_BODY} bytes")
+        if received > most:
+            raise HTTPException(413, f"a body may have up to {most} bytes")
         return message
 
     return receive_bounded

@@ -1,0 +1,212 @@
+"""What trace routes take and answer: the shapes for the documentation, and results streamed from their spools."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
+from starlette.types import Receive, Scope, Send
+
+from hub.clock import rfc3339
+from hub.trace.domains import DomainName
+from hub.trace.jobs import Job
+from hub.trace.pipeline import Inline
+from hub.trace.quality import worst
+from hub.trace.spool import Spool
+
+MAX_IDS = 200_000
+NOTE = "Jobs and their results live for one hour after their end, and do not survive a restart of the hub."
+
+
+def _ids(ids: list[str]) -> list[str]:
+    for at, each in enumerate(ids):
+        if not 1 <= len(each.strip()) <= 64 or not each.isprintable():
+            raise ValueError(f"the id at place {at} must be 1 to 64 printable characters")
+    return ids
+
+
+ContainerIds = Annotated[
+    list[str],
+    FailFast(),
+    Field(min_length=1, max_length=MAX_IDS, description="CONTAINERIDs; each counts once."),
+    AfterValidator(_ids),
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SeedRequest(_Request):
+    """`params` of query_tool: wafer_lot, lot_id, work_order; of query_tool_reverse: serial_number, gd_work_order,
+    gd_lot_id; each with a list of values. Of mid_section_defect: start, end (not included), station."""
+
+    profile: Literal["query_tool", "query_tool_reverse", "mid_section_defect"]
+    params: dict[str, Any]
+
+
+class LineageRequest(_Request):
+    """Where the containers came from, what became of them, or both."""
+
+    container_ids: ContainerIds
+    direction: Literal["ancestors", "descendants", "both"] = "ancestors"
+
+
+class EventsRequest(_Request):
+    """What happened to the containers."""
+
+    container_ids: ContainerIds
+    domains: Annotated[list[DomainName], FailFast(), Field(min_length=1, max_length=20)]
+
+
+class QualityDocument(BaseModel):
+    """How far a result can be trusted. `failed_ranges`: domain, first and last id, count and code of batches."""
+
+    status: Literal["complete", "partial", "truncated", "failed"]
+    reasons: list[str]
+    failed_ranges: list[dict[str, Any]]
+    observed_rows: int
+    truncated: bool
+
+
+class SeedReply(BaseModel):
+    """Containers to begin with."""
+
+    stage: Literal["seed"]
+    profile: str
+    seeds: list[dict[str, str | None]]
+    seed_count: int
+    quality: QualityDocument
+
+
+class LineageReply(BaseModel):
+    """`source` of an edge went into its `target`."""
+
+    stage: Literal["lineage"]
+    nodes: list[dict[str, Any]]
+    edges: list[dict[str, Any]]
+    node_count: int
+    edge_count: int
+    quality: QualityDocument
+
+
+class EventsReply(BaseModel):
+    """Per domain its rows as `data`, their `count` and the `quality`; and the quality of the whole."""
+
+    stage: Literal["events"]
+    results: dict[str, dict[str, Any]]
+    quality: QualityDocument
+
+
+class JobAccepted(BaseModel):
+    """The work goes on as a job."""
+
+    job_id: str
+    status_url: str
+    note: str = NOTE
+
+
+class JobDocument(BaseModel):
+    """A job: how it stands and how far it is. `parts` are what `GET …/events?domain=` takes."""
+
+    job_id: str
+    kind: Literal["events", "lineage"]
+    status: Literal["running", "finished", "failed", "cancelled"]
+    progress: dict[str, int]
+    parts: dict[str, QualityDocument]
+    quality: QualityDocument
+    created_at: str
+    ended_at: str | None
+    expires_at: str | None
+    note: str = NOTE
+
+
+class JobPage(BaseModel):
+    """Rows of one part of a job's result."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+    domain: str
+    quality: QualityDocument
+
+
+def accepted(job: Job) -> dict[str, Any]:
+    """The body of a 202."""
+    return {"job_id": job.id, "status_url": f"/api/trace/jobs/{job.id}", "note": NOTE}
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    return {
+        "job_id": job.id,
+        "kind": job.work.kind,
+        "status": job.status,
+        "progress": dict(job.work.progress()),
+        "parts": {part: job.work.quality(part).document() for part in job.work.parts},
+        "quality": job.quality.document(),
+        "created_at": rfc3339(job.created_at),
+        "ended_at": _time(job.ended_at),
+        "expires_at": _time(job.expires_at),
+        "note": NOTE,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+class SpoolResponse(StreamingResponse):
+    """An inline result on its way out; its spool is removed afterwards, however it ends."""
+
+    def __init__(self, inline: Inline) -> None:
+        super().__init__(_body(inline), media_type="application/json")
+        self._spool = inline.spool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._spool.remove()
+
+
+async def _body(inline: Inline) -> AsyncIterator[bytes]:
+    work, spool = inline.work, inline.spool
+    yield b'{"stage":"%b",' % work.kind.encode()
+    if work.kind == "events":
+        yield b'"results":{'
+        for at, part in enumerate(work.parts):
+            yield b"%b%b:{" % (b"," if at else b"", _json(part))
+            yield b'"count":%d,"quality":%b,"data":' % (spool.rows[part], _json(work.quality(part).document()))
+            async for piece in array(spool, part):
+                yield piece
+            yield b"}"
+        yield b"},"
+    else:
+        for part in work.parts:
+            yield b'"%b_count":%d,%b:' % (part.removesuffix("s").encode(), spool.rows[part], _json(part))
+            async for piece in array(spool, part):
+                yield piece
+            yield b","
+    yield b'"quality":%b}' % _json(worst(work.quality(part) for part in _told_once(inline)).document())
+
+
+def _told_once(inline: Inline) -> tuple[str, ...]:
+    """A lineage has one quality for both of its parts."""
+    return inline.work.parts if inline.work.kind == "events" else inline.work.parts[:1]
+
+
+async def array(spool: Spool, part: str) -> AsyncIterator[bytes]:
+    """The lines of a part as a JSON array, in pieces. A newline is never inside a line: JSON escapes it."""
+    yield b"["
+    held = b""
+    async for piece in spool.stream(part):
+        yield held
+        held = piece.replace(b"\n", b",")
+    yield held.removesuffix(b",")
+    yield b"]"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
