@@ -15,6 +15,7 @@ from alerts.engine import Engine
 from alerts.routing import Routing
 from alerts.rule import AlertsConfig, Rule
 from alerts.system import SYSTEM_SUBJECTS, system_rules
+from hub.cache.redis import RedisClients, open_redis
 from hub.clock import Clock
 from hub.config import Config
 from hub.fanout import Fanout
@@ -32,6 +33,7 @@ from hub.store.retention import Ages, Retention
 from hub.store.schema import upgrade
 from hub.store.tables import register_boot, sequence_base
 from hub.supervisor import Supervisor
+from hub.trace.build import trace_of
 from hub.web.app import create_app
 from hub.web.server import Server, bind
 
@@ -44,8 +46,17 @@ _LOOK_S = 0.02
 class Hub:
     """The parts of one hub, wired. `open_hub` starts and stops them; `reload` takes up another configuration."""
 
-    def __init__(self, config: Config, clock: Clock, database: Database, boot: int, listener: socket) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        database: Database,
+        boot: int,
+        listener: socket,
+        redis: RedisClients | None = None,
+    ) -> None:
         self.config = config
+        self.redis = redis
         self.listener = listener
         self.clock = clock
         self.database = database
@@ -139,6 +150,7 @@ class Hub:
             self.sinks.spawn("checkpoints", self.database.run_checkpoints)
         await self.fleet.start()
         self.feeds.spawn("poller", Poller(self.fleet.units, self.clock).run)
+        await self._set_trace()
 
     async def reload(self, config: Config) -> Changes:
         """Take up what changed: only those units, feeds, rules and receivers are touched."""
@@ -152,6 +164,8 @@ class Hub:
             await self.fleet.change(unit)
         for unit in changes.units_added:
             await self.fleet.add(unit)
+        if changes.feeds_added or changes.feeds_removed or changes.feeds_changed:
+            await self._set_trace()
         if changes.rules_changed or changes.receivers_changed or changes.system_changed:
             self._set_rules(config.alerts)
             self.desk.configure(Routing(config.alerts), self.receivers.dispatchers)
@@ -172,6 +186,14 @@ class Hub:
             self.receivers.stop()
             while any(name in self.sinks.running for name in self.receivers.children):
                 await anyio.sleep(_LOOK_S)
+
+    async def _set_trace(self) -> None:
+        """Take up the trace of the configuration; jobs of an earlier one end."""
+        if "trace" in self.feeds.children:
+            await self.feeds.remove("trace")
+        self.parts.trace = trace_of(self.config, self.clock, self.redis)
+        if self.parts.trace is not None:
+            self.feeds.spawn("trace", self.parts.trace.run)
 
     def _set_rules(self, alerts: AlertsConfig) -> None:
         hearing = tuple(receiver.name for receiver in alerts.receivers)
@@ -213,7 +235,10 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
         boot = await database.write(
             lambda session: register_boot(session, clock.now(), version("monitor-hub")), durable=True
         )
-        hub = Hub(config, clock, database, boot, listener)
+        redis = None
+        if config.redis is not None:
+            redis = await stack.enter_async_context(open_redis(config.redis.url, config.redis.prefix))
+        hub = Hub(config, clock, database, boot, listener, redis)
         await hub.restore()
         async with hub.sinks:
             try:

@@ -52,7 +52,8 @@ def demo_config(ports: list[int], receiver: LocalReceiver) -> str:
           receivers:
             - {{name: printer, url: "{receiver.url}", secret: {_SECRET}}}
         """
-    return f"hub: {{name: demo, log: console}}\nunits:\n{units}{dedent(rules)}"
+    feeds = "feeds:\n  - {id: fab, kind: sample-equipment, machines: 200, interval: 10s}\n"
+    return f"hub: {{name: demo, log: console}}\n{feeds}units:\n{units}{dedent(rules)}"
 
 
 async def _silence_a_while(meter: SimulatedMeter) -> None:
