@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from hub.clock import Clock
 from hub.trace.batch_runner import Patience
 from hub.trace.memory import resident_bytes
-from hub.trace.quality import Quality, worst
+from hub.trace.quality import Quality
 from hub.trace.spool import Spool, remove_leftovers
 from hub.trace.work import Work
 
@@ -64,7 +64,7 @@ class Job:
     @property
     def quality(self) -> Quality:
         """Of the whole."""
-        return worst(self.work.quality(part) for part in self.work.parts)
+        return self.work.overall()
 
 
 @dataclass(frozen=True, slots=True)

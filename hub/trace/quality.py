@@ -44,7 +44,7 @@ class Quality:
     failed: tuple[FailedRange, ...] = ()
     limits: tuple[str, ...] = ()
     unfinished: str | None = None
-    succeeded: bool = True  # at least one batch, or there was nothing to ask
+    succeeded: bool = True  # not every batch that ended has failed
 
     @property
     def status(self) -> Status:
@@ -86,7 +86,7 @@ class Tally:
     def quality(self) -> Quality:
         """As it stands now."""
         unfinished = self.unfinished or ("unfinished" if self._is_open() else None)
-        succeeded = self.done > len(self.failed) or not self.batches
+        succeeded = not self.failed or self.done > len(self.failed)
         return Quality(self.rows, tuple(self.failed), tuple(self.limits), unfinished, succeeded)
 
     def _is_open(self) -> bool:

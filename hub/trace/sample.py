@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from re import fullmatch
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
-from anyio.lowlevel import checkpoint
+from anyio import to_thread
 
 from hub.oracle.connection import Rows, Take
 from hub.trace.domains import DOMAINS, DomainName
 from hub.trace.query import Query
 
-_CHUNK = 2000
+_CHUNK = 500
 _LOTS = 20
 """Sub-lots of a run card: number 1 is the whole, the others were split from it, each from half its number."""
 
@@ -28,8 +28,7 @@ class SampleHistory:
     async def read(self, query: Query, take: Take) -> None:
         """Rows of any of the trace's queries."""
         rows = iter(_rows(query))
-        while chunk := list(islice(rows, _CHUNK)):
-            await checkpoint()
+        while chunk := await to_thread.run_sync(lambda: list(islice(rows, _CHUNK))):
             if not await take(Rows(query.columns, chunk)):
                 break
 
@@ -107,46 +106,58 @@ def _seeds(kind: str, keys: tuple[str, ...]) -> Iterator[str]:
             yield from (id_of(int(order[1]) * 5 + each) for each in range(5))
 
 
+class _Step(NamedTuple):
+    """One step of a lot on its way through the plant."""
+
+    container_id: str
+    name: str | None
+    lot: int
+    seed: int
+    number: int
+    since: datetime
+
+
 def _events(name: DomainName, ids: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     columns = DOMAINS[name].names
     for container_id in ids:
-        if _place(container_id) is None:
+        place = _place(container_id)
+        if place is None:
             continue
         seed = crc32(f"{name}/{container_id}".encode())
-        steps = len(_PLACES) if "history" in name else seed % 3
-        for step in range(steps):
-            yield tuple(_cell(column, container_id, seed >> step, step) for column in columns)
+        since = _SINCE + timedelta(minutes=place[0] % 40_000 + seed % 97)
+        for number in range(3 if "history" in name else seed % 3):
+            at = since + timedelta(minutes=190 * number)
+            step = _Step(container_id, name_of(container_id), place[0], seed >> number, number, at)
+            yield tuple([_cell(column, step) for column in columns])
 
 
-def _cell(column: str, container_id: str, seed: int, step: int) -> Any:
-    lot, _ = _place(container_id) or (0, 0)
-    since = _SINCE + timedelta(minutes=lot % 40_000 + step * 190 + seed % 97)
+def _cell(column: str, step: _Step) -> Any:
     match column:
         case "CONTAINERID" | "CONTAINERIDS":
-            return container_id
+            return step.container_id
         case "CONTAINERNAME" | "CONTAINERNAMES" | "FINISHEDRUNCARD":
-            return name_of(container_id)
+            return step.name
         case "WORKCENTERNAME" | "WORKCENTER_GROUP" | "SPECNAME":
-            return _PLACES[step % len(_PLACES)]
+            return _PLACES[step.number]
         case "EQUIPMENTID" | "RESOURCEID":
-            return f"{0x4880168000000000 + seed % 2600:016x}"
+            return f"{0x4880168000000000 + step.seed % 2600:016x}"
         case "EQUIPMENTNAME" | "RESOURCENAME":
-            return f"{_KINDS[step % len(_KINDS)]}-{seed % 2600:04d}"
+            return f"{_KINDS[step.number]}-{step.seed % 2600:04d}"
         case "PJ_WORKORDER" | "JOBORDERNAME":
-            return f"MO-{lot // 5:04d}"
+            return f"MO-{step.lot // 5:04d}"
         case "WAFER_LOT_ID":
-            return f"WLOT-{lot % 10**5:05d}#A1P"
+            return f"WLOT-{step.lot % 10**5:05d}#A1P"
         case "HOLD_STATUS":
             return "RELEASED"
-        case "TRACKOUTTIMESTAMP" | "RELEASETXNDATE" | "COMPLETEDATE":
-            return since + timedelta(minutes=170)
-        case "TXN_DAY":
-            return since.replace(hour=0, minute=0)
-        case text if "DATE" in text or "TIMESTAMP" in text:
-            return since
-        case text if "QTY" in text:
-            return seed % 5000
         case "HOLD_HOURS":
             return 2.83
+        case "TRACKOUTTIMESTAMP" | "RELEASETXNDATE" | "COMPLETEDATE":
+            return step.since + timedelta(minutes=170)
+        case "TXN_DAY":
+            return step.since.replace(hour=0, minute=0)
+        case text if "DATE" in text or "TIMESTAMP" in text:
+            return step.since
+        case text if "QTY" in text:
+            return step.seed % 5000
         case text:
-            return f"{text.removesuffix('NAME')}-{seed % 40:02d}"
+            return f"{text.removesuffix('NAME')}-{step.seed % 40:02d}"

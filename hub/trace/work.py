@@ -13,7 +13,7 @@ from hub.trace.domains import DOMAINS, DomainName
 from hub.trace.history import BulkHistory, HistoryRun
 from hub.trace.lineage import Lineage, LineageRun
 from hub.trace.lines import encode_lines
-from hub.trace.quality import Quality
+from hub.trace.quality import Quality, worst
 from hub.trace.spool import Spool
 
 _CHUNK = 5000
@@ -36,6 +36,9 @@ class Work(Protocol):
 
     def quality(self, part: str) -> Quality:
         """Of one part."""
+
+    def overall(self) -> Quality:
+        """Of the whole."""
 
     def stopped(self, reason: str) -> None:
         """It will not go on; its quality says why."""
@@ -74,6 +77,9 @@ class EventsWork:
     def quality(self, part: str) -> Quality:
         name = DomainName(part)
         return self._cached.get(name) or self._run.quality(name)
+
+    def overall(self) -> Quality:
+        return worst(self.quality(part) for part in self.parts)
 
     def stopped(self, reason: str) -> None:
         self._run.stopped(reason)
@@ -119,6 +125,9 @@ class LineageWork:
         return {"batches_done": tally.done, "batches": tally.batches, "rows": len(self._run.nodes)}
 
     def quality(self, part: str) -> Quality:
+        return self._run.quality()
+
+    def overall(self) -> Quality:
         return self._run.quality()
 
     def stopped(self, reason: str) -> None:

@@ -13,7 +13,6 @@ from hub.clock import rfc3339
 from hub.trace.domains import DomainName
 from hub.trace.jobs import Job
 from hub.trace.pipeline import Inline
-from hub.trace.quality import worst
 from hub.trace.spool import Spool
 
 MAX_IDS = 200_000
@@ -189,12 +188,7 @@ async def _body(inline: Inline) -> AsyncIterator[bytes]:
             async for piece in array(spool, part):
                 yield piece
             yield b","
-    yield b'"quality":%b}' % _json(worst(work.quality(part) for part in _told_once(inline)).document())
-
-
-def _told_once(inline: Inline) -> tuple[str, ...]:
-    """A lineage has one quality for both of its parts."""
-    return inline.work.parts if inline.work.kind == "events" else inline.work.parts[:1]
+    yield b'"quality":%b}' % _json(work.overall().document())
 
 
 async def array(spool: Spool, part: str) -> AsyncIterator[bytes]:
@@ -209,4 +203,4 @@ async def array(spool: Spool, part: str) -> AsyncIterator[bytes]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value).encode()
+    return json.dumps(value, separators=(",", ":")).encode()
