@@ -40,7 +40,7 @@ class BulkLane:
         waiters: int = 32,
         cap: SessionCap | None = None,
         breaker: Breaker | None = None,
-        idle_s: float = 3.0,
+        idle_s: float = 1.0,
     ) -> None:
         self.name = name
         self.counters = LaneCounters()
@@ -63,8 +63,7 @@ class BulkLane:
             except BaseException:
                 await self._give_up(session)
                 raise
-            session.idle_since = anyio.current_time()
-            self._idle.append(session)
+            await self._put_back(session)
 
     async def run(self) -> None:
         """Close idle sessions until cancelled, then all of them."""
@@ -93,6 +92,14 @@ class BulkLane:
             await self._close(session)
         token = await self._cap.acquire(self.name, self._deadlines.acquire_s) if self._cap else None
         return _Session(None, token)
+
+    async def _put_back(self, session: _Session) -> None:
+        """Keep the session for the next batch, unless another hub waits for its slot."""
+        if await self._may_go_on(session):
+            session.idle_since = anyio.current_time()
+            self._idle.append(session)
+        else:
+            await self._close(session)
 
     async def _may_go_on(self, session: _Session) -> bool:
         if self._cap is None or session.token is None:

@@ -9,7 +9,7 @@ from hub.cache.redis import REDIS_FAILURES
 from hub.cache.slots import Renewal, Slots
 from hub.oracle.admission import LaneBusy
 
-_FIRST_LOOK_S, _LOOK_S = 0.02, 0.5
+_FIRST_LOOK_S, _LOOK_S = 0.01, 0.16
 
 
 class SessionCap(Protocol):
