@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,10 +42,11 @@ class RunningHub:
         return await self.ask("GET", path, status, **options)
 
     @asynccontextmanager
-    async def watch(self, path: str) -> AsyncIterator[AsyncWebSocketSession]:
+    async def watch(self, path: str, **options: Any) -> AsyncIterator[AsyncWebSocketSession]:
         """A viewer's WebSocket."""
-        async with aconnect_ws(path, self.http, keepalive_ping_interval_seconds=None) as socket:
-            yield socket
+        session: AsyncWebSocketSession
+        async with aconnect_ws(path, self.http, keepalive_ping_interval_seconds=None, **options) as session:
+            yield session
 
     async def is_ready(self) -> bool:
         """True when /readyz says so."""
@@ -57,11 +58,10 @@ class RunningHub:
     async def ready(self) -> None:
         """Wait until the hub is ready; fails with its log when it ends instead."""
 
-        async def look() -> bool:
-            assert self.process.returncode is None, "the hub ended: " + "\n".join(self.lines)
-            return await self.is_ready()
-
-        await eventually(look, START_WITHIN_S)
+        with anyio.fail_after(START_WITHIN_S):
+            while not await self.is_ready():
+                assert self.process.returncode is None, "the hub ended: " + "\n".join(self.lines)
+                await anyio.sleep(_LOOK_S)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -116,14 +116,10 @@ async def _keep_lines(stream: ByteReceiveStream, lines: list[str]) -> None:
         lines.append(rest)
 
 
-async def eventually(look: Callable[[], Awaitable[T] | T], within_s: float = 5.0) -> T:
+async def eventually(look: Callable[[], T], within_s: float = 5.0) -> T:
     """What `look` gives once it is true; asked again and again, as the other side is another process."""
-    found: T | None = None
-    with anyio.move_on_after(within_s):
-        while True:
-            seen = look()
-            found = await seen if isinstance(seen, Awaitable) else seen
-            if found:
-                return found
-            await anyio.sleep(_LOOK_S)
-    raise AssertionError(f"not within {within_s:g} s; last seen: {found!r}")
+    ends = anyio.current_time() + within_s
+    while not (found := look()):
+        assert anyio.current_time() < ends, f"not within {within_s:g} s: {found!r}"
+        await anyio.sleep(_LOOK_S)
+    return found

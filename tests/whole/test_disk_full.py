@@ -60,7 +60,7 @@ async def test_alerts_are_told_in_time_while_nothing_can_be_stored(tmp_path: Pat
             told_before = site.receiver.count
         back = [await site.hears("alert.clear", "storage-failing", subject, 10) for subject in _STORES]
         assert [one.document["id"] for one in back] == [one.document["id"] for one in failing]
-        await eventually(hub.is_ready, 10)
+        await hub.ready()
         site.meters[1].set_lp(QUIET)
         after = await site.hears("alert.clear", "loud", "gate-1")
         assert after.document["persisted"]

@@ -83,6 +83,27 @@ async def test_a_bad_file_changes_nothing_and_is_told(tmp_path: Path) -> None:
         assert await hub.stop() == 0
 
 
+async def test_what_changed_while_the_hub_was_down_is_told_once_at_the_start(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 20) as site:
+        async with site.run() as hub:
+            for meter in site.meters:
+                meter.set_lp(LOUD)
+            await eventually(lambda: site.receiver.count == len(site.meters))
+            assert await hub.stop() == 0
+        site.config["alerts"]["rules"][0]["above"] = LOUD + 10
+        del site.config["units"][10:]
+        async with site.run() as hub:
+            await eventually(lambda: site.receiver.count >= 2 * len(site.meters))
+            await eventually(lambda: not site.rows("SELECT 1 FROM deliveries WHERE state <> 'delivered'"))
+            assert (await hub.get("/api/alerts?state=open"))["items"] == []
+            assert await hub.stop() == 0
+        cleared = Counter(one["alert"]["reason"] for one in site.told() if one["type"] == "alert.clear")
+        assert cleared == {"rule-changed": 20}
+        assert max(Counter(received.id for received in site.receiver.received).values()) == 1
+        sent = {received.id: received.body for received in site.receiver.received}
+        assert {row["id"]: row["body"].encode() for row in site.rows("SELECT id, body FROM deliveries")} == sent
+
+
 async def _reload(site: Site, hub: RunningHub) -> None:
     """Write the file and have it taken up now."""
     before = sum("configuration taken up" in line for line in hub.lines)
