@@ -84,10 +84,14 @@ class RunningHub:
 
 
 @asynccontextmanager
-async def open_running_hub(config: Path, port: int) -> AsyncIterator[RunningHub]:
-    """`hub run` on a configuration that listens on this port; killed at the end if it still runs."""
+async def open_running_hub(config: Path, port: int, sabotage: str | None = None) -> AsyncIterator[RunningHub]:
+    """`hub run` on a configuration that listens on this port; killed at the end if it still runs.
+
+    `sabotage` is Python that the process runs first, to break a part of it.
+    """
+    hub_command = ["-m", "hub"] if sabotage is None else ["-c", f"{sabotage}\nfrom hub.cli import main\nmain()"]
     process = await anyio.open_process(
-        [sys.executable, "-m", "hub", "run", str(config)],
+        [sys.executable, *hub_command, "run", str(config)],
         cwd=config.parent,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         stderr=subprocess.STDOUT,

@@ -41,16 +41,16 @@ class Site:
         self.path.write_text(json.dumps(self.config, indent=1))
 
     @asynccontextmanager
-    async def run(self) -> AsyncIterator[RunningHub]:
+    async def run(self, sabotage: str | None = None) -> AsyncIterator[RunningHub]:
         """A hub on this site, ready."""
-        async with self.start() as hub:
+        async with self.start(sabotage) as hub:
             await hub.ready()
             yield hub
 
-    def start(self) -> AbstractAsyncContextManager[RunningHub]:
+    def start(self, sabotage: str | None = None) -> AbstractAsyncContextManager[RunningHub]:
         """A hub on this site that may not come up."""
         self.write()
-        return open_running_hub(self.path, self.port)
+        return open_running_hub(self.path, self.port, sabotage)
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """Rows of the hub's database."""
