@@ -1,14 +1,15 @@
 """The hub comes up and measures, or says why it cannot."""
 
 import socket
+import sys
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
 
 import anyio
 import pytest
 
 from tests.whole.running_hub import eventually
-from tests.whole.site import QUIET, free_port, open_site
+from tests.whole.site import QUIET, Site, open_site
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +33,9 @@ async def test_a_taken_port_ends_with_3(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         async with open_site(tmp_path, 1) as site:
             site.config["hub"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
-            async with site.start() as hub:
-                assert await hub.ended(30) == 3
-                assert await eventually(lambda: [line for line in hub.lines if "hub.listen" in line])
+            ended = await _run(site)
+            assert (ended.returncode, ended.stderr.count(b"\n")) == (3, 1)
+            assert b"see hub.listen" in ended.stderr
             assert site.meters[0].counters.connections == 0
 
 
@@ -43,28 +44,34 @@ async def test_a_bad_configuration_ends_with_2_and_names_every_mistake(tmp_path:
         site.config["units"][0]["port"] = 70000
         site.config["units"][0]["hots"] = "10.0.0.1"
         site.config["alerts"]["rules"][0]["metric"] = "lq"
-        async with site.start() as hub:
-            assert await hub.ended(30) == 2
-            problems = await eventually(lambda: [line for line in hub.lines if "config.yaml:" in line])
-            assert len(problems) == 3
-            for place in ("units[0].port", "units[0].hots", "alerts.rules[0].metric"):
-                assert any(place in line for line in problems)
-            assert not (tmp_path / "data").exists()
+        ended = await _run(site)
+        assert ended.returncode == 2
+        problems = ended.stderr.decode().splitlines()
+        assert len(problems) == 3
+        assert all("config.yaml:" in line for line in problems)
+        for place in ("units[0].port", "units[0].hots", "alerts.rules[0].metric"):
+            assert any(place in line for line in problems)
+        assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("shared", ["data_dir", "database"])
-async def test_a_second_hub_on_the_same_data_is_refused(tmp_path: Path, shared: str) -> None:
+async def test_a_second_hub_on_the_same_data_is_refused(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
     async with open_site(first, 1) as site, site.run(), open_site(second, 1) as other:
-        other.config["hub"]["listen"] = f"127.0.0.1:{free_port()}"
-        if shared == "data_dir":
-            other.config["hub"]["data_dir"] = str(first / "data")
-        else:
-            other.config["database"] = {"url": f"sqlite:///{site.database}"}
-        async with other.start() as hub:
-            assert await hub.ended(30) == 1
-            lines: Any = await eventually(lambda: hub.lines)
-            assert "another hub" in lines[-1]
-            assert "Traceback" not in "\n".join(lines)
+        hub = other.config["hub"]
+        for other.config in (
+            {"hub": hub | {"data_dir": str(first / "data")}},
+            {"hub": hub, "database": {"url": f"sqlite:///{site.database}"}},
+        ):
+            ended = await _run(other)
+            assert (ended.returncode, ended.stderr.count(b"\n")) == (1, 1)
+            assert b"another hub" in ended.stderr
+
+
+async def _run(site: Site) -> CompletedProcess[bytes]:
+    """The command itself, to its end."""
+    site.write()
+    command = [sys.executable, "-m", "hub", "run", str(site.path)]
+    with anyio.fail_after(30):
+        return await anyio.run_process(command, check=False, cwd=Path(__file__).parent.parent.parent)

@@ -31,10 +31,10 @@ def _locked(site: Site, hub: RunningHub) -> Iterator[None]:
 @contextmanager
 def _full(site: Site, hub: RunningHub) -> Iterator[None]:
     """No file of the hub may grow: what a full disk does to it."""
-    limits = resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+    limits = resource.prlimit(hub.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
     yield
-    resource.prlimit(hub.process.pid, resource.RLIMIT_FSIZE, limits)
+    resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("trouble", [_locked, _full])
