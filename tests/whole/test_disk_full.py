@@ -76,3 +76,24 @@ async def test_alerts_are_told_in_time_while_nothing_can_be_stored(tmp_path: Pat
         for number, meter in enumerate(site.meters):
             [row] = site.rows("SELECT count(*) AS n FROM readings WHERE unit_id = ?", f"gate-{number}")
             assert 0 <= meter.counters.commands["DOD?"] - row["n"] <= 1
+
+
+_LOG_TO_FILE = """
+import os
+file = os.open("hub.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+os.dup2(file, 1)
+os.dup2(file, 2)
+"""
+
+
+async def test_a_log_on_the_same_full_disk_does_not_end_the_hub(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site, site.run(_LOG_TO_FILE) as hub:
+        await eventually(lambda: site.rows("SELECT 1 FROM readings"))
+        with _full(site, hub):
+            await site.hears("alert.onset", "storage-failing", "readings")
+            site.meters[0].set_lp(LOUD)
+            await site.hears("alert.onset", "loud")
+        await site.hears("alert.clear", "storage-failing", "readings", 10)
+        assert {one["restarts"] for one in (await hub.get("/api/supervisor"))["items"]} == {0}
+        assert await hub.stop() == 0
+        assert "storing readings again" in (tmp_path / "hub.log").read_text()

@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from httpx_ws import WebSocketDisconnect
 
-from tests.whole.running_hub import eventually
+from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import LOUD, Site, open_site
 
 pytestmark = pytest.mark.anyio
@@ -20,13 +21,15 @@ async def test_a_stop_amid_viewers_a_hanging_meter_and_a_hanging_receiver(tmp_pa
     async with open_site(tmp_path, 3) as site:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             _tell_too(site, silent)
-            async with site.run() as hub:
+            async with site.run() as hub, anyio.create_task_group() as tasks:
                 async with hub.watch("/api/units/gate-0/live") as one, hub.watch("/api/live?units=*") as board:
                     await eventually(lambda: site.rows("SELECT 1 FROM readings WHERE unit_id = 'gate-2'"))
                     site.meters[2].set_fault("mute")
                     site.meters[1].set_lp(LOUD)
                     await site.hears("alert.onset", "loud")
                     last = (await one.receive_json())["sequence"]
+                    tasks.start_soon(_ask_in_vain, hub)
+                    await anyio.sleep(0.1)  # the question is on its way to the mute meter
                     hub.send(signal.SIGTERM)
                     codes = []
                     for viewer in (one, board):
@@ -72,6 +75,14 @@ async def test_ctrl_c_stops_as_well_and_the_meter_gets_its_socket_back(tmp_path:
         assert await hub.ended(5) == 0
         with anyio.fail_after(2):
             await site.meters[0].until(lambda: not site.meters[0].has_session)
+
+
+async def _ask_in_vain(hub: RunningHub) -> None:
+    try:
+        answer = await hub.http.post("/api/units/gate-2/poll")
+    except httpx.RemoteProtocolError:
+        return  # cut off, as it would have taken too long
+    assert answer.status_code in (500, 503)
 
 
 def _tell_too(site: Site, silent: socket.socket) -> None:
