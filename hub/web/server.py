@@ -8,8 +8,10 @@ from typing import Any
 import anyio
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from hub.web.problems import ProblemResponse, busy
 from hub.web.stream import SEND_S, TRY_LATER
 
 _BACKLOG = 1024
@@ -50,7 +52,7 @@ class Server:
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            app,
+            _Answered(app),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -96,6 +98,30 @@ class Server:
                 await self._server.serve([self._listening])
         finally:
             self._ended.set()
+
+
+class _Answered:
+    """ASGI middleware: who still waits for an answer when the server ends gets a problem that says so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except anyio.get_cancelled_exc_class():
+            if scope["type"] != "http" or is_begun:
+                raise
+            # Only the server cancels, and this is the outermost call of its task: the cancellation ends here.
+            with anyio.CancelScope(shield=True):
+                await ProblemResponse(busy("the hub is stopping; ask again when it is back"))(scope, receive, send)
 
 
 class _QuietServer(uvicorn.Server):
