@@ -15,7 +15,7 @@ from hub.web.problems import ProblemResponse, busy
 from hub.web.stream import SEND_S, TRY_LATER
 
 _BACKLOG = 1024
-_DRAIN_S = 2
+_DRAIN_S = 1  # with a database that hangs too, all of the stop fits into 5 s
 _STOP_S = 4.0
 _LINGER_S = 2.0
 _PING_S = 10.0
@@ -73,7 +73,7 @@ class Server:
         self._is_started = False
 
     async def run(self) -> None:
-        """Serve until asked to end; then streams end (1012), and answers under way get 2 s."""
+        """Serve until asked to end; then streams end (1012), and answers under way get 1 s."""
         self._is_started = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._serve)
