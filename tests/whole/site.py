@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.rows import dict_row
+
 from alerts.receiver import LocalReceiver, Received, open_receiver
 from hub.nl43.simulator import FleetOptions, MeterOptions, SimulatedMeter, open_fleet
 from hub.nl43.simulator.waveform import constant
@@ -20,13 +23,17 @@ QUIET, LOUD, LIMIT = 50.0, 85.0, 70.0
 
 @dataclass(slots=True)
 class Site:
-    """`config` is what `write` puts into config.yaml; a test changes it first."""
+    """`config` is what `write` puts into config.yaml; a test changes it first.
+
+    `postgres` is where `rows` finds the database when it is not the file.
+    """
 
     folder: Path
     port: int
     meters: list[SimulatedMeter]
     receiver: LocalReceiver
     config: dict[str, Any]
+    postgres: str | None = None
 
     @property
     def path(self) -> Path:
@@ -53,7 +60,10 @@ class Site:
         return open_running_hub(self.path, self.port, sabotage)
 
     def rows(self, query: str, *values: object) -> list[Any]:
-        """Rows of the hub's database."""
+        """Rows of the hub's database; `?` stands for a value."""
+        if self.postgres is not None:
+            with psycopg.connect(self.postgres, row_factory=dict_row) as server:
+                return server.execute(query.replace("?", "%s"), values).fetchall()
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(query, values).fetchall()
