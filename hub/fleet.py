@@ -173,9 +173,9 @@ class Fleet:
             self._samplers[unit.id].refill(rows)
 
     async def _store_state(self, unit: Unit, **decided: bool) -> None:
-        state = self._states.get(unit.id) or UnitState(unit_id=unit.id)
-        values = {**state.model_dump(), **decided, "config_hash": _hash(unit.config)}
-        fresh = UnitState(**values)
+        known, mark = self._states.get(unit.id) or UnitState(unit_id=unit.id), _hash(unit.config)
+        kept = known.keep_alive if known.config_hash == mark else None  # said of another configuration: it is over
+        fresh = UnitState(**{**known.model_dump(), "keep_alive": kept, **decided, "config_hash": mark})
         await self._database.write(lambda session: save_unit_state(session, fresh), durable=True)
         self._states[unit.id] = fresh
 

@@ -104,6 +104,29 @@ async def test_what_changed_while_the_hub_was_down_is_told_once_at_the_start(tmp
         assert {row["id"]: row["body"].encode() for row in site.rows("SELECT id, body FROM deliveries")} == sent
 
 
+async def test_what_people_said_of_a_monitor_holds_until_its_configuration_changes(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        site.config["alerts"]["rules"] = []
+        async with site.run() as hub:
+            await hub.ask("PUT", "/api/units/gate-0/monitor", json={"keep_alive": False})
+            await hub.kill()
+        async with site.run() as hub:
+            assert not (await _monitor(hub))["running"]
+            site.config["units"][0]["name"] = "Gate Zero"
+            await _reload(site, hub)
+            assert (await _monitor(hub))["running"]
+            await hub.ask("POST", "/api/units/gate-0/release")
+            await hub.ask("POST", "/api/units/gate-0/resume")
+            await hub.kill()
+        async with site.run() as hub:
+            assert (await _monitor(hub))["keep_alive"]
+
+
+async def _monitor(hub: RunningHub) -> Any:
+    [monitor] = (await hub.get("/api/monitors"))["items"]
+    return monitor
+
+
 async def _reload(site: Site, hub: RunningHub) -> None:
     """Write the file and have it taken up now."""
     before = sum("configuration taken up" in line for line in hub.lines)
