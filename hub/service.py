@@ -71,7 +71,11 @@ async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", hangup: "
                 await reloader.reload()
 
         tasks.start_soon(reload_when_told)
-        await stopping.asked.wait()
+        tasks.start_soon(reloader.run_watch, stopping.asked)
+        try:
+            await stopping.asked.wait()
+        finally:
+            stopping.asked.set()  # whatever ends the hub, the thread that watches the files is not waited for
         tasks.cancel_scope.cancel()
 
 
@@ -103,7 +107,6 @@ class _Stopping:
 
     def end(self) -> None:
         """The stop is done, or there is nothing to stop any more."""
-        self.asked.set()
         if self._timer is not None:
             self._timer.cancel()
 
