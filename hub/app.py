@@ -35,7 +35,7 @@ from hub.store.tables import register_boot, sequence_base
 from hub.supervisor import Supervisor
 from hub.trace.build import trace_of
 from hub.web.app import create_app
-from hub.web.server import Server, bind
+from hub.web.server import Server, bind, url_of
 
 log = structlog.get_logger()
 
@@ -130,6 +130,11 @@ class Hub:
         """The port the web server listens on."""
         port: int = self.listener.getsockname()[1]
         return port
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return url_of(self.listener)
 
     async def restore(self) -> None:
         """Take up rules, units and alerts as they were left. Raises DBAPIError."""

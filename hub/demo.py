@@ -7,7 +7,7 @@ from textwrap import dedent
 import anyio
 
 from alerts.receiver import LocalReceiver, Received, open_receiver
-from hub.config_file import Loaded, load_config
+from hub.config_file import load_config
 from hub.logs import configure_logs
 from hub.nl43.simulator import FleetOptions, MeterOptions, SimulatedMeter, open_fleet
 from hub.nl43.simulator.waveform import sine, steps
@@ -31,7 +31,7 @@ async def run_demo() -> int:
             loaded = load_config(path)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_silence_a_while, fleet.meters[-1])
-                code = await serve(loaded, path, lambda hub: _announce(loaded, path))
+                code = await serve(loaded, path, lambda hub: _announce(hub.url, path))
                 tasks.cancel_scope.cancel()
             return code
 
@@ -80,6 +80,6 @@ def _print_received(received: Received) -> None:
     print(f"webhook {document['type']:<14} {document['summary']}  ({signature}, id {received.id})", flush=True)
 
 
-def _announce(loaded: Loaded, path: Path) -> None:
-    print(f"hub demo: http://{loaded.config.hub.listen}  {METERS} simulated meters, data in {path.parent}")
+def _announce(url: str, path: Path) -> None:
+    print(f"hub demo: {url}  {METERS} simulated meters, data in {path.parent}")
     print("Alerts will arrive below within a minute. `hub watch` shows the meters. Ctrl-C stops.")

@@ -100,5 +100,4 @@ def start(service: Any, *args: Any) -> int:
 
 
 def _announce(hub: "Hub") -> None:
-    section = hub.config.hub
-    typer.echo(f"{section.name}: http://{section.listen}  ({len(hub.fleet.units)} units)  Ctrl-C stops", err=True)
+    typer.echo(f"{hub.config.hub.name}: {hub.url}  ({len(hub.fleet.units)} units)  Ctrl-C stops", err=True)

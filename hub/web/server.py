@@ -33,6 +33,12 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; see hub.listen") from None
 
 
+def url_of(listening: socket.socket) -> str:
+    """Where a bound socket is reached: with its real port where port 0 was asked for."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _bind(host: str, port: int) -> socket.socket:
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listening = socket.socket(address[0], socket.SOCK_STREAM)

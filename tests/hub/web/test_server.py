@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 
 from hub.web import live, server, stream
 from hub.web.app import create_app
-from hub.web.server import Server, bind
+from hub.web.server import Server, bind, url_of
 from tests.hub.web.parts import House, serving, until
 from tests.hub.web.test_live import close_code, receive
 
@@ -26,6 +26,7 @@ async def test_a_taken_port_is_an_error_before_anything_runs() -> None:
 async def test_ipv6_can_be_listened_on() -> None:
     with bind("::1", 0) as listening:
         assert listening.family is socket.AF_INET6
+        assert url_of(listening) == f"http://[::1]:{listening.getsockname()[1]}"
 
 
 async def test_stopping_ends_the_streams_and_frees_the_port(house: House) -> None:
