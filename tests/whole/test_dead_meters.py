@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.whole.running_hub import eventually
-from tests.whole.site import LOUD, Site, open_site
+from tests.whole.site import LOUD, QUIET, Site, open_site
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +52,33 @@ async def test_a_fifth_of_the_meters_dead_slows_nobody_and_is_told_once(tmp_path
             assert told == ["alert.onset", "alert.clear"]
         assert site.receiver.count == 2 * len(_DEAD)
         assert all(meter.counters.overlapping == 0 for meter in site.meters)
+
+
+async def test_an_alarm_outlasts_the_outage_of_its_meter(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        site.config["units"][0] |= {"timeouts": {"reply": "200ms"}, "reconnect": "20ms", "offline_after": 2}
+        site.config["alerts"]["rules"][0]["no_data"] = {"after": "300ms", "action": "clear"}
+        async with site.run() as hub:
+            site.meters[0].set_lp(LOUD)
+            onset = await site.hears("alert.onset", "loud")
+            site.meters[0].set_fault("mute")
+            async with hub.watch("/api/units/gate-0/live") as viewer:
+                frame = await viewer.receive_json()
+                while frame["feed_status"] != "unreachable":
+                    frame = await viewer.receive_json()
+                assert (frame["reason"], frame["lp"]) == ("mute", LOUD)
+            await site.hears("alert.onset", "unit-unreachable")
+            told = site.receiver.count
+            await anyio.sleep(1.2)  # a tick, and more than the silence that would clear it
+            assert site.receiver.count == told
+            site.meters[0].set_lp(QUIET)
+            site.meters[0].set_fault("none")
+            await site.hears("alert.clear", "unit-unreachable")
+            clear = await site.hears("alert.clear", "loud")
+            assert clear.document["id"] == onset.document["id"]
+            assert clear.document["alert"]["reason"] is None
+            assert await hub.stop() == 0
+        assert site.receiver.count == 4
 
 
 async def test_a_released_meter_is_left_alone_over_a_restart_until_resumed(tmp_path: Path) -> None:

@@ -137,6 +137,24 @@ async def test_what_failed_is_sent_again_the_same_to_the_byte_over_a_restart(tmp
         assert site.receiver.count == 1
 
 
+async def test_what_waits_for_a_receiver_goes_to_its_new_address(tmp_path: Path) -> None:
+    ok = answer("204 No Content")
+    async with open_site(tmp_path, 1) as site, open_strange([None]) as old, open_strange([ok]) as new:
+        _tell(site, moved=old)
+        async with site.run() as hub:
+            await _swing(site)
+            await eventually(lambda: old.requests)
+            site.config["alerts"]["receivers"][1]["url"] = f"http://127.0.0.1:{new.port}/"
+            site.write()
+            await eventually(lambda: _states(site, "moved") == {"delivered": 2}, 10)
+            assert new.times().keys() >= old.times().keys()  # what hung at the old address keeps its id
+            assert [len(times) for times in new.times().values()] == [1, 1]
+            await _swing(site)
+            await eventually(lambda: len(new.requests) == 4)
+            assert await hub.stop() == 0
+        assert len(old.requests) == 1
+
+
 def _tell(site: Site, **strange: Strange) -> None:
     """The receivers beside `ops`, each told of the rule `loud`."""
     alerts = site.config["alerts"]
