@@ -126,6 +126,7 @@ async def test_what_failed_is_sent_again_the_same_to_the_byte_over_a_restart(tmp
         async with site.run() as hub:
             site.meters[0].set_lp(LOUD)
             await eventually(lambda: site.rows("SELECT 1 FROM attempts WHERE status = 500"))
+            await eventually(lambda: _states(site, "ops") == {"delivered": 1})  # unmarked, it would be sent again
             await hub.kill()
         async with site.run() as hub:
             await eventually(lambda: _states(site, "ill") == {"delivered": 1}, 10)
