@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
-from anyio import CapacityLimiter, to_thread
+from anyio import Lock, to_thread
 
 from hub.oracle.connection import Rows
 from hub.trace.batch_runner import Patience, run_batches
@@ -66,7 +66,7 @@ class BulkHistory:
         self._source = source
         self._zone = zone
         self._workers = workers
-        self._pen = CapacityLimiter(1)
+        self._pen = Lock()
 
     async def fetch(self, run: HistoryRun, spool: Spool, patience: Patience) -> None:
         """Fill the spool. Failed batches are in the run's quality; raises OSError when the disk is full,
@@ -93,17 +93,21 @@ class BulkHistory:
         with spool.lines() as lines:
 
             async def take(rows: Rows) -> bool:
-                room = run.row_cap - tally.rows - lines.rows
-                has_room = await to_thread.run_sync(
-                    self._write, lines, domain, rows, wanted, room, limiter=self._pen
-                )
+                async with self._pen:
+                    written = lines.rows
+                    room = run.row_cap - tally.rows - tally.pending
+                    has_room = await to_thread.run_sync(self._write, lines, domain, rows, wanted, room)
+                    tally.pending += lines.rows - written
                 if not has_room:
                     tally.limits["row_cap"] = None
                 return has_room
 
-            await self._source.read(event_query(domain, batch.ids), take)
-            tally.rows += lines.rows
-            await spool.add(domain.name, lines)
+            try:
+                await self._source.read(event_query(domain, batch.ids), take)
+                await spool.add(domain.name, lines)
+                tally.rows += lines.rows
+            finally:
+                tally.pending -= lines.rows
 
     def _write(self, lines: Lines, domain: Domain, result: Rows, wanted: frozenset[str], room: int) -> bool:
         columns, rows = event_rows(domain, result, wanted)

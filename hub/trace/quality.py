@@ -77,6 +77,7 @@ class Tally:
     """A quality in the making."""
 
     rows: int = 0
+    pending: int = 0  # rows of batches that are not whole yet
     done: int = 0
     batches: int = 0
     failed: list[FailedRange] = field(default_factory=list)

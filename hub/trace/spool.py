@@ -18,7 +18,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.rows: dict[str, int] = {}
-        self._folder = folder
+        self.folder = folder
         self._locks: dict[str, anyio.Lock] = {}
 
     async def open(self, parts: Iterable[str]) -> None:
@@ -54,17 +54,17 @@ class Spool:
     async def remove(self) -> None:
         """Delete the files, whatever is cancelled."""
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+            await to_thread.run_sync(lambda: shutil.rmtree(self.folder, ignore_errors=True))
 
     def lines(self) -> "Lines":
         """An empty batch, kept beside the files once it grows."""
-        return Lines(self._folder)
+        return Lines(self.folder)
 
     def _path(self, part: str) -> Path:
-        return self._folder / f"{part}.ndjson"
+        return self.folder / f"{part}.ndjson"
 
     def _make(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for part in self.rows:
             self._path(part).touch()
 

@@ -48,7 +48,6 @@ async def test_an_offset_inside_a_line_is_refused(tmp_path: Path) -> None:
 @given(sizes=st.lists(st.integers(0, 40), max_size=5), limit=st.integers(1, 20))
 def test_batches_are_kept_whole_and_in_order(tmp_path: Path, sizes: list[int], limit: int) -> None:
 
-
     async def check() -> None:
         spool = Spool(tmp_path / "law")
         await spool.remove()

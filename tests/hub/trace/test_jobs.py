@@ -1,0 +1,170 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hub.trace.batch_runner import Patience
+from hub.trace.jobs import Job, JobLimits, JobRefused, Jobs, JobStatus
+from hub.trace.quality import Quality, Status
+from hub.trace.spool import Spool
+from tests.hub.equipment.scripted import HandClock
+
+pytestmark = pytest.mark.anyio
+
+
+class Scripted:
+    """Work that ends when it is told to."""
+
+    kind = "events"
+    parts = ("history",)
+
+    def __init__(self, fails: OSError | None = None) -> None:
+        self.go_on = anyio.Event()
+        self.fails = fails
+        self.reason: str | None = None
+
+    async def run(self, spool: Spool, patience: Patience) -> None:
+        await self.go_on.wait()
+        if self.fails is not None:
+            raise self.fails
+        with spool.lines() as lines:
+            lines.write(b'{"n":1}\n', 1)
+            await spool.add("history", lines)
+
+    def progress(self) -> dict[str, int]:
+        return {"batches_done": 0, "batches": 1, "rows": 0}
+
+    def quality(self, part: str) -> Quality:
+        return Quality(unfinished=self.reason)
+
+    def overall(self) -> Quality:
+        return self.quality("history")
+
+    def stopped(self, reason: str) -> None:
+        self.reason = reason
+
+
+@asynccontextmanager
+async def open_jobs(folder: Path, look_s: float = 30.0, **limits: int) -> AsyncIterator[tuple[Jobs, HandClock]]:
+    clock = HandClock()
+    jobs = Jobs(folder / "trace", clock, JobLimits(**limits), resident=lambda: 500)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(jobs.run, look_s)
+        while not jobs.is_running:
+            await anyio.sleep(0.001)
+        yield jobs, clock
+        tasks.cancel_scope.cancel()
+
+
+async def ended(job: Job) -> JobStatus:
+    with anyio.fail_after(5):
+        await job.ended.wait()
+    return job.status
+
+
+async def test_a_job_runs_on_after_the_reply_and_its_rows_are_there(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        work = Scripted()
+        job = await jobs.start(work)
+        assert (job.status, job.expires_at) == (JobStatus.RUNNING, None)
+        assert jobs.get(job.id) is job
+        work.go_on.set()
+        assert await ended(job) is JobStatus.FINISHED
+        assert await job.spool.page("history", 0, 10) == ([b'{"n":1}\n'], None)
+
+
+async def test_cancelling_stops_the_work_and_removes_its_rows_but_the_job_is_known(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        job = await jobs.start(Scripted())
+        with anyio.fail_after(2):
+            await jobs.delete(job)
+        assert (job.status, job.quality.status) == (JobStatus.CANCELLED, Status.PARTIAL)
+        assert job.quality.document()["reasons"] == ["cancelled"]
+        assert jobs.get(job.id) is job
+        assert [path async for path in anyio.Path(tmp_path / "trace").iterdir()] == []
+
+
+async def test_deleting_an_ended_job_forgets_it(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        work = Scripted()
+        job = await jobs.start(work)
+        work.go_on.set()
+        await ended(job)
+        await jobs.delete(job)
+        assert jobs.get(job.id) is None
+
+
+async def test_a_full_disk_fails_the_job_and_not_the_others(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        broken, good = Scripted(OSError(28, "No space left on device")), Scripted()
+        first, second = await jobs.start(broken), await jobs.start(good)
+        broken.go_on.set()
+        assert await ended(first) is JobStatus.FAILED
+        assert first.quality.document()["reasons"] == ["disk"]
+        good.go_on.set()
+        assert await ended(second) is JobStatus.FINISHED
+
+
+async def test_too_many_jobs_are_refused(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path, running=1) as (jobs, _):
+        await jobs.start(Scripted())
+        with pytest.raises(JobRefused, match="1 jobs run") as refusal:
+            await jobs.start(Scripted())
+        assert refusal.value.retry_after_s > 0
+
+
+async def test_too_many_results_are_refused_rather_than_forgotten_early(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path, kept=1) as (jobs, _):
+        work = Scripted()
+        job = await jobs.start(work)
+        work.go_on.set()
+        await ended(job)
+        with pytest.raises(JobRefused, match="results are kept"):
+            await jobs.start(Scripted())
+        assert jobs.get(job.id) is job
+
+
+async def test_no_job_begins_above_the_memory_limit(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path, max_rss=499) as (jobs, _):
+        with pytest.raises(JobRefused, match="MB"):
+            await jobs.start(Scripted())
+        assert (jobs.refused, jobs.running) == (1, 0)
+    async with open_jobs(tmp_path, max_rss=500) as (jobs, _):
+        assert (await jobs.start(Scripted())).status is JobStatus.RUNNING
+
+
+async def test_a_job_is_forgotten_an_hour_after_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import timedelta
+
+    async with open_jobs(tmp_path, look_s=0.01) as (jobs, clock):
+        work = Scripted()
+        job = await jobs.start(work)
+        work.go_on.set()
+        await ended(job)
+        assert job.ended_at is not None
+        at = job.ended_at + timedelta(minutes=59)
+        monkeypatch.setattr(clock, "now", lambda: at)
+        await anyio.sleep(0.05)
+        assert jobs.get(job.id) is job
+        at = job.ended_at + timedelta(minutes=61)
+        with anyio.fail_after(5):
+            while jobs.get(job.id) is not None or await anyio.Path(job.spool.folder).exists():
+                await anyio.sleep(0.005)
+
+
+async def test_what_an_earlier_process_left_is_removed_at_the_start(tmp_path: Path) -> None:
+    left = anyio.Path(tmp_path / "trace" / "job-1")
+    await left.mkdir(parents=True)
+    async with open_jobs(tmp_path):
+        assert not await left.exists()
+
+
+async def test_stopping_cancels_what_runs_and_nothing_is_taken_afterwards(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        job = await jobs.start(Scripted())
+    assert job.ended.is_set()
+    assert job.status is not JobStatus.FINISHED
+    with pytest.raises(JobRefused, match="starting or stopping"):
+        await jobs.start(Scripted())
