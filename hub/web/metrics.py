@@ -70,6 +70,7 @@ class PartsCollector(Collector):
         yield from self._alerts()
         yield from self._deliveries()
         yield from self._children()
+        yield from self._trace()
         yield from self._latencies()
 
     def _units(self) -> Iterator[Metric]:
@@ -133,6 +134,26 @@ class PartsCollector(Collector):
         yield _gauge("hub_receiver_failing", "1 while a receiver takes nothing.", failing, "receiver")
         yield _counter("hub_deliveries_dead", "Deliveries given up.", dead, "receiver")
         yield _counter("hub_deliveries_dropped", "Deliveries there was no room for.", dropped, "receiver")
+
+    def _trace(self) -> Iterator[Metric]:
+        trace = self._parts.trace
+        if trace is None:
+            return
+        lanes = {lane.name: lane for lane in trace.lanes}
+        states = {name: float(lane.breaker.state) for name, lane in lanes.items()}
+        opened = {name: lane.breaker.opened for name, lane in lanes.items()}
+        sessions = {name: lane.counters.open for name, lane in lanes.items()}
+        waiting = {name: lane.admission.waiting for name, lane in lanes.items()}
+        refused = {name: lane.admission.refused for name, lane in lanes.items()}
+        yield _gauge("hub_oracle_breaker_state", "0 closed, 1 half-open, 2 open.", states, "lane")
+        yield _counter("hub_oracle_breaker_opened", "Times a breaker opened.", opened, "lane")
+        yield _gauge("hub_oracle_sessions", "Sessions open now.", sessions, "lane")
+        yield _gauge("hub_oracle_waiting", "Statements that wait for a session.", waiting, "lane")
+        yield _counter("hub_oracle_refused", "Statements that were refused: the lane was full.", refused, "lane")
+        yield _gauge("hub_trace_jobs_running", "Trace jobs at work.", trace.jobs.running)
+        yield _counter("hub_trace_jobs_refused", "Trace jobs that were not begun.", trace.jobs.refused)
+        yield _counter("hub_trace_cache_hits", "Answers from the trace cache.", trace.cache.counters.hits)
+        yield _counter("hub_trace_cache_misses", "Answers the cache did not have.", trace.cache.counters.misses)
 
     def _children(self) -> Iterator[Metric]:
         states = GaugeMetricFamily("hub_children", "Supervised children.", labels=["group", "state"])
