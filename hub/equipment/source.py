@@ -9,7 +9,7 @@ from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
 from hub.equipment.sample_view import SampleView
 from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, Rows, connector
-from hub.oracle.lanes import Deadlines, SyncLane
+from hub.oracle.lanes import Deadlines, SyncLane, backstop_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ def source_of(feed: OracleEquipmentFeed | SampleEquipmentFeed, clock: Clock, zon
         view = SampleView(feed.machines, feed.seed, clock)
         return ViewSource(SyncLane(view.connect, deadlines), select_sql("SAMPLE"))
     account = Account(feed.dsn, feed.user, feed.password, program=f"hub-eq-sync-{feed.id}")
-    # Well within the query's deadline: the driver needs up to twice the call's to give a call up in good order.
-    lane = SyncLane(connector(account, call_s=query_s / 3), deadlines)
+    lane = SyncLane(connector(account, backstop_s(deadlines)), deadlines)
     drop = tuple(feed.drop_columns)
     return ViewSource(lane, select_sql(feed.view, drop), ZoneInfo(str(feed.timezone or zone)), drop)

@@ -52,6 +52,11 @@ class BulkLane:
         self._idle_s = idle_s
         self._idle: deque[_Session] = deque()
 
+    @property
+    def is_capped(self) -> bool:
+        """True when the lane keeps to a limit over all hubs."""
+        return self._cap is not None
+
     async def read(self, sql: str, binds: Binds, take: Take) -> None:
         """Hand the rows to `take` in chunks. Raises `OracleError` (`LaneBusy` before anything was asked)."""
         self.breaker.check()

@@ -23,6 +23,14 @@ class Deadlines:
     close_s: float = 2.0
 
 
+def backstop_s(deadlines: Deadlines) -> float:
+    """The driver's own time-out for a call, well behind ours and never met while our own deadlines work.
+
+    When it fires at the very moment an answer comes, the driver takes the process down.
+    """
+    return deadlines.query_s * 2
+
+
 PROBE = Deadlines(acquire_s=1.0, connect_s=5.0, query_s=5.0, close_s=1.0)
 
 

@@ -10,7 +10,7 @@ from hub.oracle.breaker import Breaker
 from hub.oracle.bulk import BULK, BulkLane
 from hub.oracle.connection import Account, connector
 from hub.oracle.fleet_cap import SessionCap
-from hub.oracle.lanes import PROBE, Deadlines, LaneCounters, SyncLane
+from hub.oracle.lanes import PROBE, Deadlines, LaneCounters, SyncLane, backstop_s
 
 BULK_ROWS = 2000
 """Rows per round trip of a bulk read; between two of them others get their turn."""
@@ -38,14 +38,14 @@ class OracleLanes:
         cap: SessionCap | None = None,
     ) -> None:
         sync = sync or Deadlines()
-        self.sync = SyncLane(connector(_named(account, "sync"), _backstop_s(sync)), sync)
+        self.sync = SyncLane(connector(_named(account, "sync"), backstop_s(sync)), sync)
         self.bulk = BulkLane(
-            connector(_named(account, "bulk"), _backstop_s(bulk), fetch_rows=BULK_ROWS, statements=40),
+            connector(_named(account, "bulk"), backstop_s(bulk), fetch_rows=BULK_ROWS, statements=40),
             bulk_sessions,
             bulk,
             cap=cap,
         )
-        self.probe = SyncLane(connector(_named(account, "probe"), _backstop_s(PROBE)), PROBE, name="probe")
+        self.probe = SyncLane(connector(_named(account, "probe"), backstop_s(PROBE)), PROBE, name="probe")
 
     @property
     def every(self) -> tuple[Lane, ...]:
@@ -61,11 +61,3 @@ class OracleLanes:
 
 def _named(account: Account, lane: str) -> Account:
     return replace(account, program=f"{account.program}-{lane}")
-
-
-def _backstop_s(deadlines: Deadlines) -> float:
-    """The driver's own time-out for a call, well behind ours and never met while our own deadlines work.
-
-    When it fires at the very moment an answer comes, the driver takes the process down.
-    """
-    return deadlines.query_s * 2

@@ -22,6 +22,7 @@ from hub.trace.work import Work
 log = structlog.get_logger()
 
 MAX_RSS = 1_500_000_000
+MAX_SPOOL = 10_000_000_000
 LIFE = timedelta(hours=1)
 _JOB_PATIENCE = Patience(busy_s=60.0)
 
@@ -69,10 +70,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
-    """Jobs at once, results kept, and the resident bytes above which no further job begins (None: no limit)."""
+    """Jobs at once, results kept, and above how many bytes no further job begins: on disk, and in memory.
+
+    `max_rss` None: no limit.
+    """
 
     running: int = 4
     kept: int = 32
+    max_spool: int = MAX_SPOOL
     max_rss: int | None = MAX_RSS
 
 
@@ -153,10 +158,12 @@ class Jobs:
             raise self._refusal(f"{self.running} jobs run already", 30.0)
         if len(self._jobs) >= self._limits.kept:
             raise self._refusal(f"{len(self._jobs)} results are kept already; delete one that is not needed", 60.0)
-        await self.check_memory()
+        spooled = sum(job.spool.bytes for job in self._jobs.values())
+        if spooled > self._limits.max_spool:
+            raise self._refusal(f"{spooled / 1e6:.0f} MB of results are kept already; delete one", 60.0)
+        await self._check_memory()
 
-    async def check_memory(self) -> None:
-        """Raises `JobRefused` while the process holds more memory than it may for a job to begin."""
+    async def _check_memory(self) -> None:
         limit = self._limits.max_rss
         if limit is None:
             return

@@ -18,6 +18,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.rows: dict[str, int] = {}
+        self.bytes = 0
         self.folder = folder
         self._locks: dict[str, anyio.Lock] = {}
 
@@ -30,7 +31,7 @@ class Spool:
     async def add(self, part: str, lines: "Lines") -> None:
         """Append what a batch brought."""
         async with self._locks[part]:
-            await to_thread.run_sync(self._append, part, lines.file)
+            self.bytes += await to_thread.run_sync(self._append, part, lines.file)
             self.rows[part] += lines.rows
 
     async def page(self, part: str, offset: int, limit: int) -> tuple[list[bytes], int | None]:
@@ -68,10 +69,12 @@ class Spool:
         for part in self.rows:
             self._path(part).touch()
 
-    def _append(self, part: str, source: IO[bytes]) -> None:
+    def _append(self, part: str, source: IO[bytes]) -> int:
+        size = source.tell()
         source.seek(0)
         with self._path(part).open("ab") as target:
             shutil.copyfileobj(source, target, _PIECE)
+        return size
 
     def _at(self, part: str, offset: int) -> IO[bytes]:
         file = self._path(part).open("rb")

@@ -1,6 +1,7 @@
 """A hub's bulk reads in a process of its own.
 
-`python -m tests.hub.trace.hub_process DSN REDIS PREFIX CAP FIRST COUNT` reads the history of COUNT ids of the test Oracle from number FIRST on, and prints what came of it.
+`python -m tests.hub.trace.hub_process DSN REDIS PREFIX CAP FIRST COUNT` reads the history of COUNT ids of the test
+Oracle from number FIRST on, and prints what came of it.
 """
 
 import json

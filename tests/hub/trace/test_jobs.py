@@ -135,6 +135,19 @@ async def test_no_job_begins_above_the_memory_limit(tmp_path: Path) -> None:
         assert (await jobs.start(Scripted())).status is JobStatus.RUNNING
 
 
+async def test_no_job_begins_while_too_much_is_kept_on_disk(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path, max_spool=7) as (jobs, _):
+        work = Scripted()
+        job = await jobs.start(work)
+        work.go_on.set()
+        await ended(job)
+        assert job.spool.bytes == 8
+        with pytest.raises(JobRefused, match="of results are kept"):
+            await jobs.start(Scripted())
+        await jobs.delete(job)
+        await jobs.start(Scripted())
+
+
 async def test_a_job_is_forgotten_an_hour_after_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 

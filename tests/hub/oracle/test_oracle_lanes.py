@@ -1,0 +1,63 @@
+"""All lanes of one database on the real driver: what one suffers the others do not feel."""
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from hub.oracle.connection import Account, OracleUnavailable, Rows
+from hub.oracle.lanes import Deadlines
+from hub.oracle.oracle_lanes import OracleLanes
+from tests.oracle_wire import OracleServer, open_oracle
+from tests.redis_server import eventually
+
+pytestmark = pytest.mark.anyio
+
+VIEW = "SELECT * FROM DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"
+HISTORY = "SELECT h.CONTAINERID FROM DWH.DW_MES_LOTWIPHISTORY h WHERE h.CONTAINERID IN (:i0)"
+
+
+def lanes_to(server: OracleServer) -> OracleLanes:
+    return OracleLanes(Account(server.dsn, "reader", SecretStr("secret"), program="hub-fab"), bulk_sessions=2)
+
+
+async def ignore(rows: Rows) -> bool:
+    return True
+
+
+async def test_each_lane_says_who_it_is_to_the_database() -> None:
+    async with open_oracle() as server:
+        lanes = lanes_to(server)
+        programs: set[str] = set()
+
+        async def look(rows: Rows) -> bool:
+            programs.update(session.attributes["AUTH_PROGRAM_NM"] for session in server.sessions)
+            return True
+
+        await lanes.bulk.read(HISTORY, {"i0": "x"}, look)
+        assert programs == {"hub-fab-bulk"}
+        assert [lane.name for lane in lanes.every] == ["sync", "bulk", "probe"]
+        await lanes.bulk.close_idle()
+
+
+async def test_a_full_and_hanging_bulk_lane_leaves_the_others_their_sessions() -> None:
+    async with open_oracle() as server:
+        server.faults.hang = "LOTWIPHISTORY"
+        lanes = lanes_to(server)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(lanes.bulk.read, HISTORY, {"i0": "x"}, ignore)
+            await eventually(lambda: server.counters.executing == 2 and lanes.bulk.admission.waiting == 8)
+            with anyio.fail_after(5):
+                assert (await lanes.sync.fetch(VIEW)).rows
+                assert 0 < await lanes.ping() < 5
+            tasks.cancel_scope.cancel()
+        assert [lane.counters.open for lane in lanes.every] == [0, 0, 0]
+
+
+async def test_a_probe_of_a_silent_listener_ends_soon() -> None:
+    async with open_oracle() as server:
+        server.faults.connect = "silent"
+        lanes = lanes_to(server)
+        lanes.probe._deadlines = Deadlines(connect_s=0.1)
+        with anyio.fail_after(2), pytest.raises(OracleUnavailable):
+            await lanes.ping()
