@@ -1,12 +1,13 @@
 """What trace routes take and answer: the shapes for the documentation, and results streamed from their spools."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 from starlette.types import Receive, Scope, Send
 
 from hub.clock import rfc3339
@@ -19,15 +20,20 @@ MAX_IDS = 200_000
 NOTE = "Jobs and their results live for one hour after their end, and do not survive a restart of the hub."
 
 
+_ID = r"^ *[!-~][ -~]*$"
+_is_id = re.compile(_ID[:-1] + r"\Z").match
+
+
 def _ids(ids: list[str]) -> list[str]:
     for at, each in enumerate(ids):
-        if not 1 <= len(each.strip()) <= 64 or not each.isprintable():
-            raise ValueError(f"the id at place {at} must be 1 to 64 printable characters")
+        if len(each) > 64 or not _is_id(each):
+            raise ValueError(f"the id at place {at} must be 1 to 64 printable ASCII characters")
     return ids
 
 
+ContainerId = Annotated[str, WithJsonSchema({"type": "string", "pattern": _ID, "maxLength": 64})]
 ContainerIds = Annotated[
-    list[str],
+    list[ContainerId],
     FailFast(),
     Field(min_length=1, max_length=MAX_IDS, description="CONTAINERIDs; each counts once."),
     AfterValidator(_ids),
