@@ -29,6 +29,7 @@ from hub.reload import Changes, changes_between
 from hub.snapshot import Event
 from hub.store.database import Database, open_database
 from hub.store.recorder import Recorder
+from hub.store.repair import repair
 from hub.store.retention import Ages, Retention
 from hub.store.schema import upgrade
 from hub.store.tables import register_boot, sequence_base
@@ -237,6 +238,7 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
         listener = stack.enter_context(bind(config.hub.host, config.hub.port))
         database = await stack.enter_async_context(open_database(config.database.url.get_secret_value()))
         await database.write(upgrade)
+        await database.write(repair)
         boot = await database.write(
             lambda session: register_boot(session, clock.now(), version("monitor-hub")), durable=True
         )

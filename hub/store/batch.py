@@ -25,14 +25,33 @@ class MinuteSum:
     count: int = 0
     covered_s: float = 0.0
 
+    def add(self, lp: float | None, weight_s: float, covered_s: float) -> None:
+        """Add one reading."""
+        self.count += 1
+        self.covered_s += covered_s
+        if lp is not None:
+            self.energy += weight_s * 10.0 ** (lp / 10.0)
+            self.weight_s += weight_s
+            if self.lp_max is None or lp > self.lp_max:
+                self.lp_max = lp
+            if self.lp_min is None or lp < self.lp_min:
+                self.lp_min = lp
+
+
+Minutes = dict[tuple[str, datetime], MinuteSum]
+"""By unit and start of the minute."""
+
 
 @dataclass(slots=True)
 class Batch:
-    """The rows of one transaction. `readings` and `snapshots` are in the order of the columns of `Measured`."""
+    """The rows of one transaction. `readings` and `snapshots` are in the order of the columns of `Measured`.
+
+    `snapshots` and `minutes` may sum up several batches, or be left to a later one.
+    """
 
     readings: list[Row] = field(default_factory=list)
     snapshots: dict[str, Row] = field(default_factory=dict)
-    minutes: dict[tuple[str, datetime], MinuteSum] = field(default_factory=dict)
+    minutes: Minutes = field(default_factory=dict)
     changes: list[Row] = field(default_factory=list)
     oldest_s: float | None = None
     """Steady time of the oldest reading."""
@@ -48,9 +67,26 @@ class BatchMaker:
         self._time_of = time_of
         self._keep_raw = keep_raw
         self._last_s: dict[str, float] = {}
+        self._snapshots: dict[str, Row] = {}
+        self._minutes: Minutes = {}
 
-    def make(self, events: Iterable[Snapshot | StateChange]) -> Batch:
-        """The rows of these events, which come in order of time."""
+    @property
+    def has_snapshots(self) -> bool:
+        """Some are kept for a later batch."""
+        return bool(self._snapshots)
+
+    @property
+    def has_minutes(self) -> bool:
+        """Some are kept for a later batch."""
+        return bool(self._minutes)
+
+    def make(
+        self, events: Iterable[Snapshot | StateChange], with_snapshots: bool = True, with_minutes: bool = True
+    ) -> Batch:
+        """The rows of these events, which come in order of time.
+
+        What a batch is made without is kept for the next that is made with it.
+        """
         batch = Batch()
         time_of = self._time_of
         for event in events:
@@ -59,6 +95,10 @@ class BatchMaker:
             else:
                 unit_id, at, _, what, old, new, reason = event
                 batch.changes.append((unit_id, time_of(at), what, old, new, reason))
+        if with_snapshots:
+            batch.snapshots, self._snapshots = self._snapshots, {}
+        if with_minutes:
+            batch.minutes, self._minutes = self._minutes, {}
         return batch
 
     def _add(self, batch: Batch, snapshot: Snapshot) -> None:
@@ -85,21 +125,12 @@ class BatchMaker:
             reading.raw.replace("\0", "") if self._keep_raw else None,
         )
         batch.readings.append(row)
-        batch.snapshots[unit_id] = row
+        self._snapshots[unit_id] = row
         key = (unit_id, at.replace(second=0, microsecond=0))
-        minute = batch.minutes.get(key)
+        minute = self._minutes.get(key)
         if minute is None:
-            minute = batch.minutes[key] = MinuteSum()
-        minute.count += 1
-        minute.covered_s += covered_s
-        lp = reading.lp
-        if lp is not None:
-            minute.energy += weight_s * 10.0 ** (lp / 10.0)
-            minute.weight_s += weight_s
-            if minute.lp_max is None or lp > minute.lp_max:
-                minute.lp_max = lp
-            if minute.lp_min is None or lp < minute.lp_min:
-                minute.lp_min = lp
+            minute = self._minutes[key] = MinuteSum()
+        minute.add(reading.lp, weight_s, covered_s)
 
 
 def sqlite_time(at: datetime) -> str:

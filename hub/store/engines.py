@@ -58,6 +58,7 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
         connect_args={"timeout": _LOCK_WAIT_S, "cached_statements": 256},
     )
     settings = {
+        "page_size": "2048",  # each reading goes to a page of its own unit, so pages are what is written
         "journal_mode": "WAL",
         "foreign_keys": "ON",
         "wal_autocheckpoint": "40000",  # pages; long before that `Database.run_checkpoints` has done it

@@ -20,9 +20,15 @@ from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
 
+_SNAPSHOTS_EVERY_S = 1.0
+_MINUTES_EVERY_S = 10.0
+
 
 class Recorder:
-    """Writes what it is offered within `interval_s`, all of a batch in one transaction.
+    """Writes readings within `interval_s` of being offered, all of a batch in one transaction.
+
+    Latest snapshots follow every second and minutes every ten, because their rows lie scattered and each would
+    be written again and again. After a crash `repair` makes both from the readings.
 
     While the database fails everything is kept, up to `size` events; then the oldest go and are counted in
     `dropped`. `on_trouble(failing, reason)` hears when that begins, changes its reason, and ends.
@@ -61,6 +67,9 @@ class Recorder:
         self._events: deque[Snapshot | StateChange] = deque()
         self._batch: Batch | None = None  # taken from the events, not known to be committed
         self._number = 0  # of that batch
+        self._snapshots_due_s = 0.0
+        self._minutes_due_s = 0.0
+        self._is_draining = False
 
     @property
     def pending(self) -> int:
@@ -84,6 +93,7 @@ class Recorder:
                 await anyio.sleep(self._interval_s)
                 await self._write_all()
         finally:
+            self._is_draining = True
             with anyio.move_on_after(self._drain_s, shield=True):
                 await self._write_all()
             if self.pending:
@@ -91,7 +101,7 @@ class Recorder:
 
     async def _write_all(self) -> None:
         failures = 0
-        while self._events or self._batch is not None:
+        while self._events or self._batch is not None or self._is_kept_due():
             try:
                 await self._database.write(self._write)
             except DBAPIError as error:
@@ -111,12 +121,30 @@ class Recorder:
         """In the writer's thread. A batch whose commit went unanswered is known by its number, not redone."""
         boot = {"boot": self._boot}
         if self._batch is None:
-            self._batch = self._maker.make(self._take())
+            snapshots, minutes = self._due()
+            self._batch = self._maker.make(self._take(), snapshots, minutes)
             self._number += 1
         elif session.execute(text("SELECT batch FROM boots WHERE id = :boot"), boot).scalar() == self._number:
             return
         write_batch(session, self._batch)
         session.execute(text("UPDATE boots SET batch = :number WHERE id = :boot"), {"number": self._number, **boot})
+
+    def _due(self) -> tuple[bool, bool]:
+        """Whether it is time for latest snapshots and for minutes; the time of the next begins then."""
+        now = self._clock.steady()
+        snapshots = self._is_draining or now >= self._snapshots_due_s
+        minutes = self._is_draining or now >= self._minutes_due_s
+        if snapshots:
+            self._snapshots_due_s = now + _SNAPSHOTS_EVERY_S
+        if minutes:
+            self._minutes_due_s = now + _MINUTES_EVERY_S
+        return snapshots, minutes
+
+    def _is_kept_due(self) -> bool:
+        now = self._clock.steady()
+        return (self._maker.has_snapshots and (self._is_draining or now >= self._snapshots_due_s)) or (
+            self._maker.has_minutes and (self._is_draining or now >= self._minutes_due_s)
+        )
 
     def _take(self) -> list[Snapshot | StateChange]:
         events: list[Snapshot | StateChange] = []

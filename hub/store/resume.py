@@ -36,17 +36,15 @@ def readings_after(session: Session, unit_id: str, sequence: int, limit: int) ->
     Rows are kept by time, so the last hour is looked at first, then the last day, then all: a wall clock that
     stepped, or a reading not in the database, leaves a hole in the numbers, and then a wider look is taken.
     """
-    latest = session.execute(
-        sa.select(_snapshots.c.at, _snapshots.c.sequence).where(_snapshots.c.unit_id == unit_id)
-    ).one_or_none()
-    if latest is None or latest.sequence <= sequence:
+    last_seen = _last_seen(session, unit_id)
+    if last_seen is None or last_seen.sequence <= sequence:
         return []
     query = sa.select(*(_readings.c[name] for name in _COLUMNS)).where(
         _readings.c.unit_id == unit_id, _readings.c.sequence >= sequence
     )
     found: list[Snapshot] = []
     for look_back in _LOOK_BACK:
-        here = query if look_back is None else query.where(_readings.c.at >= latest.at - look_back)
+        here = query if look_back is None else query.where(_readings.c.at >= last_seen.at - look_back)
         rows = session.execute(here.order_by(_readings.c.sequence).limit(limit + 1))
         found = [_snapshot(row) for row in rows]
         if _is_unbroken(sequence, [snapshot.sequence for snapshot in found]):
@@ -92,6 +90,20 @@ def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading
         .order_by(at, _readings.c.sequence)
     )
     return [LpReading(*row) for row in rows]
+
+
+def _last_seen(session: Session, unit_id: str) -> Any:
+    """Time and sequence number of the last reading: as noted once a second, or by time."""
+    noted = session.execute(
+        sa.select(_snapshots.c.at, _snapshots.c.sequence).where(_snapshots.c.unit_id == unit_id)
+    ).one_or_none()
+    newest = session.execute(
+        sa.select(_readings.c.at, _readings.c.sequence)
+        .where(_readings.c.unit_id == unit_id)
+        .order_by(_readings.c.at.desc(), _readings.c.sequence.desc())
+        .limit(1)
+    ).one_or_none()
+    return max((row for row in (noted, newest) if row is not None), key=lambda row: row.sequence, default=None)
 
 
 def _is_unbroken(after: int, found: list[int]) -> bool:
