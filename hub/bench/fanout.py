@@ -1,0 +1,50 @@
+"""`hub bench fanout`: what it costs to hand one event to many subscribers, one of which does not read."""
+
+import time
+from typing import Any
+
+import anyio
+
+from hub.fanout import Fanout, Subscription
+
+_QUEUE = 256
+
+
+async def run_fanout(subscribers: int, events: int) -> dict[str, Any]:
+    """Publish `events` to `subscribers` readers and a deaf one; every reader gets everything."""
+    fanout: Fanout[int] = Fanout()
+    received = [0] * subscribers
+
+    async def read(place: int, subscription: Subscription[int]) -> None:
+        async for _ in subscription:
+            received[place] += 1
+
+    with fanout.subscribe(_QUEUE) as deaf:
+        async with anyio.create_task_group() as readers:
+            for place in range(subscribers):
+                readers.start_soon(_subscribed, fanout, read, place)
+            await anyio.wait_all_tasks_blocked()
+            began_s, publishing_s = time.perf_counter(), 0.0
+            for event in range(events):
+                published_s = time.perf_counter()
+                fanout.publish_nowait(event)
+                publishing_s += time.perf_counter() - published_s
+                if event % (_QUEUE // 2) == 0:
+                    await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
+            took_s = time.perf_counter() - began_s
+            fanout.close()
+        lost = deaf.dropped
+    return {
+        "subscribers": subscribers,
+        "events": events,
+        "deliveries_per_s": round(sum(received) / took_s),
+        "publish_us": round(publishing_s / events * 1e6, 2),
+        "missed_by_readers": subscribers * events - sum(received),
+        "dropped_for_the_deaf_one": lost,
+    }
+
+
+async def _subscribed(fanout: Fanout[int], read: Any, place: int) -> None:
+    with fanout.subscribe(_QUEUE) as subscription:
+        await read(place, subscription)
