@@ -19,6 +19,7 @@ from hub.cache.redis import RedisClients, open_redis
 from hub.clock import Clock
 from hub.config import Config
 from hub.fanout import Fanout
+from hub.feeds import Feeds
 from hub.figures import Figures, run_loop_lag
 from hub.fleet import Fleet
 from hub.lock import open_lock
@@ -109,6 +110,16 @@ class Hub:
             sequence_base(boot) + 1,
             self.events.publish_nowait,
         )
+        self.equipment = Feeds(
+            self.feeds,
+            database,
+            self.recorder,
+            self.engine,
+            self.desk,
+            clock,
+            config.hub.timezone,
+            redis,
+        )
         self.parts = Parts(
             config=config,
             clock=clock,
@@ -122,6 +133,7 @@ class Hub:
             release=self.fleet.release,
             keep_alive=self.fleet.keep_alive,
             units=self.fleet.units,
+            feeds=self.equipment.feeds,
             supervisors=[self.sinks, self.feeds, self.web],
             events=self.events,
         )
@@ -138,9 +150,10 @@ class Hub:
         return url_of(self.listener)
 
     async def restore(self) -> None:
-        """Take up rules, units and alerts as they were left. Raises DBAPIError."""
+        """Take up rules, units, feeds and alerts as they were left. Raises DBAPIError."""
         self._set_rules(self.config.alerts)
         await self.fleet.open(self.config.units)
+        await self.equipment.open(self.config.feeds)
         await self.desk.restore()
 
     async def start(self) -> None:
@@ -155,6 +168,7 @@ class Hub:
         else:
             self.sinks.spawn("checkpoints", self.database.run_checkpoints)
         await self.fleet.start()
+        self.equipment.start()
         self.feeds.spawn("poller", Poller(self.fleet.units, self.clock).run)
         await self._set_trace()
 
@@ -170,6 +184,12 @@ class Hub:
             await self.fleet.change(unit)
         for unit in changes.units_added:
             await self.fleet.add(unit)
+        for feed in changes.feeds_removed:
+            await self.equipment.remove(feed.id)
+        for feed in changes.feeds_changed:
+            await self.equipment.change(feed)
+        for feed in changes.feeds_added:
+            self.equipment.add(feed)
         if changes.feeds_added or changes.feeds_removed or changes.feeds_changed:
             await self._set_trace()
         if changes.rules_changed or changes.receivers_changed or changes.system_changed:

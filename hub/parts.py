@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hub.clock import Clock
 from hub.config import Config
@@ -16,6 +16,7 @@ from hub.unit import Unit
 if TYPE_CHECKING:
     from alerts.desk import Desk
     from alerts.dispatcher import Dispatcher
+    from hub.equipment.feed import EquipmentFeed
     from hub.store.database import Database
     from hub.store.recorder import Recorder
     from hub.trace.pipeline import TracePipeline
@@ -40,7 +41,7 @@ class Parts:
     release: Callable[[str, bool], Awaitable[None]]
     keep_alive: Callable[[str, bool], Awaitable[None]]
     units: dict[str, Unit] = field(default_factory=dict)
-    feeds: dict[str, Any] = field(default_factory=dict)
+    feeds: "dict[str, EquipmentFeed]" = field(default_factory=dict)
     trace: "TracePipeline | None" = None
     supervisors: list[Supervisor] = field(default_factory=list)
     events: Fanout[Event] = field(default_factory=Fanout)  # every event of every unit

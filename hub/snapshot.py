@@ -1,4 +1,4 @@
-"""What the hub knows of a unit at an instant: a reading with its place in the sequence, and changes of state."""
+"""What the hub knows of a unit at an instant: a reading with its place in the sequence; and what changed."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -71,6 +71,16 @@ class PollFailure(NamedTuple):
     failure: Failure
     reachable: bool | None
     cadence_s: float
+
+
+class MachineChange(NamedTuple):
+    """A machine went from one status code to another. None is: not in the view, or without a status."""
+
+    subject: str  # equipment/<feed>/<RESOURCEID>
+    old: str | None
+    new: str | None
+    at: datetime
+    reason: str | None
 
 
 Event = Snapshot | StateChange | PollFailure

@@ -11,23 +11,27 @@ from anyio.lowlevel import checkpoint
 from alerts.sample import Sample
 from hub.cache.memory import Entry
 from hub.clock import Clock
-from hub.equipment.machines import MachineChange, Plant, changes, subject_of
+from hub.equipment.machines import Plant, changes, subject_of
+from hub.snapshot import MachineChange
 
-CHUNK = 400
-"""Samples handed over at once; between chunks others get their turn."""
+CHUNK = 100
+"""Samples handed over at once, those of a machine together; between chunks others get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
     """Who is told. All return at once. `on_stale` and `on_refused` come once when it begins and once when it ends.
 
-    `on_stale(feed_id, is_stale, reason)`; `on_refused(feed_id, reason)`, with None once an answer is good again.
+    `on_stale(feed_id, is_stale, reason)`; `on_refused(feed_id, reason)`, with None once an answer is good again,
+    and at the first good answer, so that an alarm of an earlier process ends. `on_plant` comes after the changes
+    and samples of a plant.
     """
 
     on_change: Callable[[MachineChange], None] = lambda change: None
     on_samples: Callable[[list[Sample]], None] = lambda samples: None
     on_stale: Callable[[str, bool, str | None], None] = lambda feed_id, is_stale, reason: None
     on_refused: Callable[[str, str | None], None] = lambda feed_id, reason: None
+    on_plant: Callable[[Plant], None] = lambda plant: None
 
 
 class Announcer:
@@ -78,6 +82,8 @@ class Announcer:
         for samples in await to_thread.run_sync(self._samples, entry, is_new, now_s, now):
             self._listeners.on_samples(samples)
             await checkpoint()
+        if is_new:
+            self._listeners.on_plant(plant)
 
     def _samples(self, entry: Entry[Plant], is_new: bool, now_s: float, now: datetime) -> list[list[Sample]]:
         """A plant seen before says nothing new but its age."""

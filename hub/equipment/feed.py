@@ -43,7 +43,7 @@ class EquipmentFeed:
         self._cache = EquipmentCache(feed_id, redis, clock, interval_s, self._announcer.wake)
         self._sync = Sync(feed_id, source, self._cache, clock, interval_s, self._cycle_ended)
         self._created_s = clock.steady()
-        self._is_refused = False
+        self._is_refused: bool | None = None  # None: not known yet
 
     async def run(self) -> None:
         """Read, follow and announce until cancelled."""
@@ -138,7 +138,8 @@ class EquipmentFeed:
     def _cycle_ended(self, outcome: Outcome) -> None:
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED, OutcomeKind.LOCK_HELD):
             self._announcer.wake()
-        if outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.REFRESHED):
+        is_first = self._is_refused is None and outcome.kind is OutcomeKind.FRESH
+        if is_first or outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.REFRESHED):
             is_refused = outcome.kind is OutcomeKind.REFUSED
             if is_refused != self._is_refused:
                 self._is_refused = is_refused

@@ -12,6 +12,7 @@ from typing import Any
 from hub.clock import rfc3339
 from hub.equipment.aggregate import Record, Tally
 from hub.equipment.view import Category
+from hub.snapshot import MachineChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +121,6 @@ def _machine_of_body(body: bytes) -> Machine:
         record["LOT_COUNT"],
         body,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class MachineChange:
-    """A machine went from one status code to another. None is: not in the view, or without a status."""
-
-    subject: str
-    old: str | None
-    new: str | None
-    at: datetime
-    reason: str | None
 
 
 GONE = "no longer in the view"

@@ -1,4 +1,4 @@
-"""Readings and changes of state turned into rows. Pure."""
+"""Readings and changes turned into rows. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from hub.nl43.reading import Reading
-from hub.snapshot import FRAME_LEVELS, Snapshot, StateChange
+from hub.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
 
 Row = tuple[Any, ...]
 
@@ -53,6 +53,7 @@ class Batch:
     snapshots: dict[str, Row] = field(default_factory=dict)
     minutes: Minutes = field(default_factory=dict)
     changes: list[Row] = field(default_factory=list)
+    machine_changes: list[Row] = field(default_factory=list)
     oldest_s: float | None = None
     """Steady time of the oldest reading."""
 
@@ -81,7 +82,10 @@ class BatchMaker:
         return bool(self._minutes)
 
     def make(
-        self, events: Iterable[Snapshot | StateChange], with_snapshots: bool = True, with_minutes: bool = True
+        self,
+        events: Iterable[Snapshot | StateChange | MachineChange],
+        with_snapshots: bool = True,
+        with_minutes: bool = True,
     ) -> Batch:
         """The rows of these events, which come in order of time.
 
@@ -92,6 +96,9 @@ class BatchMaker:
         for event in events:
             if isinstance(event, Snapshot):
                 self._add(batch, event)
+            elif isinstance(event, MachineChange):
+                subject, old, new, at, reason = event
+                batch.machine_changes.append((subject, _clean(old), _clean(new), time_of(at), _clean(reason)))
             else:
                 unit_id, at, _, what, old, new, reason = event
                 batch.changes.append((unit_id, time_of(at), what, old, new, reason))
@@ -122,7 +129,7 @@ class BatchMaker:
             ",".join(quality),
             weight_s,
             covered_s,
-            reading.raw.replace("\0", "") if self._keep_raw else None,
+            _clean(reading.raw) if self._keep_raw else None,
         )
         batch.readings.append(row)
         self._snapshots[unit_id] = row
@@ -131,6 +138,11 @@ class BatchMaker:
         if minute is None:
             minute = self._minutes[key] = MinuteSum()
         minute.add(reading.lp, weight_s, covered_s)
+
+
+def _clean(text: str | None) -> str | None:
+    """Without the one character that PostgreSQL cannot hold."""
+    return None if text is None else text.replace("\0", "")
 
 
 def sqlite_time(at: datetime) -> str:

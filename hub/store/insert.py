@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlmodel import Session
 
+from hub.snapshot import MachineChange
 from hub.store.batch import Batch, Row, sqlite_time
 from hub.store.tables import Measured
 
 MEASURED_COLUMNS = tuple(Measured.model_fields)
 _CHANGE_COLUMNS = ("unit_id", "at", "what", "old", "new", "reason")
+_MACHINE_CHANGE_COLUMNS = MachineChange._fields
 _MINUTE_COLUMNS = (
     "unit_id", "at", "leq_lp", "lp_max", "lp_min", "count", "coverage", "energy", "weight_s", "covered_s",
 )  # fmt: skip
@@ -47,6 +49,7 @@ def write_batch(session: Session, batch: Batch) -> None:
     add(session, "snapshots", MEASURED_COLUMNS, list(batch.snapshots.values()), _REPLACE_SNAPSHOT)
     add(session, "minutes", _MINUTE_COLUMNS, _minute_rows(batch, is_sqlite), _ADD_MINUTE)
     add(session, "state_changes", _CHANGE_COLUMNS, batch.changes, "")
+    add(session, "machine_status_changes", _MACHINE_CHANGE_COLUMNS, batch.machine_changes, "")
 
 
 def _minute_rows(batch: Batch, is_sqlite: bool) -> list[Row]:

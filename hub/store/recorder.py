@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from hub.backoff import backoff
 from hub.clock import Clock
-from hub.snapshot import Event, PollFailure, Snapshot, StateChange
+from hub.snapshot import Event, MachineChange, PollFailure, Snapshot, StateChange
 from hub.store.batch import Batch, BatchMaker, sqlite_time
 from hub.store.database import Database
 from hub.store.insert import write_batch
@@ -64,7 +64,7 @@ class Recorder:
         self._on_trouble = on_trouble
         self.on_commit = on_commit
         self._maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at, keep_raw)
-        self._events: deque[Snapshot | StateChange] = deque()
+        self._events: deque[Snapshot | StateChange | MachineChange] = deque()
         self._batch: Batch | None = None  # taken from the events, not known to be committed
         self._number = 0  # of that batch
         self._snapshots_due_s = 0.0
@@ -75,10 +75,11 @@ class Recorder:
     def pending(self) -> int:
         """Events not yet committed."""
         batch = self._batch
-        return len(self._events) + (0 if batch is None else len(batch.readings) + len(batch.changes))
+        taken = () if batch is None else (batch.readings, batch.changes, batch.machine_changes)
+        return len(self._events) + sum(map(len, taken))
 
-    def offer_nowait(self, event: Event) -> None:
-        """Takes a Snapshot or a StateChange, and when full the oldest one goes; a PollFailure leaves no row."""
+    def offer_nowait(self, event: Event | MachineChange) -> None:
+        """Takes what leaves a row, and when full the oldest one goes; a PollFailure leaves none."""
         if isinstance(event, PollFailure):
             return
         if len(self._events) >= self._size:
@@ -146,8 +147,8 @@ class Recorder:
             self._maker.has_minutes and (self._is_draining or now >= self._minutes_due_s)
         )
 
-    def _take(self) -> list[Snapshot | StateChange]:
-        events: list[Snapshot | StateChange] = []
+    def _take(self) -> list[Snapshot | StateChange | MachineChange]:
+        events: list[Snapshot | StateChange | MachineChange] = []
         try:
             while len(events) < self._batch_size:
                 events.append(self._events.popleft())

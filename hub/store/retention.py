@@ -14,7 +14,7 @@ from sqlmodel import Session
 from hub.clock import Clock
 from hub.store.database import Database
 from hub.store.size import Space, database_space
-from hub.store.tables import Minute, StoredReading, StoredStateChange
+from hub.store.tables import Minute, StoredMachineChange, StoredReading, StoredStateChange
 from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
@@ -25,11 +25,12 @@ DeleteOld = Callable[[Session, datetime, int], int]
 _MIN_FREE = 1024**3
 _READINGS: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
 _MINUTES: sa.Table = Minute.__table__  # type: ignore[attr-defined]
+_MACHINE_CHANGES: sa.Table = StoredMachineChange.__table__  # type: ignore[attr-defined]
 _STATE_CHANGES: sa.Table = StoredStateChange.__table__  # type: ignore[attr-defined]
 
 
 class Ages(NamedTuple):
-    """How long rows are kept, seconds; changes of state are kept as long as minutes."""
+    """How long rows are kept, seconds; changes of state and of machines are kept as long as minutes."""
 
     readings_s: float
     minutes_s: float
@@ -89,6 +90,7 @@ class Retention:
             before = self._clock.now() - timedelta(seconds=age_s)
             for unit_id in await self._database.read(partial(_unit_ids, table=table)):
                 await self._in_chunks(partial(delete_rows, table=table, unit_id=unit_id), before)
+        await self._in_chunks(delete_machine_changes, self._clock.now() - timedelta(seconds=minutes_s))
         if self._delete_alerts is not None:
             await self._in_chunks(self._delete_alerts, self._clock.now() - timedelta(seconds=self._ages.alerts_s))
 
@@ -126,6 +128,19 @@ def delete_rows(session: Session, before: datetime, limit: int, *, table: sa.Tab
     ).scalar()
     chunk = old if last is None else sa.and_(old, table.c.at <= last)
     result = session.execute(sa.delete(table).where(chunk))
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def delete_machine_changes(session: Session, before: datetime, limit: int) -> int:
+    """Deletes up to `limit` rows, but never the last one of a machine: that says what its status is."""
+    rows, later = _MACHINE_CHANGES.c, _MACHINE_CHANGES.alias().c
+    # Rows are written in order of time, so the first young one ends the search.
+    young = session.execute(sa.select(rows.id).where(rows.at >= before).order_by(rows.id).limit(1)).scalar()
+    has_later = sa.select(later.id).where(later.subject == rows.subject, later.id > rows.id).exists()
+    old = sa.select(rows.id).where(rows.at < before, has_later).order_by(rows.id).limit(limit)
+    if young is not None:
+        old = old.where(rows.id < young)
+    result = session.execute(sa.delete(_MACHINE_CHANGES).where(rows.id.in_(old)))
     return int(result.rowcount)  # type: ignore[attr-defined]
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, PrimaryKeyConstraint
+from sqlalchemy import BigInteger, Index, PrimaryKeyConstraint, text
 from sqlmodel import Field, Session, SQLModel, select
 
 _ONE_TREE: dict[str, Any] = {"sqlite_with_rowid": False}  # SQLite keeps the rows in the primary key itself
@@ -94,6 +94,22 @@ class StoredStateChange(SQLModel, table=True):
     reason: str | None = None
 
 
+class StoredMachineChange(SQLModel, table=True):
+    """A machine's status from then on; the first row of a machine says what it was when it was first seen."""
+
+    __tablename__ = "machine_status_changes"
+    __table_args__ = (Index("ix_machine_status_changes_subject_id", "subject", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    """`equipment/<feed>/<RESOURCEID>`."""
+    old: str | None = None
+    new: str | None = None
+    """None: not in the view any more, or without a status."""
+    at: datetime
+    reason: str | None = None
+
+
 class UnitState(SQLModel, table=True):
     """What people decided about a unit, so that it survives a restart."""
 
@@ -132,6 +148,26 @@ def register_boot(session: Session, started_at: datetime, version: str) -> int:
 def sequence_base(boot: int) -> int:
     """Every sequence number of a boot is above this; the first is one more."""
     return boot * SEQUENCES_PER_BOOT
+
+
+def last_machine_statuses(session: Session) -> dict[str, str]:
+    """The last known status of every machine by subject; machines that went, or had none, are left out.
+
+    One seek in the index per machine, as each has thousands of rows.
+    """
+    return {subject: new for subject, new in session.execute(_LAST_STATUSES) if new is not None}
+
+
+_LAST_STATUSES = text(
+    """WITH RECURSIVE machines(subject) AS (
+        SELECT min(subject) FROM machine_status_changes
+        UNION ALL
+        SELECT (SELECT min(c.subject) FROM machine_status_changes c WHERE c.subject > machines.subject)
+        FROM machines WHERE machines.subject IS NOT NULL)
+    SELECT subject,
+        (SELECT c.new FROM machine_status_changes c WHERE c.subject = machines.subject ORDER BY c.id DESC LIMIT 1)
+    FROM machines WHERE subject IS NOT NULL"""
+)
 
 
 def load_unit_states(session: Session) -> dict[str, UnitState]:

@@ -8,10 +8,10 @@ from alerts.sample import Sample
 from hub.clock import Clock
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
-from hub.equipment.machines import MachineChange
 from hub.equipment.source import ViewSource
 from hub.oracle.connection import Binds, Connection, OracleError, OracleUnavailable, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
+from hub.snapshot import MachineChange
 from tests.hub.equipment.plant import view_rows
 
 

@@ -10,9 +10,9 @@ from hub.clock import Clock
 from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
-from hub.equipment.machines import MachineChange
 from hub.equipment.reads import Found
 from hub.equipment.source import source_of
+from hub.snapshot import MachineChange
 from tests.oracle_wire import OracleServer, Plant, open_oracle
 from tests.redis_server import eventually
 
