@@ -14,6 +14,7 @@ from hub.nl43.simulator.waveform import sine, steps
 from hub.service import serve
 
 METERS = 8
+MACHINES = 2600
 _SILENT_FROM_S = 20.0
 _SILENT_FOR_S = 25.0
 _SECRET = "whsec_ZGVtby1zZWNyZXQtb2YtdGhlLW1vbml0b3ItaHVi"
@@ -49,10 +50,12 @@ def demo_config(ports: list[int], receiver: LocalReceiver) -> str:
             - {{name: loud, match: {{site: dockside}}, metric: lp, above: 75, for: 3s, clear_for: 3s, cooldown: 10s,
                severity: critical, notify: [printer]}}
             - {{name: noisy-minute, match: {{site: airport}}, metric: laeq_1m, above: 60, notify: [printer]}}
+            - {{name: machine-down, match: {{feed: fab}}, equipment: {{id: ["488016800000000*"]}},
+               metric: status_category, equals: DOWN, for: 10s, notify: [printer]}}
           receivers:
             - {{name: printer, url: "{receiver.url}", secret: {_SECRET}}}
         """
-    feeds = "feeds:\n  - {id: fab, kind: sample-equipment, machines: 200, interval: 10s}\n"
+    feeds = f"feeds:\n  - {{id: fab, kind: sample-equipment, machines: {MACHINES}, interval: 10s}}\n"
     return f"hub: {{name: demo, log: console}}\n{feeds}units:\n{units}{dedent(rules)}"
 
 
@@ -81,5 +84,7 @@ def _print_received(received: Received) -> None:
 
 
 def _announce(url: str, path: Path) -> None:
-    print(f"hub demo: {url}  {METERS} simulated meters, data in {path.parent}")
-    print("Alerts will arrive below within a minute. `hub watch` shows the meters. Ctrl-C stops.")
+    print(f"hub demo: {url}  {METERS} simulated meters, a plant of {MACHINES:,} machines")
+    print(f"Data in {path.parent}")
+    print("Alerts will arrive below within a minute. `hub watch` shows the meters,")
+    print(f"{url}/api/equipment/status the plant. Ctrl-C stops.")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hub.cli.outcome import run_async
+from hub.cli.outcome import FAILED, fail, run_async
 
 bench = typer.Typer(help="Measure the hub on this machine; prints JSON.", no_args_is_help=True)
 
@@ -30,6 +30,37 @@ def poll(
     from hub.bench.poll import run_poll
 
     _print(run_async(run_poll, units, seconds, rules, crossing, hanging))
+
+
+@bench.command()
+def equipment(
+    machines: Annotated[int, typer.Option(help="Machines of the sample plant.")] = 2600,
+    redis: Annotated[str | None, typer.Option(help="redis://…; without it the process cache alone.")] = None,
+    as_json: Json = True,
+) -> None:
+    """One equipment feed from the query to the reader: durations, stalls, reads per second, memory."""
+    from hub.bench.equipment import run_equipment
+
+    _print(run_async(run_equipment, machines, redis))
+
+
+@bench.command()
+def isolation(
+    scale: Annotated[float, typer.Option(help="Of the times of the incident.")] = 0.1,
+    ids: Annotated[int, typer.Option(help="Containers of the bulk request.")] = 114_892,
+    as_json: Json = True,
+) -> None:
+    """A bulk history request beside the equipment sync, through one pool and through lanes; takes 90 s."""
+    from hub.bench.isolation import run_isolation
+    from hub.bench.oracle_process import NoCheckout
+
+    try:
+        result = run_async(run_isolation, scale, ids)
+    except NoCheckout as error:
+        raise typer.Exit(fail(str(error))) from None
+    _print(result)
+    if not result["passed"]:
+        raise typer.Exit(FAILED)
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Machine, Plant
 from hub.equipment.reads import Found, Head, Lookup, NotFound, Page, Unavailable
 from hub.equipment.source import ViewSource
-from hub.equipment.status import feed_status
+from hub.equipment.status import feed_status, health_of
 from hub.equipment.sync import Outcome, OutcomeKind, Sync
 
 STALE_AFTER = 2.0
@@ -102,7 +102,15 @@ class EquipmentFeed:
     def status(self) -> dict[str, Any]:
         """How the feed does, for `/api/equipment/status` and health."""
         entry = self._cache.entry
-        return feed_status(self._head(entry), entry, self._cache, self._sync.record, self._clock, self.interval_s)
+        head, record = self._head(entry), self._sync.record
+        return feed_status(head, self.health, entry, self._cache, record, self._clock, self.interval_s)
+
+    @property
+    def health(self) -> str:
+        """`ok`, `degraded` or `unhealthy`; before the first answer the age is counted from the start."""
+        head = self.head
+        waited_s = self._clock.steady() - self._created_s if head.age_s is None else head.age_s
+        return health_of(head, waited_s, self.interval_s)
 
     @property
     def plant(self) -> Plant | None:

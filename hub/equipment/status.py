@@ -21,6 +21,7 @@ TOTAL = (*OPERATING, Category.NOT_SCHEDULED)
 
 def feed_status(
     head: Head,
+    health: str,
     entry: Entry[Plant] | None,
     cache: EquipmentCache,
     record: SyncRecord,
@@ -35,7 +36,7 @@ def feed_status(
         "enabled": True,
         "loaded": plant is not None,
         **head.as_json(),
-        "health": health_of(head, interval_s),
+        "health": health,
         "degraded_reason": cache.degraded,
         "interval_s": interval_s,
         "updated_at": head.as_json()["as_of"],
@@ -80,9 +81,9 @@ def plant_counts(plant: Plant | None) -> dict[str, Any]:
     }
 
 
-def health_of(head: Head, interval_s: float) -> str:
-    """`ok`; `degraded` when stale or without its Redis; `unhealthy` when very old or never read."""
-    if head.age_s is None or head.age_s > UNHEALTHY_AFTER * interval_s:
+def health_of(head: Head, waited_s: float, interval_s: float) -> str:
+    """`ok`; `degraded` when stale, without its Redis or not read yet; `unhealthy` after a long wait."""
+    if waited_s > UNHEALTHY_AFTER * interval_s:
         return "unhealthy"
     return "degraded" if head.stale or head.degraded else "ok"
 

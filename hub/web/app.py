@@ -11,6 +11,7 @@ from hub.web.access import engine_of
 from hub.web.alerts import alert_routes
 from hub.web.board import Board
 from hub.web.deliveries import delivery_routes
+from hub.web.equipment import equipment_routes
 from hub.web.fleet import fleet_routes
 from hub.web.frame_text import FrameText
 from hub.web.gate import Gate
@@ -57,6 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
         rule_routes(),
         delivery_routes(),
         supervision_routes(),
+        equipment_routes(),
         trace_routes(),
         metrics_routes(),
     ):

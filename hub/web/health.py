@@ -1,5 +1,6 @@
 """Health: alive, ready, and how each part is. Open to everybody, so it counts and names no unit."""
 
+from collections import Counter
 from typing import Any
 
 import anyio
@@ -14,7 +15,9 @@ from hub.web.access import PartsOf
 _DATABASE_S = 2.0
 
 Check = dict[str, Any]
-"""`status` (ok, degraded, down) and what explains it."""
+"""`status` (ok, degraded, unhealthy, down) and what explains it."""
+
+_WORST_FIRST = ("down", "unhealthy", "degraded")
 
 
 def health_routes() -> APIRouter:
@@ -40,18 +43,19 @@ async def get_readyz(parts: PartsOf, response: Response) -> dict[str, Any]:
 
 
 async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
-    """Every check. What is degraded still works, so it is 200; 503 only when the hub is not ready."""
+    """Every check. What is degraded still works: 200. Not ready, or a feed much too old: 503."""
     checks = {
         "database": await _database(parts),
         "essential": _essential(parts),
         "children": _children(parts),
         "recorder": _recorder(parts),
         "units": _units(parts),
+        "equipment": _equipment(parts),
         "receivers": _receivers(parts),
     }
     statuses = {check["status"] for check in checks.values()}
-    status = next((worse for worse in ("down", "degraded") if worse in statuses), "ok")
-    response.status_code = 503 if status == "down" else 200
+    status = next((worse for worse in _WORST_FIRST if worse in statuses), "ok")
+    response.status_code = 503 if status in ("down", "unhealthy") else 200
     return {
         "status": status,
         "hub": parts.config.hub.name,
@@ -100,6 +104,17 @@ def _recorder(parts: Parts) -> Check:
 def _units(parts: Parts) -> Check:
     unreachable = sum(unit.reachable is False and not unit.is_released for unit in parts.units.values())
     return {"status": "degraded" if unreachable else "ok", "units": len(parts.units), "unreachable": unreachable}
+
+
+def _equipment(parts: Parts) -> Check:
+    healths = Counter(feed.health for feed in parts.feeds.values())
+    status = next((worse for worse in _WORST_FIRST if healths[worse]), "ok")
+    return {
+        "status": status,
+        "feeds": len(parts.feeds),
+        "degraded": healths["degraded"],
+        "unhealthy": healths["unhealthy"],
+    }
 
 
 def _receivers(parts: Parts) -> Check:

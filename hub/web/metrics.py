@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -66,6 +67,7 @@ class PartsCollector(Collector):
         yield _gauge("hub_build_info", "Version of the hub.", {parts.version: 1.0}, "version")
         yield _gauge("hub_start_time_seconds", "Start of the hub, Unix time.", parts.started_at.timestamp())
         yield from self._units()
+        yield from self._feeds()
         yield from self._storage()
         yield from self._alerts()
         yield from self._deliveries()
@@ -93,6 +95,24 @@ class PartsCollector(Collector):
         yield _counter("hub_polls_skipped", "Background polls that a monitor made needless.", skipped)
         yield _counter("hub_connects", "Connections opened to meters.", connects)
         yield _counter("hub_fanout_dropped", "Events that slow subscribers lost.", drops)
+
+    def _feeds(self) -> Iterator[Metric]:
+        feeds = self._parts.feeds
+        states = {name: feed.status() for name, feed in feeds.items()}
+        ages = {name: state["age_s"] for name, state in states.items() if state["age_s"] is not None}
+        queries = {name: state["last_query_ms"] / 1000 for name, state in states.items() if state["last_query_ms"]}
+        machines = GaugeMetricFamily("hub_machines", "Machines by category.", labels=["feed", "category"])
+        for name, state in states.items():
+            for category, count in (state["categories"] or {}).items():
+                machines.add_metric([name, category], count)
+        yield machines
+        yield _gauge("hub_feed_age_seconds", "Age of the newest answer of a feed.", ages, "feed")
+        yield _gauge("hub_feed_stale", "1 while it is too old.", _each(states, "stale"), "feed")
+        yield _gauge("hub_feed_degraded", "1 while its Redis cannot be used.", _each(states, "degraded"), "feed")
+        failures = _each(states, "consecutive_failures")
+        yield _gauge("hub_feed_failures", "Failed cycles since the last good one.", failures, "feed")
+        yield _gauge("hub_feed_query_seconds", "Duration of the last query.", queries, "feed")
+        yield _counter("hub_feed_queries", "Queries sent to the view.", _each(states, "queries"), "feed")
 
     def _storage(self) -> Iterator[Metric]:
         recorder = self._parts.recorder
@@ -178,6 +198,10 @@ class PartsCollector(Collector):
         yield _histogram("hub_loop_lag_seconds", "How late the event loop wakes a sleeper.", figures.loop_lag_s)
         for name, (metric, says) in _STAGES.items():
             yield _histogram(metric, says, stages[name])
+
+
+def _each(states: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:
+    return {name: float(state[key]) for name, state in states.items()}
 
 
 def _gauge(name: str, says: str, value: float | Mapping[str, float], label: str = "") -> Metric:

@@ -19,6 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from hub.equipment.feed import EquipmentFeed
+from tests.hub.equipment.scripted import ScriptedView, machine
 from tests.hub.web.parts import TOKENS, open_house, serving
 
 CHECKS = [
@@ -43,6 +45,8 @@ def test_no_invented_request_breaks_the_contract(tmp_path: Path, mode: Generatio
         portal.call(house.poll)
         portal.call(house.sample, 80.0)
         portal.call(house.committed)
+        house.parts.feeds["fab"] = EquipmentFeed("fab", ScriptedView(machine(1)).source(), house.parts.clock, 300.0)
+        portal.call(house.parts.feeds["fab"].refresh)
         schema = schemathesis.openapi.from_url(f"http://{at}/openapi.json")
         for found in schema.get_all_operations():
             assert isinstance(found, Ok)
