@@ -16,7 +16,8 @@ def run_rules(units: int, rules: int, rounds: int) -> dict[str, Any]:
     start, steady_s = datetime(2026, 3, 18, 22, tzinfo=UTC), 1000.0
     engine = Engine("UTC")
     configured = [
-        Rule.model_validate({"name": f"r{n}", "metric": "lp", "above": 80 + n, "cooldown": "0s"}) for n in range(rules)
+        Rule.model_validate({"name": f"r{n}", "metric": "lp", "above": 80 + n, "cooldown": "0s"})
+        for n in range(rules)
     ]
     engine.set_rules(configured, start, steady_s)
     for index in range(units):

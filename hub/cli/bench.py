@@ -63,5 +63,30 @@ def isolation(
         raise typer.Exit(FAILED)
 
 
+@bench.command()
+def fanout(
+    subscribers: Annotated[int, typer.Option(help="Readers.")] = 100,
+    events: Annotated[int, typer.Option(help="Events published.")] = 10_000,
+    as_json: Json = True,
+) -> None:
+    """One event to many subscribers, one of which does not read."""
+    from hub.bench.fanout import run_fanout
+
+    _print(run_async(run_fanout, subscribers, events))
+
+
+@bench.command()
+def rules(
+    units: Annotated[int, typer.Option(help="Units.")] = 1000,
+    rules: Annotated[int, typer.Option(help="Rules on every unit.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Readings of every unit.")] = 30,
+    as_json: Json = True,
+) -> None:
+    """The alert engine alone: evaluations, a tick, and all onsets of a rule at once."""
+    from hub.bench.rules import run_rules
+
+    _print(run_rules(units, rules, rounds))
+
+
 def _print(result: dict[str, Any]) -> None:
     typer.echo(json.dumps(result, indent=2))
