@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
@@ -60,7 +61,7 @@ def export(
     async def run() -> int:
         count = 0
         async with open_database(loaded.database.url.get_secret_value(), exclusive=False) as database:
-            with sys.stdout if output is None else output.open("w", encoding="utf-8") as file:
+            with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
                 async for text in export_rows(database, chosen, begin, end, step_s=step_s):
                     file.write(text)
                     count += text.count("\n")

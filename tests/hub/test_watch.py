@@ -1,0 +1,66 @@
+import json
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from hub.watch import WatchFailed, run_watch
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = {
+    "t": "2026-03-18T22:14:07.120Z",
+    "unit_id": ["gate-a", "gate-b"],
+    "sequence": [7, None],
+    "lp": [62.4, None],
+    "leq": [61.0, None],
+    "age_s": [0.2, None],
+    "feed_status": ["ok", "unreachable"],
+    "alarm": ["critical", None],
+}
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async def one_message(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        if connection.request.path != "/api/live?units=gate-%2A":
+            await connection.close(4404, "no such path")
+            return
+        await connection.send(json.dumps({"heartbeat": True}))
+        await connection.send(json.dumps(MESSAGE))
+        await connection.close(1012, "the hub stops")
+
+    async with serve(one_message, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_without_a_terminal_each_change_is_a_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with anyio.fail_after(5):
+        await _watch(url, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("  ") == [
+        "unit gate-a", "Lp dB 62.4", "Leq dB 61.0", "age s 0.2", "state ok", "alarm critical", "sequence 7",
+    ]  # fmt: skip
+    assert lines[1] == "unit gate-b  Lp dB -  Leq dB -  age s -  state unreachable  sequence -"
+
+
+async def test_json_is_the_hubs_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await _watch(url, as_json=True)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == MESSAGE
+
+
+async def test_a_hub_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(WatchFailed, match="no hub answers at"):
+        await run_watch("http://127.0.0.1:1", "*", None, False)
+    with pytest.raises(WatchFailed, match="write it as"):
+        await run_watch("gate-a", "*", None, False)
+
+
+async def _watch(url: str, as_json: bool) -> None:
+    try:
+        await run_watch(url, "gate-*", None, as_json)
+    except WatchFailed as error:
+        assert str(error) in ("the hub ended the connection: the hub stops",)
