@@ -194,11 +194,15 @@ class Unit:
         wanted: Callable[[], bool] | None = None,
         patience_s: float = 0.0,
     ) -> Snapshot:
-        """Ask the meter for a reading. Raises LinkDown, MeterRefused or NotWanted."""
+        """Ask the meter for a reading. Raises LinkDown, MeterRefused or NotWanted.
+
+        A link that pauses has not failed once more: such a LinkDown is not counted.
+        """
         try:
             answer = await self.link.request(DOD, parse_dod, priority, wanted, patience_s)
         except LinkDown as down:
-            self._poll_failed(down)
+            if down.was_tried:
+                self._poll_failed(down)
             raise
         if answer.value is None:
             self.polls["refusal"] += 1

@@ -53,13 +53,17 @@ class Answer(NamedTuple, Generic[T]):
 
 
 class LinkDown(Exception):
-    """The meter could not be asked, or did not answer as it should. `retry_in_s` is when it can be tried again."""
+    """The meter could not be asked, or did not answer as it should. `retry_in_s` is when it can be tried again.
 
-    def __init__(self, failure: Failure, detail: str, retry_in_s: float) -> None:
+    `was_tried` False: nothing was sent and no connect made, because the link pauses or is being stopped.
+    """
+
+    def __init__(self, failure: Failure, detail: str, retry_in_s: float, was_tried: bool = True) -> None:
         super().__init__(f"{failure.value}: {detail}")
         self.failure = failure
         self.detail = detail
         self.retry_in_s = retry_in_s
+        self.was_tried = was_tried
 
 
 class NotWanted(Exception):
@@ -165,7 +169,7 @@ class Link:
         moment of sending: NotWanted is raised when it says no.
         """
         if self._stream is None and (command != DOD or self.retry_in_s > patience_s):
-            raise self._down()
+            raise self._down(was_tried=False)
         request = _Request(command, parse, wanted)
         heapq.heappush(self._inbox, (priority, next(self._order), request))
         self._wake()
@@ -217,7 +221,7 @@ class Link:
 
     async def _serve(self, request: _Request) -> None:
         if self._stream is None and request.command != DOD:
-            request.error = self._down()
+            request.error = self._down(was_tried=False)
             return
         try:
             stream = self._stream or await self._connect()
@@ -309,8 +313,8 @@ class Link:
         self._failed_s = self._clock.steady()
         self._retry_s = self._failed_s + backoff(self._attempts, first_s, max(first_s, self._cap_s), random())
 
-    def _down(self) -> LinkDown:
-        return LinkDown(self._trouble.failure, self._trouble.detail, self.retry_in_s)
+    def _down(self, was_tried: bool = True) -> LinkDown:
+        return LinkDown(self._trouble.failure, self._trouble.detail, self.retry_in_s, was_tried)
 
     async def _close(self) -> None:
         stream, self._stream = self._stream, None
@@ -323,7 +327,7 @@ class Link:
 
 
 def _given_up() -> LinkDown:
-    return LinkDown(Failure.TIMEOUT, "the hub has given up the meter's socket", 0.0)
+    return LinkDown(Failure.TIMEOUT, "the hub has given up the meter's socket", 0.0, was_tried=False)
 
 
 def keep_alive(stream: SocketStream) -> None:

@@ -1,8 +1,10 @@
 import itertools
 from typing import Any
 
+import anyio
 import pytest
 
+from hub.clock import Clock
 from hub.config import UnitConfig
 from hub.nl43.link import LinkDown, Priority
 from hub.nl43.protocol import Result
@@ -174,3 +176,18 @@ def test_qualities_say_what_is_wrong_with_a_reading() -> None:
     assert qualities(READING, "Start") == ()
     assert qualities(READING._replace(lp=None), "Start") == ("missing",)
     assert qualities(READING._replace(over=True), None) == ("over", "unknown_run")
+
+
+@pytest.mark.anyio
+async def test_asking_while_the_link_pauses_is_no_failed_poll() -> None:
+    clock = Clock()
+    events: list[Event] = []
+    unit = Unit(UnitConfig(id="gate-a", host="127.0.0.1", port=1), clock, events.append)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(unit.link.run)
+        for _ in range(4):
+            with pytest.raises(LinkDown):
+                await unit.poll(MONITOR)
+        tasks.cancel_scope.cancel()
+    assert (unit.reachable, unit.failures_in_a_row, unit.polls["refused"]) == (None, 1, 1)
+    assert len([e for e in events if isinstance(e, PollFailure)]) == 1
