@@ -59,6 +59,7 @@ class Fleet:
         self._publish = publish
         self._samplers: dict[str, UnitSampler] = {}
         self._states: dict[str, UnitState] = {}
+        self._resting: dict[tuple[str, int], float] = {}  # until when a meter may hold the slot of a unit that went
 
     async def open(self, configs: Iterable[UnitConfig]) -> None:
         """Register the units as they were left, without starting them. Raises DBAPIError."""
@@ -82,7 +83,7 @@ class Fleet:
     async def change(self, config: UnitConfig) -> None:
         """Restart one unit with another configuration; its numbers and its latest reading go on."""
         before = self.units[config.id]
-        await self._feeds.remove(_child(config.id))
+        await self._stop(before)
         unit = self._register(config, before)
         before.fanout.close()
         await self.rules_changed()
@@ -90,7 +91,7 @@ class Fleet:
 
     async def remove(self, unit_id: str) -> None:
         """Stop a unit and forget it; its rows stay."""
-        await self._feeds.remove(_child(unit_id))
+        await self._stop(self.units[unit_id])
         self.units.pop(unit_id).fanout.close()
         self._samplers.pop(unit_id)
         now, now_s = self._clock.now(), self._clock.steady()
@@ -136,6 +137,7 @@ class Fleet:
             before.next_sequence if before else self._first_sequence,
             on_latency=self._poll_s.observe,
         )
+        unit.link.rest_until(self._resting.get((config.host, config.port), 0.0))
         if before is not None:
             unit.latest, unit.reachable, unit.reason = before.latest, before.reachable, before.reason
         state = self._states.get(config.id)
@@ -150,6 +152,12 @@ class Fleet:
         if unit.is_released:
             self._engine.set_reachable(subject, False, now_s)
         return unit
+
+    async def _stop(self, unit: Unit) -> None:
+        await self._feeds.remove(_child(unit.id))
+        now_s = self._clock.steady()
+        self._resting = {address: until_s for address, until_s in self._resting.items() if until_s > now_s}
+        self._resting[unit.config.host, unit.config.port] = now_s + unit.link.retry_in_s
 
     def _spawn(self, unit: Unit, phase: float) -> None:
         self._feeds.spawn(_child(unit.id), lambda: run_unit(unit, self._clock, phase))

@@ -154,6 +154,11 @@ class Link:
             self._retry_s = min(self._retry_s, self._failed_s + max(cap_s, self._reconnect_s))
             self._wake()
 
+    def rest_until(self, time: float) -> None:
+        """Open no socket before `time` (steady clock, seconds): the meter may still hold its slot for another."""
+        self._retry_s = max(self._retry_s, time)
+        self._failed_s = self._clock.steady()
+
     async def request(
         self,
         command: Command,

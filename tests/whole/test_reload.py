@@ -37,6 +37,26 @@ async def test_units_come_and_go_and_the_others_keep_their_sockets(tmp_path: Pat
             assert await hub.stop() == 0
 
 
+@pytest.mark.parametrize("change", [{"labels": {"site": "yard"}}, {"id": "renamed"}])
+async def test_a_changed_unit_gives_its_meter_time_to_free_the_slot(tmp_path: Path, change: dict[str, Any]) -> None:
+    async with open_site(tmp_path, 1) as site:
+        unit = site.config["units"][0]
+        unit["reconnect"] = "1s"
+        meter = site.meters[0]
+        async with site.run() as hub:
+            await eventually(lambda: meter.has_session)
+            unit |= change
+            site.write()
+            hub.send(signal.SIGHUP)
+            with anyio.fail_after(8):
+                await meter.until(lambda: not meter.has_session)
+                closed_s = anyio.current_time()
+                await meter.until(lambda: meter.counters.connections == 2)
+            assert anyio.current_time() - closed_s > 0.8
+            assert meter.counters.second_connections == 0
+            assert await hub.stop() == 0
+
+
 async def test_a_changed_rule_closes_its_alert_and_decides_anew(tmp_path: Path) -> None:
     async with open_site(tmp_path, 1) as site:
         site.config["alerts"]["rules"].append(loud_rule(name="loud-too"))

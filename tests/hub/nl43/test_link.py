@@ -234,6 +234,15 @@ async def test_after_a_refused_connect_the_pause_begins_at_one_second_and_double
         assert 0.9 < (await failure_of(link)).retry_in_s <= 1.0
 
 
+async def test_a_meter_that_was_just_let_go_is_left_alone_whoever_watches() -> None:
+    async with open_both() as (_, link):
+        began = Clock().steady()
+        link.rest_until(began + 0.3)
+        link.limit_pauses(10.0)
+        await link.request(DOD, parse_dod, MONITOR, patience_s=1.0)
+        assert Clock().steady() - began >= 0.29
+
+
 async def test_a_viewer_shortens_the_pause() -> None:
     async with open_link(free_port(), ftp_port=free_port()) as link:
         await failure_of(link)
