@@ -65,7 +65,7 @@ async def _poll(unit: Unit, priority: Priority) -> None:
     except (LinkDown, MeterRefused):
         pass
     else:
-        await unit.ask_next_question(priority)
+        await unit.ask_questions(priority)
 
 
 def next_due(due: float, now: float, cadence_s: float, phase: float) -> float:

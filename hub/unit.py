@@ -209,18 +209,18 @@ class Unit:
             raise MeterRefused(answer.result)
         return self._poll_answered(answer, answer.value)
 
-    async def ask_next_question(self, priority: Priority) -> None:
-        """Ask one question of the session if it is time for one; its failure shows at the next poll."""
-        question = self.session.next_question(self._clock.steady())
-        if question is None or not self.link.is_connected:
-            return
-        self.session.asked(question, self._clock.steady())
-        parse: Callable[[str], object] = _checked_run_state if question == MEASURE else str
-        try:
-            answer = await self.link.request(question, parse, priority)
-        except (LinkDown, NotWanted):
-            return
-        self._question_answered(question, answer)
+    async def ask_questions(self, priority: Priority) -> None:
+        """Ask what the session has to ask, if it is time for it; a failure shows at the next poll."""
+        while (question := self.session.next_question(self._clock.steady(), self.cadence_s)) is not None:
+            if not self.link.is_connected:
+                return
+            self.session.asked(question, self._clock.steady())
+            parse: Callable[[str], object] = _checked_run_state if question == MEASURE else str
+            try:
+                answer = await self.link.request(question, parse, priority)
+            except (LinkDown, NotWanted):
+                return
+            self._question_answered(question, answer)
 
     def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
         self.polls["ok"] += 1

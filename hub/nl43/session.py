@@ -18,6 +18,8 @@ from hub.nl43.fields import FieldError, parse_on_off, parse_run_state
 RUN_STATE_EVERY_S = 30.0
 RUN_STATE_LIFE_S = 90.0
 _POLLS_BETWEEN = 2  # so that a question is at most every third command
+_SLOW_S = 12.0  # polls this far apart leave room for questions after each of them
+_QUESTIONS_AT_ONCE = 2
 _SETTINGS_EVERY_S = 10.0  # so that readings keep their cadence while a session begins
 _SETTINGS = (ECHO_OFF, SLEEP_MODE, FREQUENCY_WEIGHTING, TIME_WEIGHTING, *(percentile(n) for n in range(1, 6)))
 
@@ -36,11 +38,13 @@ class Session:
     _run_state_due_s: float = 0.0
     _settings_due_s: float = 0.0
     _polls: int = 0
+    _asked: int = 0
     _connects: int = 0
     _to_ask: list[Command] = field(default_factory=list)
 
     def polled(self, connects: int) -> None:
         """A poll has been answered on connection number `connects`; a new connection is a new session."""
+        self._asked = 0
         if connects != self._connects:
             self._connects = connects
             self._run_state_due_s = 0.0
@@ -49,17 +53,23 @@ class Session:
         else:
             self._polls += 1
 
-    def next_question(self, now_s: float) -> Command | None:
-        """What to ask now, if it is time for a question at all."""
-        if self._polls < _POLLS_BETWEEN:
+    def next_question(self, now_s: float, cadence_s: float) -> Command | None:
+        """What to ask now, if it is time for a question at all.
+
+        A question is at most every third command, so that readings keep their cadence. Where polls are far
+        apart two may follow each: else the run state would be too old, and the settings never asked for.
+        """
+        is_slow = cadence_s >= _SLOW_S
+        if self._polls < _POLLS_BETWEEN and (not is_slow or self._asked >= _QUESTIONS_AT_ONCE):
             return None
         if now_s >= self._run_state_due_s:
             return MEASURE
-        return self._to_ask[0] if self._to_ask and now_s >= self._settings_due_s else None
+        return self._to_ask[0] if self._to_ask and (is_slow or now_s >= self._settings_due_s) else None
 
     def asked(self, question: Command, now_s: float) -> None:
         """The question is on its way: it is not asked again in this session, the run state not for 30 s."""
         self._polls = 0
+        self._asked += 1
         self._settings_due_s = now_s + _SETTINGS_EVERY_S
         if question == MEASURE:
             self._run_state_due_s = now_s + RUN_STATE_EVERY_S

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hub.config import UnitConfig
 from hub.monitor import next_due, run_unit
 from hub.nl43.link import Priority
-from hub.snapshot import Event, Failure
+from hub.poller import Poller
+from hub.snapshot import Event, Failure, Snapshot
 from hub.unit import Unit
 from tests.hub.fake_link import FakeLink
 from tests.virtual_time import VirtualClock, virtual
@@ -87,6 +88,7 @@ async def test_without_demand_nothing_is_polled_until_the_poller_orders_it() -> 
         assert [(line, priority) for _, line, priority in link.asked] == [
             ("DOD?", Priority.BACKGROUND),
             ("Measure?", Priority.BACKGROUND),
+            ("Echo,Off", Priority.BACKGROUND),
         ]
 
 
@@ -98,6 +100,22 @@ async def test_an_ordered_poll_is_dropped_and_counted_when_a_monitor_takes_over(
         with unit.watch(8):
             await anyio.sleep(5)
         assert all(priority is Priority.MONITOR for _, _, priority in link.asked)
+
+
+@virtual
+@pytest.mark.parametrize("config", [{"poll": {"idle": "1m"}}, {"poll": {"idle": "15s"}}, {"monitor": False}])
+async def test_slow_polls_too_know_the_run_state_and_ask_for_the_settings(config: dict[str, Any]) -> None:
+    clock = VirtualClock()
+    link = FakeLink(clock)
+    async with running_unit(link, **config) as unit, anyio.create_task_group() as tasks:
+        tasks.start_soon(Poller({unit.id: unit}, clock).run)
+        with unit.fanout.subscribe(1000) as events:
+            await anyio.sleep(1200)
+            readings = [event for event in events.drain_nowait() if isinstance(event, Snapshot)]
+        assert len(readings) >= 19
+        assert {reading.run_state for reading in readings[1:]} == {"Start"}
+        assert {"Echo,Off", "Sleep Mode?", "Percentile 5?"} <= {line for _, line, _ in link.asked}
+        tasks.cancel_scope.cancel()
 
 
 @virtual

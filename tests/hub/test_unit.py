@@ -102,7 +102,7 @@ async def test_the_run_state_has_an_age_and_an_observed_start() -> None:
 
     async def poll_and_ask() -> Snapshot:
         await unit.poll(MONITOR)
-        await unit.ask_next_question(MONITOR)
+        await unit.ask_questions(MONITOR)
         return await unit.poll(MONITOR)
 
     link.answers["Measure?"] = "Stop"
@@ -125,7 +125,7 @@ async def test_a_lost_reply_to_the_run_state_invents_nothing() -> None:
     unit, _ = new_unit(link)
     await unit.poll(MONITOR)
     link.failure = Failure.MUTE
-    await unit.ask_next_question(MONITOR)
+    await unit.ask_questions(MONITOR)
     link.failure = None
     assert (await unit.poll(MONITOR)).run_state is None
 
@@ -136,7 +136,7 @@ async def test_a_question_is_at_most_every_third_command() -> None:
     unit, _ = new_unit(link)
     for _ in range(60):
         await unit.poll(MONITOR)
-        await unit.ask_next_question(MONITOR)
+        await unit.ask_questions(MONITOR)
     lines = [line for _, line, _ in link.asked]
     questions = [index for index, line in enumerate(lines) if line != "DOD?"]
     assert lines[0] == "DOD?"
@@ -152,7 +152,7 @@ async def test_sleep_mode_is_switched_off_only_when_no_run_is_on() -> None:
         unit, events = new_unit(link)
         for _ in range(40):
             await unit.poll(MONITOR)
-            await unit.ask_next_question(MONITOR)
+            await unit.ask_questions(MONITOR)
         assert [line for _, line, _ in link.asked].count("Sleep Mode,Off") == expected
         assert ("sleep_mode", None, "on", None) in changes(events)
 
