@@ -3,12 +3,15 @@
 import difflib
 import re
 import zoneinfo
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from alerts.duration import Duration
+from alerts.receiver_fields import check_headers, check_rate, check_secret, check_timeout, check_url
 from alerts.sample import Value
 
 Severity = Literal["info", "warning", "critical"]
@@ -25,6 +28,15 @@ METRICS = LEVELS | MACHINE_METRICS | {"reachable"}
 CATEGORIES = ("PRODUCTIVE", "STANDBY", "DOWN", "ENGINEERING", "NOT_SCHEDULED", "INACTIVE", "OTHER")  # SEMI E10
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
+    {
+        "url": check_url,
+        "headers": check_headers,
+        "secret": check_secret,
+        "rate_limit": check_rate,
+        "timeout": check_timeout,
+    }
+)
 _CONDITIONS = ("above", "below", "equals", "in", "levels")
 _HIGHEST_DB, _LOWEST_DB = 200.0, -50.0  # no sound level meter shows a level beyond these
 
@@ -249,6 +261,8 @@ class Rule(_Frozen):
 class Receiver(_Frozen):
     """Where webhooks go."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     name: Name
     url: str = Field(repr=False)  # may carry a token
     secret: SecretStr | tuple[SecretStr, ...] | None = None
@@ -260,6 +274,12 @@ class Receiver(_Frozen):
     group_interval: Duration = 300.0
     rate_limit: str | None = None  # such as 10/min
     allow_private: bool = True
+
+    @field_validator("url", "headers", "secret", "rate_limit", "timeout")
+    @classmethod
+    def _can_be_used(cls, value: Any, info: ValidationInfo) -> Any:
+        _RECEIVER_CHECKS[info.field_name or ""](value)
+        return value
 
 
 class System(_Frozen):

@@ -98,7 +98,8 @@ class Webhook:
             all_headers = {"host": url.netloc.decode("ascii")} | all_headers
             extensions = {"sni_hostname": url.host}
             url = url.copy_with(host=address)
-        request = httpx.Request("POST", url, headers=all_headers, content=body, extensions=extensions)
+        encoded = httpx.Headers(all_headers, encoding="latin-1")
+        request = httpx.Request("POST", url, headers=encoded, content=body, extensions=extensions)
         transport = self._idle.pop() if self._idle else self._new_transport()
         try:
             response = await transport.handle_async_request(request)
@@ -149,7 +150,7 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 

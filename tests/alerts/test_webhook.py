@@ -201,6 +201,7 @@ async def test_retry_after_is_seconds_or_a_date() -> None:
     later = format_datetime(START.replace(microsecond=0) + timedelta(seconds=61), usegmt=True)
     assert parse_retry_after(later, START.replace(microsecond=0)) == 61.0
     assert parse_retry_after("soon", START) is None
+    assert parse_retry_after("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", START) is None
     assert parse_retry_after(format_datetime(START - timedelta(hours=1)), START) == 0.0
     assert judge(503, "30", START) == Retry("HTTP 503", 503, 30.0)
 
@@ -218,4 +219,10 @@ async def test_what_cannot_be_used_is_said_without_the_secret(settings: dict[str
     with pytest.raises(ValueError, match=advice) as refused:
         Webhook(Receiver(name="ops", **settings), "0.1")
     assert "hunter2" not in str(refused.value)
-    assert "ops" in str(refused.value)
+
+
+async def test_a_header_may_hold_what_latin_1_holds() -> None:
+    async with open_receiver() as receiver:
+        async with Webhook(Receiver(name="ops", url=receiver.url, headers={"X-Site": "Zürich"}), "0.1") as hook:
+            assert await hook.post(DELIVERY, START) == Delivered(204)
+    assert receiver.received[0].headers["x-site"] == "Zürich"

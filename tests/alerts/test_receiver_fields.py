@@ -1,0 +1,49 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from alerts.rule import Receiver
+
+GOOD = {"name": "ops", "url": "https://example.org:8443/hook?token=hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "advice"),
+    [
+        ("url", "ftp://example.org/hunter2", "write the url as"),
+        ("url", "https:///hunter2", "write the url as"),
+        ("url", "http://example.org:99999/hunter2", "write the url as"),
+        ("url", "http://example.org:0/hunter2", "write the url as"),
+        ("url", "http://example.org/a b?hunter2", "cannot carry"),
+        ("url", "http://me:hunter2@example.org/", "under headers"),
+        ("secret", "hunter2", "write whsec_"),
+        ("secret", ["whsec_QUJDREVGR0g=", "whsec_hunter2?"], "not base64"),
+        ("secret", [], "leave `secret` out"),
+        ("headers", {"X Y": "hunter2"}, "no name of a header"),
+        ("headers", {"X-Y\r\nZ": "hunter2"}, "no name of a header"),
+        ("headers", {"X-Y": "a\r\nZ: hunter2"}, "cannot carry"),
+        ("headers", {"X-Y": "hunter2 "}, "cannot carry"),
+        ("headers", {"Content-Length": "0"}, "set by the hub"),
+        ("headers", {"Webhook-Signature": "hunter2"}, "set by the hub"),
+        ("rate_limit", "often", "write a count and a period"),
+        ("timeout", "0s", "write a duration"),
+    ],
+)
+def test_what_could_never_be_sent_is_refused_without_secrets(field: str, value: Any, advice: str) -> None:
+    with pytest.raises(ValidationError, match=advice) as refused:
+        Receiver.model_validate({**GOOD, field: value})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_receiver_may_have_all_there_is() -> None:
+    receiver = Receiver.model_validate(
+        {
+            **GOOD,
+            "secret": ["whsec_QUJDREVGR0g=", "whsec_QUJDREVGR0hJSg=="],
+            "headers": {"Authorization": "Bearer hunter2", "X-Site": "Zürich", "X-Empty": ""},
+            "rate_limit": "10/min",
+            "timeout": "5s",
+        }
+    )
+    assert "hunter2" not in repr(receiver)
