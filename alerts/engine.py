@@ -288,6 +288,7 @@ class Engine:
         alert = replace(
             alert, acknowledged_by=who, acknowledged_at=taken_at, comment=comment, sequence=alert.sequence + 1
         )
+        self._dirty.pop((alert.rule, alert.subject), None)  # it holds the alert as it was before
         pair = self._roster.pair(alert.rule, alert.subject)
         if pair is not None:
             pair.alert = alert

@@ -346,3 +346,14 @@ def test_a_stored_alert_that_rests_brings_only_its_cooldown() -> None:
     assert after.sample(6, 70.0) == []
     after.samples(range(7, 60), 70.0)
     assert after.tick(60) == ["onset"]
+
+
+def test_an_acknowledgement_is_not_overwritten_by_what_waited_to_be_stored() -> None:
+    play = Play(make_rule(above=65))
+    play.sample(0, 70.0)
+    play.sample(0.3, 71.0)
+    taken = play.engine.acknowledge(play.last().id or "", "kim", None, *at(0.5)).alert
+    assert play.engine.take_dirty() == []
+    play.sample(1, 72.0)
+    (stored,) = play.engine.take_dirty()
+    assert (stored.acknowledged_by, stored.sequence) == ("kim", taken.sequence)
