@@ -6,7 +6,7 @@ from datetime import datetime
 
 from alerts.alert import Alert, State, Transition, TransitionType
 from alerts.compiled import compile_rule, sampling_s
-from alerts.evaluate import close, evaluate, regrade
+from alerts.evaluate import begin_at_most, close, evaluate, regrade
 from alerts.matching import Attributes
 from alerts.pairs import NEVER, DueQueue, Pair, Subject
 from alerts.roster import Change, Roster
@@ -143,10 +143,12 @@ class Engine:
                 reason = "no-longer-matches" if alert.subject in self._roster.subjects else "subject-removed"
             if reason is not None:
                 transitions += self._shut(alert, reason, at, now_s)
-            elif pair is None:
-                self._parked[alert.rule, alert.subject] = self._index(alert)
+                continue
+            alert = self._index(begin_at_most(self._roster.rules[alert.rule], alert, now_s))
+            if pair is None:
+                self._parked[alert.rule, alert.subject] = alert
             else:
-                pair.alert = self._index(alert)
+                pair.alert = alert
                 self._due.put(pair, now_s, now_s)
         for subject in self._roster.subjects.values():
             self._settle(subject, now_s)

@@ -64,6 +64,21 @@ def regrade(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
     return alert, _transition(TransitionType.LEVEL, alert, tick)
 
 
+def begin_at_most(rule: CompiledRule, alert: Alert, now_s: float) -> Alert:
+    """A stored alert without timers that lie ahead, as they do where the wall clock was set back meanwhile."""
+    latest = (alert.last_value_s, alert.pending_since_s, alert.clearing_since_s, *alert.level_since_s)
+    last_s, pending_s, clearing_s, *levels = (None if at is None else min(at, now_s) for at in latest)
+    cooled_s = alert.cooldown_until_s
+    return replace(
+        alert,
+        last_value_s=last_s,
+        pending_since_s=pending_s,
+        clearing_since_s=clearing_s,
+        level_since_s=tuple(levels),
+        cooldown_until_s=None if cooled_s is None else min(cooled_s, now_s + rule.rule.cooldown),
+    )
+
+
 def due_s(rule: CompiledRule, alert: Alert, value_s: float, cadence_s: float) -> float:
     """When time alone may next change the alert, if nothing is heard since `value_s`; or infinity."""
     due = float("inf")

@@ -357,3 +357,21 @@ def test_an_acknowledgement_is_not_overwritten_by_what_waited_to_be_stored() -> 
     play.sample(1, 72.0)
     (stored,) = play.engine.take_dirty()
     assert (stored.acknowledged_by, stored.sequence) == ("kim", taken.sequence)
+
+
+def test_a_wall_clock_set_back_over_a_restart_neither_holds_an_onset_back_nor_a_timer() -> None:
+    rule = make_rule(above=65, cooldown="5m", **{"for": "3s"})
+    before = Play(rule)
+    before.samples(range(3600, 3604), 70.0)
+    cooling = before.note(before.engine.set_rules([], *at(3604))) and before.last()
+    assert cooling
+    after = Play(rule)
+    after.engine.restore([cooling], *at(0))
+    assert after.ticks(range(301)) == []
+    assert after.samples(range(301, 310), 70.0) == [(304, "onset")]
+
+    pending = Play(rule)
+    pending.samples(range(3600, 3602), 70.0)
+    after = Play(rule)
+    after.engine.restore(pending.engine.take_dirty(), *at(0))
+    assert after.samples(range(1, 10), 70.0) == [(3, "onset")]
