@@ -148,7 +148,8 @@ class Engine:
             if pair is None:
                 self._parked[alert.rule, alert.subject] = alert
             else:
-                pair.alert = alert
+                pair.alert, transition = regrade(pair.rule, alert, pair.series.tick(at, now_s))
+                transitions += [transition] if transition is not None else []
                 self._due.put(pair, now_s, now_s)
         for subject in self._roster.subjects.values():
             self._settle(subject, now_s)

@@ -26,7 +26,7 @@ def evaluate(rule: CompiledRule, alert: Alert, sample: Sample) -> Decision:
     if rule.window is not None and not rule.window.is_open(sample.at):
         return close(alert, sample, "window-closed")
     if quality is Quality.RUN_ENDED:
-        return close(alert, sample, "run-ended")
+        return (alert, None) if alert.is_open and alert.reason == NO_DATA else close(alert, sample, "run-ended")
     if quality is Quality.TICK:
         return _pass_time(rule, alert, sample)
     weight = rule.weigh(sample)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from alerts.alert import State, TransitionType
+from alerts.sample import Quality
 from alerts.system import system_rule
 from tests.alerts.play import BEGIN_S, Play, at, make_rule
 
@@ -375,3 +376,24 @@ def test_a_wall_clock_set_back_over_a_restart_neither_holds_an_onset_back_nor_a_
     after = Play(rule)
     after.engine.restore(pending.engine.take_dirty(), *at(0))
     assert after.samples(range(1, 10), 70.0) == [(3, "onset")]
+
+
+def test_a_severity_changed_over_a_restart_moves_the_open_alert() -> None:
+    before = Play(make_rule(above=65))
+    before.sample(0, 70.0)
+    after = Play(make_rule(above=65, severity="critical"))
+    assert after.note(after.engine.restore([before.last()], *at(1))) == ["level"]
+    assert (after.last().id, after.last().severity) == (before.last().id, "critical")
+    assert after.engine.open_alerts() == [after.last()]
+
+
+def test_a_stopped_run_does_not_clear_what_fired_for_want_of_data() -> None:
+    rule = make_rule(metric="leq", above=65, cooldown="0s", no_data={"after": "60s", "action": "alarm"})
+    play = Play(rule)
+    play.sample(0, 60.0, metric="leq")
+    for second in range(1, 200):
+        play.sample(second, 60.0, Quality.RUN_ENDED, metric="leq")
+        play.tick(second)
+    assert [t.type.removeprefix("alert.") for t in play.seen] == ["no_data"]
+    assert play.sample(200, 60.0, metric="leq") == ["clear"]
+    assert play.last().reason == "data-returned"

@@ -106,7 +106,7 @@ class Reference:
         if rule.schedule and not is_in_window(event):
             return "clear window-closed" if is_open else None
         if event.quality is Quality.RUN_ENDED:
-            return "clear run-ended" if is_open else None
+            return "clear run-ended" if self.open_for == "value" else None
         is_cooling = self.onset_at is not None and event.second < self.onset_at + rule.cooldown
         said = self.verdict(event)
         if self.open_for == "value":
