@@ -153,7 +153,7 @@ class Dispatcher:
     def _rest_s(self) -> float | None:
         now_s = self._clock.time()
         moments = []
-        if self._out < _IN_FLIGHT:
+        if self._out < _IN_FLIGHT and not self.is_held:
             moments.append(self._backlog.next_due_s())
         moments.append(self._trouble.report_at_s)
         if self._is_behind and not self._is_loading and len(self._backlog) <= self._room // 2:
@@ -232,7 +232,7 @@ class Dispatcher:
             case Delivered():
                 self.counts.delivered += 1
                 self._finish(lane, delivery, DeliveryState.DELIVERED, attempt)
-                if self._trouble.worked():
+                if not self.is_held and self._trouble.worked():
                     self._on_trouble(self.receiver.name, False, None)
             case Gone():
                 self.counts.failed += 1

@@ -218,6 +218,20 @@ async def test_a_receiver_that_is_gone_is_held_over_a_restart_and_released_by_a_
     assert bench.states() == ["delivered", "delivered"]
 
 
+async def test_what_was_under_way_when_the_receiver_said_410_is_no_recovery(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(1.0)
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        bench.give(notice("unit/a"))
+        await anyio.sleep(0.5)
+        bench.give(notice("unit/b"))
+        hook.answers = [Gone(), Delivered(204)]
+        await anyio.sleep(5)
+        assert dispatcher.is_held
+        assert bench.states() == ["delivered", "held"]
+        assert bench.troubles == [("ops", True, "HTTP 410: it wants no more messages")]
+
+
 async def test_a_changed_receiver_is_no_longer_held(database: SqliteDatabase) -> None:
     hook = FakeWebhook(0.0)
     hook.answers = [Gone()]
