@@ -90,7 +90,7 @@ def pending(
         .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
         .limit(limit)
     ).all()
-    return [to_delivery(session, row, render) for row in rows]
+    return [to_delivery(session, row, render) for row in _each_alert_in_order(rows)]
 
 
 def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], bytes]) -> Delivery:
@@ -164,6 +164,18 @@ def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
         return True
     release(session, receiver)
     return False
+
+
+def _each_alert_in_order(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
+    """The same rows, those of an alert by sequence in the places they have: their wall times may have stepped back."""
+    by_alert: dict[str | None, list[DeliveryRow]] = {}
+    for row in rows:
+        by_alert.setdefault(row.alert_id, []).append(row)
+    for alert_id, own in by_alert.items():
+        if alert_id is not None:
+            own.sort(key=lambda row: row.sequence)
+    queues = {alert_id: iter(own) for alert_id, own in by_alert.items()}
+    return [next(queues[row.alert_id]) for row in rows]
 
 
 def _text(notice: Notice, texts: Mapping[int, str], offset_s: float) -> str:

@@ -118,3 +118,14 @@ def test_a_replay_releases_a_held_receiver(database: SqliteDatabase) -> None:
     database.run(lambda s: outbox.replay(s, [deliveries[0].id]))
     assert len(pending(database)) == 2
     assert not database.run(lambda s: outbox.is_held(s, "ops", "mark"))
+
+
+def test_a_wall_clock_that_stepped_back_leaves_the_order_of_an_alert(database: SqliteDatabase) -> None:
+    alert = onset()
+    over = cleared(alert, START - timedelta(hours=1))
+    store(
+        database,
+        notice(alert),
+        Notice(transition(TransitionType.CLEAR, over, over.cleared_at), {}, "x", receivers=("ops",)),
+    )
+    assert [d.sequence for d in pending(database)] == [1, 2]
