@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import CursorResult, delete, or_, tuple_
+from sqlalchemy import delete, or_, tuple_
 from sqlmodel import Session, col, select
 
 from alerts.alert import Alert, State
@@ -16,6 +16,7 @@ from alerts.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
 
 T = TypeVar("T")
 
+_IN_ONE_STATEMENT = 500
 _OPEN = (State.FIRING.value, State.CLEARING.value)
 
 
@@ -117,7 +118,7 @@ def _with_last_attempts(session: Session, rows: Sequence[DeliveryRow]) -> list[T
     found: dict[str, AttemptRow] = {}
     for start in range(0, len(rows), 500):
         some = [row.id for row in rows[start : start + 500]]
-        attempts = select(AttemptRow).where(col(AttemptRow.delivery_id).in_(some)).order_by(col(AttemptRow.number))
+        attempts = select(AttemptRow).where(col(AttemptRow.delivery_id).in_(some)).order_by(col(AttemptRow.id))
         found |= {attempt.delivery_id: attempt for attempt in session.exec(attempts)}
     return [Told(row, found.get(row.id)) for row in rows]
 
@@ -161,17 +162,24 @@ def delete_older_than(session: Session, cutoff: datetime, limit: int) -> int:
         .where(col(DeliveryRow.alert_id).is_(None), DeliveryRow.created_at < cutoff, DeliveryRow.state != "pending")
         .limit(limit)
     )
-    told = select(DeliveryRow.id).where(col(DeliveryRow.alert_id).in_(gone))
-    deliveries = [*session.exec(told), *session.exec(loose)]
-    _delete(session, AttemptRow, col(AttemptRow.delivery_id).in_(deliveries))
-    _delete(session, DeliveryRow, col(DeliveryRow.id).in_(deliveries))
-    _delete(session, TransitionRow, col(TransitionRow.alert_id).in_(gone))
-    return _delete(session, AlertRow, col(AlertRow.id).in_(gone))
+    deliveries = list(session.exec(loose))
+    for some in _chunks(gone):
+        deliveries += session.exec(select(DeliveryRow.id).where(col(DeliveryRow.alert_id).in_(some)))
+    _delete(session, col(AttemptRow.delivery_id), deliveries)
+    _delete(session, col(DeliveryRow.id), deliveries)
+    _delete(session, col(TransitionRow.alert_id), gone)
+    _delete(session, col(AlertRow.id), gone)
+    return len(gone)
 
 
-def _delete(session: Session, model: type[Any], where: Any) -> int:
-    result: CursorResult[Any] = session.connection().execute(delete(model.__table__).where(where))
-    return result.rowcount
+def _delete(session: Session, key: Any, values: Sequence[str]) -> None:
+    for some in _chunks(values):
+        session.connection().execute(delete(key.class_.__table__).where(key.in_(some)))
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as a statement has room for."""
+    return (values[start : start + _IN_ONE_STATEMENT] for start in range(0, len(values), _IN_ONE_STATEMENT))
 
 
 def _page(session: Session, query: Any, at: Any, id_: Any, limit: int, cursor: str | None) -> Page[Any]:

@@ -1,3 +1,4 @@
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -89,3 +90,25 @@ def test_old_closed_alerts_go_in_chunks_with_all_that_is_theirs(database: Sqlite
     assert database.run(lambda s: archive.delete_older_than(s, cutoff, 2)) == 0
     assert [row.id for row in database.run(archive.list_alerts).items] == [still_open.id]
     assert [t.delivery.alert_id for t in database.run(archive.list_deliveries).items] == [still_open.id]
+
+
+def test_the_last_attempt_is_the_newest_after_a_replay_too(database: SqliteDatabase) -> None:
+    store(database, onset())
+    (told,) = database.run(archive.list_deliveries).items
+    ids = told.delivery.id
+    for number, error in ((1, "first"), (2, "second"), (1, None)):  # a replay counts from one again
+        attempt = Attempt(ids, number, START, 0.1, None if error else 204, error)
+        database.run(lambda s, a=attempt: outbox.record(s, [], [a]))  # type: ignore[misc]
+    last = database.run(archive.list_deliveries).items[0].last_attempt
+    assert last is not None
+    assert last.status == 204
+
+
+def test_more_deliveries_than_a_statement_has_room_for_are_deleted(database: SqliteDatabase) -> None:
+    alert = cleared(onset())
+    told = Notice(transition(TransitionType.CLEAR, alert), {}, "x", receivers=tuple(f"r{n}" for n in range(1500)))
+    database.run(lambda s: outbox.write(s, [told], deliveries_of(told, b"{}"), [alert], 0.0))
+    with database.engine.connect() as connection:
+        connection.connection.driver_connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1000)  # type: ignore[union-attr]
+    assert database.run(lambda s: archive.delete_older_than(s, START + timedelta(days=1), 10)) == 1
+    assert database.run(archive.list_deliveries).items == []
