@@ -1,7 +1,9 @@
 """One connection to Oracle through the thin driver: how it is opened, read and given up; what its errors mean."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -32,14 +34,14 @@ class Connection(Protocol):
         """Log off. May raise an `OracleError`."""
 
     def terminate(self) -> None:
-        """Drop the socket at once; right after any failure and any cancellation. Harmless when closed."""
+        """Drop the socket; a call at work then ends with an `OracleError` soon. Harmless when closed."""
 
 
 class StreamingConnection(Connection, Protocol):
     """What the bulk lane needs of a connection."""
 
-    async def stream(self, sql: str, binds: Binds, take: Take) -> None:
-        """Hand the rows to `take` in chunks, or raise an `OracleError` after some of them."""
+    async def stream(self, sql: str, binds: Binds, take: Take) -> tuple[str, ...]:
+        """Hand the rows to `take` in chunks; returns the columns. May raise an `OracleError` after some of them."""
 
     @property
     def is_usable(self) -> bool:
@@ -94,6 +96,9 @@ UNAVAILABLE = frozenset(
 )
 """Codes that mean the database, its listener or the far end of a database link is not there."""
 
+_SAFE_AFTER_S = 0.25
+"""How long a call that is given up may take to get to its next chunk."""
+
 _CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
 
 
@@ -112,54 +117,81 @@ def translate(error: oracledb.Error, call_s: float) -> OracleError:
 
 
 class OracleConnection:
-    """A `Connection` on the real driver."""
+    """A `StreamingConnection` on the real driver; one call at a time."""
 
     def __init__(self, connection: oracledb.AsyncConnection, call_s: float, fetch_rows: int) -> None:
         self._connection = connection
         self._call_s = call_s
         self._fetch_rows = fetch_rows
+        self._is_in_call = False
+        self._is_given_up = False
+        self._drop_later: asyncio.TimerHandle | None = None
         # On the driver's own object, and anew on each: a proxy or a pool would lose it.
         connection.call_timeout = round(call_s * 1000)
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
         """All rows; `call_s` bounds each round trip, so the whole still needs a deadline of its own."""
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.arraysize = cursor.prefetchrows = self._fetch_rows
-                await cursor.execute(sql, dict(binds or {}))
-                columns = tuple(column.name for column in cursor.description or ())
-                return Rows(columns, await cursor.fetchall())
-        except oracledb.Error as error:
-            raise translate(error, self._call_s) from None
+        found = Rows((), [])
 
-    async def stream(self, sql: str, binds: Binds, take: Take) -> None:
-        """Hand the rows to `take`, `fetch_rows` at a time, while it wants more; nothing is kept here."""
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.arraysize = cursor.prefetchrows = self._fetch_rows
-                await cursor.execute(sql, dict(binds))
-                columns = tuple(column.name for column in cursor.description or ())
-                while rows := await cursor.fetchmany(self._fetch_rows):
-                    if not await take(Rows(columns, rows)):
-                        break
-        except oracledb.Error as error:
-            raise translate(error, self._call_s) from None
+        async def take(some: Rows) -> bool:
+            nonlocal found
+            found = Rows(some.columns, found.rows)
+            found.rows.extend(some.rows)
+            return True
+
+        columns = await self.stream(sql, binds or {}, take)
+        return Rows(columns, found.rows)
+
+    async def stream(self, sql: str, binds: Binds, take: Take) -> tuple[str, ...]:
+        """Hand the rows to `take`, `fetch_rows` at a time, while it wants more; returns the columns' names."""
+        with self._calling(), self._connection.cursor() as cursor:
+            cursor.arraysize = cursor.prefetchrows = self._fetch_rows
+            await cursor.execute(sql, dict(binds))
+            columns = tuple(column.name for column in cursor.description or ())
+            while not self._is_given_up and (rows := await cursor.fetchmany(self._fetch_rows)):
+                if not await take(Rows(columns, rows)):
+                    break
+        return columns
 
     @property
     def is_usable(self) -> bool:
         """False once the server or the network has closed it, as far as this side knows."""
-        return self._connection.is_healthy()
+        return not self._is_given_up and self._connection.is_healthy()
 
     async def close(self) -> None:
         """Log off, which also ends the transaction that a database link opened."""
-        try:
+        with self._calling():
             await self._connection.close()
-        except oracledb.Error as error:
-            raise translate(error, self._call_s) from None
 
     def terminate(self) -> None:
-        """The driver's close() must wait for the server; this does not."""
-        self._connection.terminate()
+        """Drop the socket: at once, or while a call is at work, as soon as that is safe.
+
+        A call whose data is just arriving would go on with a socket that is no more, and the driver then takes the
+        process down with it. So a call is ended between two chunks. One that does not get there soon is waiting for
+        the server, and the socket can be dropped under it.
+        """
+        self._is_given_up = True
+        if self._is_in_call and self._drop_later is None:
+            self._drop_later = asyncio.get_running_loop().call_later(_SAFE_AFTER_S, self._connection.terminate)
+        elif not self._is_in_call:
+            self._connection.terminate()
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """One call of the driver; its errors become the hub's, and it fails once it is given up."""
+        self._is_in_call = True
+        try:
+            yield
+        except oracledb.Error as error:
+            raise translate(error, self._call_s) from None
+        finally:
+            self._is_in_call = False
+            if self._drop_later is not None:
+                self._drop_later.cancel()
+            if self._is_given_up:
+                self._connection.terminate()
+        if self._is_given_up:
+            raise OracleUnavailable("DPY-1001", "the connection was given up")
 
 
 def connector(

@@ -1,7 +1,9 @@
 """The bulk lane with the real driver; what counts is what the server saw."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 
 import anyio
 import pytest
@@ -246,3 +248,31 @@ async def test_without_redis_nobody_gets_in() -> None:
                 await read(lane)
             assert refusal.value.code == "FLEET"
             assert server.counters.connections == 1
+
+
+async def test_reads_cut_at_any_moment_end_in_order_and_leave_nothing() -> None:
+    """When its socket goes at the wrong moment the driver takes the process down, so many moments are tried."""
+    async with open_oracle() as server:
+        server.faults.service_s = {"LOTWIPHISTORY": (0.0, 0.02)}
+        lane = lane_to(server, 3, Deadlines(acquire_s=10, query_s=0.03))
+        moments = Random(1)
+        ended = Counter[str]()
+
+        async def cut() -> None:
+            with anyio.move_on_after(moments.uniform(0, 0.06)) as scope:
+                try:
+                    await read(lane)
+                    ended["whole"] += 1
+                except DeadlineExceeded:
+                    ended["deadline"] += 1
+            ended["cancelled"] += scope.cancelled_caught
+
+        for _ in range(25):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(6):
+                    tasks.start_soon(cut)
+        assert sum(ended.values()) == 150
+        assert ended["cancelled"] > 10
+        await lane.close_idle()
+        await eventually(lambda: not server.sessions)
+        assert lane.counters.open == 0
