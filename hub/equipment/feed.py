@@ -37,6 +37,7 @@ class EquipmentFeed:
     ) -> None:
         self.id = feed_id
         self.interval_s = interval_s
+        self.lane = source.lane
         self._clock = clock
         self._listeners = listeners or Listeners()
         self._announcer = Announcer(feed_id, clock, interval_s, self._listeners, known)

@@ -30,7 +30,15 @@ def trace_of(config: Config, clock: Clock, redis: RedisClients | None) -> TraceP
         limits = JobLimits(max_rss=settings.max_rss or MAX_RSS)
         source = OracleSource(lanes.bulk)
         return TracePipeline(
-            source, folder, clock, zone, cache, workers=settings.workers, limits=limits, lanes=lanes
+            source,
+            folder,
+            clock,
+            zone,
+            cache,
+            workers=settings.workers,
+            limits=limits,
+            lanes=lanes,
+            feed_id=oracle.id,
         )
     if any(isinstance(feed, SampleEquipmentFeed) for feed in config.feeds):
         zone = ZoneInfo(config.hub.timezone)

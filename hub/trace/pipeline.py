@@ -63,10 +63,12 @@ class TracePipeline:
         workers: int = 2,
         limits: JobLimits | None = None,
         lanes: OracleLanes | None = None,
+        feed_id: str = "",
     ) -> None:
+        self.feed_id = feed_id
         self.cache = cache
         self.jobs = Jobs(folder, clock, limits or JobLimits())
-        self.oracle = lanes  # `oracle.sync` is for the feed of the same database
+        self.oracle = lanes
         self._source = source
         self._zone = zone
         self._workers = workers
@@ -75,8 +77,8 @@ class TracePipeline:
 
     @property
     def lanes(self) -> Sequence[Lane]:
-        """The lanes to the database, for metrics; none for the sample plant."""
-        return self.oracle.every if self.oracle else ()
+        """The lanes it uses, for metrics; none for the sample plant. The feed has a sync lane of its own."""
+        return (self.oracle.bulk, self.oracle.probe) if self.oracle else ()
 
     async def run(self) -> None:
         """Take jobs and keep house until cancelled."""

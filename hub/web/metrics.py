@@ -1,7 +1,7 @@
 """Metrics for Prometheus, read off the parts at each scrape."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from hub.figures import BUCKETS_S, Histogram
+from hub.oracle.oracle_lanes import Lane
 from hub.parts import Parts
 from hub.web.access import PartsOf, engine_of
 from hub.web.security import schemes
@@ -72,6 +73,7 @@ class PartsCollector(Collector):
         yield from self._alerts()
         yield from self._deliveries()
         yield from self._children()
+        yield from self._lanes()
         yield from self._trace()
         yield from self._latencies()
 
@@ -155,21 +157,32 @@ class PartsCollector(Collector):
         yield _counter("hub_deliveries_dead", "Deliveries given up.", dead, "receiver")
         yield _counter("hub_deliveries_dropped", "Deliveries there was no room for.", dropped, "receiver")
 
+    def _lanes(self) -> Iterator[Metric]:
+        trace = self._parts.trace
+        lanes: dict[tuple[str, str], Lane] = {(name, "sync"): feed.lane for name, feed in self._parts.feeds.items()}
+        if trace is not None:
+            lanes |= {(trace.feed_id, lane.name): lane for lane in trace.lanes}
+        gauges: tuple[tuple[str, str, Callable[[Lane], float]], ...] = (
+            ("hub_oracle_breaker_state", "0 closed, 1 half-open, 2 open.", lambda lane: lane.breaker.state),
+            ("hub_oracle_sessions", "Sessions open now.", lambda lane: lane.counters.open),
+            ("hub_oracle_waiting", "Statements that wait for a session.", lambda lane: lane.admission.waiting),
+        )
+        counters: tuple[tuple[str, str, Callable[[Lane], float]], ...] = (
+            ("hub_oracle_breaker_opened", "Times a breaker opened.", lambda lane: lane.breaker.opened),
+            ("hub_oracle_refused", "Statements refused by a full lane.", lambda lane: lane.admission.refused),
+        )
+        labels = ("feed", "lane")
+        for family, figures in ((GaugeMetricFamily, gauges), (CounterMetricFamily, counters)):
+            for name, says, figure in figures:
+                metric = family(name, says, labels=labels)
+                for of, lane in lanes.items():
+                    metric.add_metric(of, float(figure(lane)))
+                yield metric
+
     def _trace(self) -> Iterator[Metric]:
         trace = self._parts.trace
         if trace is None:
             return
-        lanes = {lane.name: lane for lane in trace.lanes}
-        states = {name: float(lane.breaker.state) for name, lane in lanes.items()}
-        opened = {name: lane.breaker.opened for name, lane in lanes.items()}
-        sessions = {name: lane.counters.open for name, lane in lanes.items()}
-        waiting = {name: lane.admission.waiting for name, lane in lanes.items()}
-        refused = {name: lane.admission.refused for name, lane in lanes.items()}
-        yield _gauge("hub_oracle_breaker_state", "0 closed, 1 half-open, 2 open.", states, "lane")
-        yield _counter("hub_oracle_breaker_opened", "Times a breaker opened.", opened, "lane")
-        yield _gauge("hub_oracle_sessions", "Sessions open now.", sessions, "lane")
-        yield _gauge("hub_oracle_waiting", "Statements that wait for a session.", waiting, "lane")
-        yield _counter("hub_oracle_refused", "Statements that were refused: the lane was full.", refused, "lane")
         yield _gauge("hub_trace_jobs_running", "Trace jobs at work.", trace.jobs.running)
         yield _counter("hub_trace_jobs_refused", "Trace jobs that were not begun.", trace.jobs.refused)
         yield _counter("hub_trace_cache_hits", "Answers from the trace cache.", trace.cache.counters.hits)

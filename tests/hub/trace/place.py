@@ -55,6 +55,7 @@ async def open_trace(
         workers=workers,
         limits=limits,
         lanes=lanes,
+        feed_id="fab",
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(trace.run)

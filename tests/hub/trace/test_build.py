@@ -26,7 +26,7 @@ def test_the_sample_plant_needs_no_lanes_and_oracle_comes_first(tmp_path: Path) 
     assert sample.lanes == ()
     oracle = trace_of(config(tmp_path, SAMPLE, ORACLE), Clock(), None)
     assert oracle is not None
-    assert [lane.name for lane in oracle.lanes] == ["sync", "bulk", "probe"]
+    assert [lane.name for lane in oracle.lanes] == ["bulk", "probe"]
     assert oracle.jobs.folder == tmp_path / "trace"
 
 

@@ -206,9 +206,9 @@ async def test_a_busy_database_is_a_503_and_a_running_job_says_how_far_it_is(hou
                 early = await client.get(f"{accepted['status_url']}/events")
                 assert (early.status_code, early.json()["progress"]["batches_done"]) == (409, 0)
                 metrics = (await client.get("/metrics")).text
-                assert 'hub_oracle_breaker_state{lane="bulk"} 0.0' in metrics
-                assert 'hub_oracle_sessions{lane="bulk"} 2.0' in metrics
-                assert 'hub_oracle_refused_total{lane="bulk"} 1.0' in metrics
+                assert 'hub_oracle_breaker_state{feed="fab",lane="bulk"} 0.0' in metrics
+                assert 'hub_oracle_sessions{feed="fab",lane="bulk"} 2.0' in metrics
+                assert 'hub_oracle_refused_total{feed="fab",lane="bulk"} 1.0' in metrics
                 status = (await client.get("/api/trace/status")).json()
                 assert status["database"]["reachable"] is True
                 assert status["lanes"]["bulk"] == {"breaker": "closed", "sessions": 2, "waiting": 0, "refused": 1}
