@@ -50,7 +50,7 @@ def demo_config(ports: list[int], receiver: LocalReceiver) -> str:
             - {{name: loud, match: {{site: dockside}}, metric: lp, above: 75, for: 3s, clear_for: 3s, cooldown: 10s,
                severity: critical, notify: [printer]}}
             - {{name: noisy-minute, match: {{site: airport}}, metric: laeq_1m, above: 60, notify: [printer]}}
-            - {{name: machine-down, match: {{feed: fab}}, equipment: {{id: ["488016800000000*"]}},
+            - {{name: machine-down, match: {{feed: fab}}, equipment: {{id: ["48801680000000[01]*"]}},
                metric: status_category, equals: DOWN, for: 10s, notify: [printer]}}
           receivers:
             - {{name: printer, url: "{receiver.url}", secret: {_SECRET}}}

@@ -37,7 +37,14 @@ async def test_before_the_first_answer_every_read_is_unavailable_and_not_empty()
         }
     status = one.status()
     assert (status["loaded"], status["machines"], status["categories"]) == (False, None, None)
-    assert status["health"] == "unhealthy"
+    assert status["health"] == "degraded"
+
+
+async def test_a_feed_that_never_had_an_answer_becomes_unhealthy() -> None:
+    clock = HandClock()
+    one = feed(ScriptedView(), interval_s=60.0, clock=clock)
+    clock.ahead_s = 361.0
+    assert one.health == "unhealthy"
 
 
 async def test_a_failed_start_says_why_nothing_is_known() -> None:
