@@ -1,0 +1,160 @@
+"""A plant in a whole hub: from a status in the view to the API, a row and a signed message."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.oracle_wire import OracleServer, OraError, Plant, open_oracle
+from tests.whole.running_hub import RunningHub, eventually
+from tests.whole.site import Site, free_port, open_site
+
+pytestmark = pytest.mark.anyio
+
+DOWN = {"name": "down", "match": {"feed": "fab"}, "metric": "status_category", "equals": "DOWN"} | {
+    "for": "1s", "clear_for": "0s", "cooldown": "0s", "notify": ["ops"],
+}  # fmt: skip
+ROWS = "SELECT subject, old, new, reason FROM machine_status_changes ORDER BY id"
+
+
+def oracle_feed(server: OracleServer, **keys: Any) -> dict[str, Any]:
+    """A feed of the test Oracle, read every second."""
+    account = {"dsn": server.dsn, "user": "reader", "password": "secret", "timezone": "Asia/Taipei"}
+    return {"id": "fab", "kind": "oracle-equipment", "interval": "1s", **account, **keys}
+
+
+def sample_feed(**keys: Any) -> dict[str, Any]:
+    return {"id": "fab", "kind": "sample-equipment", "machines": 300, "interval": "1s", **keys}
+
+
+def all_productive(machines: int = 20) -> Plant:
+    """A plant in which nothing is wrong."""
+    plant = Plant(rows=machines, machines=machines)
+    for machine in plant.machines:
+        plant.set_status(machine, "PRD")
+    return plant
+
+
+async def loaded(hub: RunningHub) -> dict[str, Any]:
+    """The status of the feed, once it has been read."""
+    while True:
+        status: dict[str, Any] = await hub.get("/api/equipment/status")
+        if status["loaded"]:
+            return status
+        await anyio.sleep(0.02)
+
+
+async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_restart(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
+        site.config["feeds"] = [oracle_feed(server)]
+        site.config["alerts"]["rules"] = [DOWN]
+        machine, other = server.plant.machines[3], server.plant.machines[4]
+        async with site.run() as hub:
+            with anyio.fail_after(10):
+                status = await loaded(hub)
+            assert (status["machines"], status["rows"], status["last_outcome"]) == (20, 20, "refreshed")
+            server.plant.set_status(machine, "UDT", "Vacuum low")
+            onset = (await site.hears("alert.onset", "down", machine, within_s=10)).document
+            assert onset["alert"]["labels"] == {"feed": "fab"}
+            assert onset["alert"]["value"] == "DOWN"
+            shown = await hub.get(f"/api/equipment/{machine}")
+            assert shown["record"]["STATUS_CATEGORY"] == "DOWN"
+            down = (await hub.get("/api/equipment?category=DOWN"))["items"]
+            assert [record["RESOURCEID"] for record in down] == [machine]
+            rows = await eventually(lambda: found if len(found := changes(site)) == 21 else [])
+            assert rows[-1] == (f"equipment/fab/{machine}", "PRD", "UDT", "Vacuum low")
+            assert {row[1] for row in rows[:20]} == {None}
+            await eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE state = 'delivered'"))
+            await hub.kill()
+        server.plant.set_status(other, "SBY")  # while nobody looks
+        async with site.run() as hub:
+            rows = await eventually(lambda: found if len(found := changes(site)) == 22 else [])
+            assert rows[-1][:3] == (f"equipment/fab/{other}", "PRD", "SBY")
+            server.plant.set_status(machine, "PRD", "Production RUN")
+            await site.hears("alert.clear", "down", machine, within_s=10)
+            assert await hub.stop() == 0
+        assert changes(site)[22:] == [(f"equipment/fab/{machine}", "UDT", "PRD", "Production RUN")]
+        assert [document["type"] for document in site.told()] == ["alert.onset", "alert.clear"]
+
+
+async def test_a_dead_oracle_is_told_and_the_last_answer_stays(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
+        site.config["feeds"] = [oracle_feed(server)]
+        async with site.run() as hub:
+            with anyio.fail_after(10):
+                before = await loaded(hub)
+            server.faults.errors["WIP_V"] = OraError(942, "table or view does not exist")
+            told = (await site.hears("alert.onset", "feed-failing", within_s=10)).document
+            assert told["alert"]["subject"] == "fab"
+            listed = await hub.get("/api/equipment")
+            assert (len(listed["items"]), listed["stale"]) == (20, True)
+            assert listed["generation"] >= before["generation"]
+            status = await hub.get("/api/equipment/status")
+            assert (status["last_outcome"], status["last_error"]["code"]) == ("failed", "ORA-00942")
+            server.faults.errors.clear()
+            await site.hears("alert.clear", "feed-failing", within_s=10)
+            refreshed = await hub.ask("POST", "/api/equipment/refresh?force=true")
+            assert refreshed["outcome"] in ("refreshed", "lock_held")  # held: the feed reads just now
+
+
+async def test_a_machine_of_the_sample_plant_that_is_down_is_told(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        site.config["feeds"] = [sample_feed()]
+        site.config["alerts"]["rules"] = [DOWN]
+        async with site.run() as hub:
+            onset = (await site.hears("alert.onset", "down", within_s=10)).document["alert"]
+            record = (await hub.get(f"/api/equipment/{onset['subject']}"))["record"]
+            assert record["STATUS_CATEGORY"] == "DOWN"
+            assert onset["labels"] == {"feed": "fab"}
+
+
+async def test_without_its_redis_a_feed_is_degraded_and_served(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        site.config["feeds"] = [sample_feed()]
+        site.config["redis"] = {"url": f"redis://127.0.0.1:{free_port()}/0"}
+        async with site.run() as hub:
+            with anyio.fail_after(10):
+                await loaded(hub)
+            listed = await hub.get("/api/equipment")
+            assert (len(listed["items"]), listed["degraded"], listed["stale"]) == (300, True, False)
+            health = await hub.get("/healthz")
+            assert (health["status"], health["checks"]["equipment"]["status"]) == ("degraded", "degraded")
+
+
+async def test_a_reload_adds_changes_and_removes_feeds(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        async with site.run() as hub:
+            await hub.get("/api/equipment", status=404)
+            await reloaded(site, hub, [sample_feed(), sample_feed(id="pilot", machines=7)])
+            with anyio.fail_after(10):
+                assert (await loaded(hub))["machines"] == 300
+            started = await children(hub)
+            await reloaded(site, hub, [sample_feed(machines=250), sample_feed(id="pilot", machines=7)])
+            after = await children(hub)
+            assert after["feed/pilot"] == started["feed/pilot"]
+            assert after["feed/fab"] != started["feed/fab"]
+            await reloaded(site, hub, [sample_feed(id="pilot", machines=7)])
+            assert [name for name in await children(hub) if name.startswith("feed/")] == ["feed/pilot"]
+            await hub.get("/api/equipment?feed=fab", status=404)
+            assert (await hub.get("/api/equipment/status"))["feed"] == "pilot"
+
+
+async def reloaded(site: Site, hub: RunningHub, feeds: list[dict[str, Any]]) -> None:
+    """The hub has taken up these feeds."""
+    before = len([line for line in hub.lines if "configuration taken up" in line])
+    site.config["feeds"] = feeds
+    site.write()
+    hub.send(signal.SIGHUP)
+    await eventually(lambda: len([line for line in hub.lines if "configuration taken up" in line]) > before, 10)
+
+
+async def children(hub: RunningHub) -> dict[str, str]:
+    """When each child among the feeds was started."""
+    every = (await hub.get("/api/supervisor"))["items"]
+    return {child["name"]: child["started_at"] for child in every if child["group"] == "feeds"}
+
+
+def changes(site: Site) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in site.rows(ROWS)]
