@@ -116,10 +116,12 @@ class Unit:
 
     @property
     def status(self) -> FeedStatus:
-        """How far `latest` can be trusted now, its age aside."""
+        """How far `latest` can be trusted now, its age aside; without a reading there is nothing to trust."""
         if self.is_released:
             return FeedStatus.OFF
-        return FeedStatus.UNREACHABLE if self.reachable is False else FeedStatus.OK
+        if self.reachable is False:
+            return FeedStatus.UNREACHABLE
+        return FeedStatus.STALE if self.latest is None else FeedStatus.OK
 
     def frame(self, dropped: int = 0, with_raw: bool = False) -> dict[str, Any]:
         """The latest snapshot as a frame, with its true age."""
@@ -184,6 +186,8 @@ class Unit:
         """Give the meter's socket up until told otherwise, or take it again."""
         if released != self.is_released:
             self.is_released = released
+            self.reachable = self.reason = None
+            self.failures_in_a_row = 0
             if not at_start:
                 self._change("released", str(not released).lower(), str(released).lower(), None)
             self.demand_changed()

@@ -1,4 +1,5 @@
 import itertools
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -82,6 +83,21 @@ async def test_a_unit_never_heard_of_is_neither_reachable_nor_not() -> None:
     assert unit.reachable is None
     frame = unit.frame()
     assert (frame["sequence"], frame["lp"], frame["age_s"]) == (None, None, None)
+    assert (unit.status, frame["feed_status"]) == (FeedStatus.STALE, "stale")
+
+
+@virtual
+async def test_of_a_released_unit_nobody_knows_whether_it_can_be_reached() -> None:
+    link = FakeLink(VirtualClock())
+    unit, _ = new_unit(link, offline_after=1)
+    for failure, known in ((None, True), (Failure.REFUSED, False)):
+        link.failure = failure
+        with suppress(LinkDown):
+            await unit.poll(MONITOR)
+        assert unit.reachable is known
+        unit.release(True)
+        assert (unit.reachable, unit.frame().get("reason")) == (None, None)
+        unit.release(False)
 
 
 @virtual
