@@ -178,7 +178,7 @@ class Fleet:
             except DBAPIError as error:
                 log.warning("windows begin empty", unit=unit.id, reason=type(error).__name__)
                 continue
-            self._samplers[unit.id].refill(rows)
+            self._samplers[unit.id].refill(rows, self._clock.steady())
 
     async def _store_state(self, unit: Unit, **decided: bool) -> None:
         known, mark = self._states.get(unit.id) or UnitState(unit_id=unit.id), _hash(unit.config)

@@ -35,9 +35,19 @@ class UnitSampler:
         self._windows = LevelWindows(windowed)
         return bool(windowed)
 
-    def refill(self, readings: Iterable[tuple[float, float, float]]) -> None:
-        """Take stored readings (Lp in dB, time, cadence_s), oldest first: a restart does not blind a window."""
+    def refill(self, readings: Iterable[tuple[float, float, float]], now_s: float) -> None:
+        """Take stored readings (Lp in dB, time, cadence_s), oldest first: a restart does not blind a window.
+
+        What came while they were read stays behind them. Stored times follow the wall clock: those that lie
+        ahead of `now_s`, as after it was set back, would keep out all that comes until then, and are left out.
+        """
+        recent = list(self._windows.readings())
+        before_s = recent[0][1] if recent else now_s
+        self._windows = LevelWindows(self._windows.metrics)
         for lp, time, cadence_s in readings:
+            if time < before_s:
+                self._windows.add(lp, time, cadence_s)
+        for lp, time, cadence_s in recent:
             self._windows.add(lp, time, cadence_s)
 
     def samples(self, event: Event) -> list[Sample]:

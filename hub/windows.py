@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from math import log10
 from typing import NamedTuple
 
@@ -80,6 +81,11 @@ class LevelWindows:
             if running.levels is not None:
                 insort(running.levels, lp)
         self._expire(time)
+
+    def readings(self) -> Iterator[tuple[float, float, float]]:
+        """What some window may still need, as `add` takes it: dB, time, a cadence that gives the weight."""
+        for lp, time, weight in zip(self._levels, self._times, self._weights, strict=True):
+            yield lp, time, weight / 1.5
 
     def values(self, now: float) -> dict[str, float | None]:
         """dB per metric, one decimal; None where readings cover too little of the window."""

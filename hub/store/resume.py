@@ -78,7 +78,7 @@ def latest_snapshots(session: Session) -> dict[str, Snapshot]:
 
 
 def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading]:
-    """Every Lp of a unit from `since` on, in order of time, to fill windows again after a restart."""
+    """Every Lp of a unit from `since` on that is not under range, in order of time, to fill windows again."""
     at = _readings.c.at
     if session.get_bind().dialect.name == "sqlite":
         time: sa.ColumnElement[Any] = (sa.func.julianday(at) - 2440587.5) * 86400.0
@@ -86,7 +86,12 @@ def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading
         time = sa.cast(sa.extract("epoch", at), sa.Float)
     rows = session.execute(
         sa.select(_readings.c.lp, time, _readings.c.cadence_s)
-        .where(_readings.c.unit_id == unit_id, at >= since, _readings.c.lp.is_not(None))
+        .where(
+            _readings.c.unit_id == unit_id,
+            at >= since,
+            _readings.c.lp.is_not(None),
+            _readings.c.under.is_not(sa.true()),
+        )
         .order_by(at, _readings.c.sequence)
     )
     return [LpReading(*row) for row in rows]

@@ -53,7 +53,7 @@ def test_reachability_is_told_only_once_known() -> None:
 
 def test_a_restart_does_not_blind_a_window() -> None:
     sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
-    sampler.refill([(70.0, AT.timestamp() - 60 + second, 1.0) for second in range(60)])
+    sampler.refill([(70.0, AT.timestamp() - 60 + second, 1.0) for second in range(60)], AT.timestamp())
     assert one(sampler, snapshot(NOTHING._replace(lp=70.0), time=AT.timestamp())) == (70.0, Quality.OK)
 
 
@@ -61,3 +61,20 @@ def test_new_windows_ask_to_be_refilled_and_others_do_not() -> None:
     sampler = UnitSampler("gate-a", frozenset({"lp"}))
     assert sampler.need(frozenset({"lp", "laeq_1m"})) is True
     assert sampler.need(frozenset({"lmax", "laeq_1m"})) is False
+
+
+def test_what_is_measured_while_windows_are_refilled_does_not_keep_the_past_out() -> None:
+    sampler, now_s = UnitSampler("gate-a", frozenset({"laeq_1m"})), AT.timestamp()
+    for second in range(3):
+        sampler.samples(snapshot(NOTHING._replace(lp=70.0), time=now_s + second))
+    stored = [(60.0, now_s - 60 + second, 1.0) for second in range(62)]  # some of those of now among them
+    sampler.refill(stored, now_s + 2)
+    assert one(sampler, snapshot(NOTHING._replace(lp=70.0), time=now_s + 3)) == (62.0, Quality.OK)
+
+
+def test_readings_stored_ahead_of_now_do_not_stop_a_window() -> None:
+    sampler, now_s = UnitSampler("gate-a", frozenset({"laeq_1m"})), AT.timestamp()
+    sampler.refill([(90.0, now_s + 3600 + second, 1.0) for second in range(60)], now_s)
+    for second in range(60):
+        seen = one(sampler, snapshot(NOTHING._replace(lp=50.0), time=now_s + second))
+    assert seen == (50.0, Quality.OK)

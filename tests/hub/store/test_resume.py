@@ -85,3 +85,10 @@ async def test_windows_get_every_level_since_a_time(database: Database) -> None:
     assert [one.time for one in found] == pytest.approx(
         [START.timestamp() + n + 0.25 for n in (2, 4, 5)], abs=0.002
     )
+
+
+async def test_windows_are_not_filled_with_what_was_under_range(database: Database) -> None:
+    low = snapshot(1, 20.0)
+    await store(database, [low._replace(reading=low.reading._replace(under=True)), snapshot(2, 52.0)])
+    found = await database.read(lambda session: recent_lp(session, "gate-a", START))
+    assert [one.lp for one in found] == [52.0]
