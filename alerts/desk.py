@@ -47,6 +47,7 @@ class Offers(Protocol):
     """A dispatcher, as the desk sees it."""
 
     def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None: ...
+    def look_again(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -252,12 +253,21 @@ class Desk:
         self.counts.commits += 1
         self.on_latency("commit", (committed_s or now_s) - started_s)
         fresh: list[Delivery] = []
-        for notice in self._waiting.committed(batch, now_s):
+        untold = self._waiting.committed(batch, now_s)
+        for notice in untold:
             self.on_latency("decision_to_commit", (committed_s or now_s) - notice.transition.decided_s)
             fresh += rendered[id(notice)]
         self._storage_worked()
         self._offer(fresh, persisted=True)
+        if len(untold) < len(batch.notices):
+            self._have_looked_again(batch.notices)
         return True
+
+    def _have_looked_again(self, notices: Iterable[Notice]) -> None:
+        """What was announced from memory is in SQL now: a dispatcher may have dropped it, or be a new one."""
+        for name in {name for notice in notices for name in notice.receivers}:
+            if name in self._dispatchers:
+                self._dispatchers[name].look_again()
 
     async def _finish(self) -> None:
         while self._inbox:

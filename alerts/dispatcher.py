@@ -113,6 +113,10 @@ class Dispatcher:
     def reload(self) -> None:
         """Look into SQL again, after a replay; a held receiver is released by it."""
         self.is_held = False
+        self.look_again()
+
+    def look_again(self) -> None:
+        """SQL may have deliveries that memory has not."""
         self._is_behind = self._has_missed = True
         self._wake.set()
 

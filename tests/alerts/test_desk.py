@@ -47,6 +47,10 @@ class Office:
 
     def __init__(self) -> None:
         self.offered: list[tuple[Delivery, bool]] = []
+        self.looks = 0
+
+    def look_again(self) -> None:
+        self.looks += 1
 
     def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
         self.offered += [(delivery, persisted) for delivery in deliveries]
@@ -172,6 +176,7 @@ async def test_without_a_database_transitions_are_told_from_memory_and_written_l
         database.is_down = False
         await anyio.sleep(1)
         assert bench.ops.types[3:] == [("alert.clear", True)]
+        assert bench.ops.looks > 0
     rows = database.run(lambda s: s.exec(select(TransitionRow)).all())
     assert sorted((row.type, row.persisted) for row in rows) == [
         ("alert.clear", False),
@@ -193,6 +198,7 @@ async def test_a_commit_that_hangs_delays_the_alarm_by_two_seconds_only(database
         await anyio.sleep(1)
         first = [d for d, _ in bench.ops.offered if b"night-limit" in d.body]
         assert len(first) == 1
+        assert bench.ops.looks > 0
 
 
 async def test_an_acknowledgement_is_a_transition_like_any(database: SqliteDatabase) -> None:

@@ -395,3 +395,25 @@ async def test_a_crash_in_posting_loses_nothing(database: SqliteDatabase) -> Non
         await bench.settled()
     assert bench.states() == ["delivered"]
     assert hook.sent[0][1].id == hook.sent[1][1].id
+
+
+async def test_what_memory_had_no_room_for_while_the_database_was_away_is_sent_once_it_is_back(
+    database: SqliteDatabase,
+) -> None:
+    hook = FakeWebhook(0.5)
+    bench = Bench(database, hook, room=2)
+    notices = [notice(f"unit/u{n}") for n in range(5)]
+    deliveries = [d for n in notices for d in deliveries_of(n, render(n, "site"))]
+    async with running(bench) as dispatcher:
+        await bench.settled()
+        database.is_down = True
+        dispatcher.offer(deliveries, persisted=False)
+        await hook.wait_for(2)
+        assert dispatcher.counts.dropped == 3
+        database.is_down = False
+        database.run(lambda s: outbox.write(s, notices, deliveries, [], 0.0))
+        dispatcher.look_again()
+        await hook.wait_for(5)
+        await anyio.sleep(3)
+    assert sorted(d.id for _, d in hook.sent) == sorted(d.id for d in deliveries)
+    assert bench.states() == ["delivered"] * 5
