@@ -155,6 +155,7 @@ class Hub:
         await self.fleet.open(self.config.units)
         await self.equipment.open(self.config.feeds)
         await self.desk.restore()
+        self.config_rejected(None)  # the file of this start was good
 
     async def start(self) -> None:
         """Start the sinks, then the feeds."""
@@ -175,6 +176,7 @@ class Hub:
     async def reload(self, config: Config) -> Changes:
         """Take up what changed: only those units, feeds, rules and receivers are touched."""
         changes = changes_between(self.config, config)
+        gone = {r.name for r in self.config.alerts.receivers} - {r.name for r in config.alerts.receivers}
         self.config = self.parts.config = config
         if changes.receivers_changed:
             await self.receivers.configure(config.alerts.receivers)
@@ -195,6 +197,9 @@ class Hub:
         if changes.rules_changed or changes.receivers_changed or changes.system_changed:
             self._set_rules(config.alerts)
             self.desk.configure(Routing(config.alerts), self.receivers.dispatchers)
+            for name in gone:
+                now, now_s = self.clock.now(), self.clock.steady()
+                self.desk.take(self.engine.remove_subject(f"hub/receiver/{name}", now, now_s))
             await self.fleet.rules_changed()
         if changes.restart_needed:
             log.warning("restart the hub to take these up", keys=list(changes.restart_needed))

@@ -68,6 +68,7 @@ class Retention:
         self._pause_s = pause_s
         self._on_space = on_space
         self._lack: str | None = None
+        self._has_looked = False
 
     async def run(self) -> NoReturn:
         """Works until cancelled. A database that fails is tried again at the next round."""
@@ -98,8 +99,8 @@ class Retention:
         """Compares the space with what is allowed and left. Raises DBAPIError."""
         space = await self._database.read(database_space)
         reason = lack_of_space(space, self._max_size)
-        if reason != self._lack:
-            self._lack = reason
+        if reason != self._lack or not self._has_looked:  # an earlier process may have told of a lack
+            self._lack, self._has_looked = reason, True
             self._on_space(reason)
 
     async def _in_chunks(self, delete: DeleteOld, before: datetime) -> None:

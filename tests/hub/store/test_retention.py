@@ -118,6 +118,16 @@ async def test_too_large_a_database_is_told_once_and_told_when_it_is_over(databa
     assert told[1] is None or "1 GiB" in told[1]
 
 
+async def test_enough_space_is_told_once_too_as_an_earlier_process_may_have_told_of_a_lack(
+    database: Database,
+) -> None:
+    told: list[str | None] = []
+    retention = Retention(database, StoppedClock(), AGES, on_space=told.append)
+    await retention.check_space()
+    await retention.check_space()
+    assert len(told) == 1
+
+
 def test_a_nearly_full_disk_is_a_lack_of_space_and_a_remote_disk_is_not_known() -> None:
     assert lack_of_space(Space(10, 1000), None) == "less than 1 GiB is free on the disk of the database"
     assert lack_of_space(Space(10, 10**12), 11) is None
