@@ -167,7 +167,7 @@ def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
 
 
 def _each_alert_in_order(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
-    """The same rows, those of an alert by sequence in the places they have: their wall times may have stepped back."""
+    """The same rows, those of an alert in order of sequence: their wall times may have stepped back."""
     by_alert: dict[str | None, list[DeliveryRow]] = {}
     for row in rows:
         by_alert.setdefault(row.alert_id, []).append(row)

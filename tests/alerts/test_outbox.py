@@ -122,10 +122,11 @@ def test_a_replay_releases_a_held_receiver(database: SqliteDatabase) -> None:
 
 def test_a_wall_clock_that_stepped_back_leaves_the_order_of_an_alert(database: SqliteDatabase) -> None:
     alert = onset()
-    over = cleared(alert, START - timedelta(hours=1))
+    earlier = START - timedelta(hours=1)
+    over = cleared(alert, earlier)
     store(
         database,
         notice(alert),
-        Notice(transition(TransitionType.CLEAR, over, over.cleared_at), {}, "x", receivers=("ops",)),
+        Notice(transition(TransitionType.CLEAR, over, earlier), {}, "x", receivers=("ops",)),
     )
     assert [d.sequence for d in pending(database)] == [1, 2]
