@@ -114,7 +114,11 @@ for _tag, _pattern, _first in (
 def _read(path: Path) -> dict[str, object]:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise RehearsalError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RehearsalError(f"{path} is not UTF-8 text") from None
+    except yaml.YAMLError as error:
         raise RehearsalError(f"{path}: {error}") from None
     if not isinstance(document, dict):
         raise RehearsalError(f"{path} is not a mapping; write rules, series and expect")

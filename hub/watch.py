@@ -35,6 +35,8 @@ async def run_watch(url: str, units: str, token: str | None, as_json: bool) -> N
     except ConnectionClosed as closed:
         reason = closed.rcvd.reason if closed.rcvd is not None else ""
         raise WatchFailed(f"the hub ended the connection{': ' if reason else ''}{reason}") from None
+    except BrokenPipeError:
+        raise  # it is our reader that has gone
     except (OSError, InvalidHandshake) as error:
         raise WatchFailed(f"no hub answers at {url}: {getattr(error, 'strerror', None) or error}") from None
 

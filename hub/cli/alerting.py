@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.data import parse_time
+from hub.cli.data import parse_range
 from hub.cli.outcome import CONFIGURATION, FAILED, fail, run_async
 from hub.cli.service import DEFAULT_CONFIG, load
+from hub.cli.service import start as start_service
 
 rules = typer.Typer(help="Try alert rules out.", no_args_is_help=True)
 webhook = typer.Typer(help="Try webhook receivers out.", no_args_is_help=True)
@@ -44,12 +45,19 @@ def rules_replay(
     """Show what a rule would have done on stored history, and why."""
     from hub.replay import ReplayError, replay_rule
 
+    from_at, to_at = parse_range(start, end)
     loaded = load(config)
-    try:
-        for line in run_async(replay_rule, loaded.config, rule, parse_time(start), parse_time(end)):
+
+    async def replay() -> int:
+        try:
+            lines = await replay_rule(loaded.config, rule, from_at, to_at)
+        except ReplayError as error:
+            return fail(str(error))
+        for line in lines:
             typer.echo(line)
-    except ReplayError as error:
-        raise typer.Exit(fail(str(error))) from None
+        return 0
+
+    raise typer.Exit(start_service(replay))
 
 
 @webhook.command("test")

@@ -35,6 +35,14 @@ def parse_time(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+def parse_range(start: str, end: str) -> tuple[datetime, datetime]:
+    """Two times, the first not after the second."""
+    begin_at, end_at = parse_time(start), parse_time(end)
+    if begin_at > end_at:
+        raise typer.BadParameter("--from must not be after --to")
+    return begin_at, end_at
+
+
 def export(
     start_at: Annotated[str, typer.Option("--from", help="RFC 3339 time, such as 2026-03-18T00:00:00Z.")],
     end_at: Annotated[str, typer.Option("--to", help="RFC 3339 time; this instant is not included.")],
@@ -47,16 +55,17 @@ def export(
     from alerts.duration import parse_duration
     from hub.store.database import open_database
     from hub.store.export import export_rows
+    from hub.store.history import whole_step
 
+    begin, end = parse_range(start_at, end_at)
+    try:
+        step_s = None if step is None else whole_step(parse_duration(step))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     loaded = load(config).config
     chosen = [unit.id for unit in loaded.units if fnmatch(unit.id, units)]
     if not chosen:
         raise typer.Exit(fail(f"no unit matches {units!r}", CONFIGURATION))
-    try:
-        step_s = None if step is None else parse_duration(step)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    begin, end = parse_time(start_at), parse_time(end_at)
 
     async def run() -> int:
         count = 0
@@ -67,6 +76,7 @@ def export(
                     count += text.count("\n")
                     if output is not None and sys.stderr.isatty():
                         print(f"\r{count} lines", end="", file=sys.stderr)
+                file.flush()
         if output is not None:
             typer.echo(f"{count} lines in {output}", err=True)
         return 0

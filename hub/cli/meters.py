@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.outcome import FAILED, PORT_TAKEN, fail, run_async
+from hub.cli.outcome import FAILED, PORT_TAKEN, fail, reader_gone, run_async
 
 DEFAULT_URL = "http://127.0.0.1:8480"
 
@@ -40,11 +40,12 @@ def simulate(
 
 def probe(
     address: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="The meter; port 2255 unless given.")],
-    gap: Annotated[float, typer.Option(help="Seconds from reply to next command; a real meter needs 1.")] = 1.0,
+    gap: Annotated[float, typer.Option(min=0.0, help="Seconds from reply to command; a meter needs 1.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
 ) -> None:
     """Diagnose one meter that no hub is talking to: it has only one connection."""
-    host, _, port_text = address.rpartition(":") if ":" in address else (address, "", "2255")
+    has_port = address.count(":") == 1 or "]:" in address  # more colons are an IPv6 address
+    host, _, port_text = address.rpartition(":") if has_port else (address, "", "2255")
     if not port_text.isdigit() or not 0 < int(port_text) < 65536 or not host:
         raise typer.BadParameter("write it as HOST or HOST:PORT, with a port from 1 to 65535")
 
@@ -75,5 +76,7 @@ def watch(
         run_async(run_watch, url, units, os.environ.get(token_variable), as_json)
     except WatchFailed as error:
         raise typer.Exit(fail(str(error))) from None
+    except BrokenPipeError:
+        raise typer.Exit(reader_gone()) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

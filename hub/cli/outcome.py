@@ -1,5 +1,7 @@
 """How commands end: exit codes, a line that says what to do, and the event loop they run on."""
 
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import TypeVar
@@ -18,6 +20,12 @@ def fail(message: str, code: int = FAILED) -> int:
     """Say on standard error why the command ends; returns the exit code."""
     typer.echo(f"hub: {message}", err=True)
     return code
+
+
+def reader_gone() -> int:
+    """The end of a command whose output nobody reads any more, as in `hub export | head`; returns the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return FAILED
 
 
 def run_async(function: Callable[..., Awaitable[T]], *args: object) -> T:

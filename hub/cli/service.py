@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, run_async
+from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, reader_gone, run_async
 
 if TYPE_CHECKING:
     from hub.app import Hub
@@ -95,6 +95,8 @@ def start(service: Any, *args: Any) -> int:
         return fail(str(error), FAILED)
     except DBAPIError as error:
         return fail(f"the database cannot be used: {describe_trouble(error)}; see database.url", FAILED)
+    except BrokenPipeError:
+        return reader_gone()
     except OSError as error:
         return fail(f"{error.filename or ''} {error.strerror or error}".strip(), FAILED)
 

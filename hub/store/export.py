@@ -9,7 +9,7 @@ from typing import Any
 
 from hub.clock import rfc3339
 from hub.store.database import Database
-from hub.store.history import history
+from hub.store.history import columns, history
 
 _ROWS_PER_PIECE = 2_000
 
@@ -39,6 +39,8 @@ async def export_rows(
             cursor = page.next_cursor
             if cursor is None:
                 break
+    if not has_header:
+        yield ",".join(["unit_id", *columns(step_s, metrics)]) + "\n"
 
 
 def csv_text(unit_id: str, items: Sequence[dict[str, Any]], *, with_header: bool) -> str:

@@ -47,13 +47,27 @@ def history(
         raise ValueError("limit must be 1 or more")
     if step_s is None:
         return _raw(session, unit_id, from_at, to_at, _known(metrics, FRAME_LEVELS, "without step"), limit, cursor)
-    if step_s < 1 or step_s % 1:
-        raise ValueError("step must be a whole number of seconds, 1s or more")
+    return _steps(session, unit_id, from_at, to_at, whole_step(step_s), _step_names(metrics), limit, cursor)
+
+
+def columns(step_s: float | None, metrics: Sequence[str] | None) -> list[str]:
+    """The keys of the items that `history` gives. Raises ValueError as it does."""
+    if step_s is None:
+        return ["at", "sequence", *_known(metrics, FRAME_LEVELS, "without step"), "measurement_state", "quality"]
+    return ["at", *_step_names(metrics)]
+
+
+def _step_names(metrics: Sequence[str] | None) -> list[str]:
     names = [name for name in metrics or () if name in STEP_METRICS]
     _known([name for name in metrics or () if name not in ("lp", *names)], STEP_METRICS, "with step")
-    if metrics is None or "lp" in metrics:
-        names = list(STEP_METRICS)
-    return _steps(session, unit_id, from_at, to_at, int(step_s), names, limit, cursor)
+    return list(STEP_METRICS) if metrics is None or "lp" in metrics else names
+
+
+def whole_step(step_s: float) -> int:
+    """A step in seconds as `history` takes it. Raises ValueError."""
+    if step_s < 1 or step_s % 1:
+        raise ValueError("step must be a whole number of seconds, 1s or more")
+    return int(step_s)
 
 
 def _known(metrics: Sequence[str] | None, known: Sequence[str], where: str) -> Sequence[str]:

@@ -13,7 +13,10 @@ _SQLITE = {
     "SQLITE_CORRUPT": "damaged",
     "SQLITE_NOTADB": "damaged",
 }
+_NO_TABLES = "without the tables of this version, run `hub db upgrade`"
 _POSTGRES = {
+    "42P01": _NO_TABLES,
+    "42703": _NO_TABLES,
     "53100": "disk full",
     "53300": "too many connections",
     "55P03": "locked",
@@ -34,6 +37,8 @@ def describe_trouble(error: SQLAlchemyError) -> str:
         return type(error).__name__
     cause = error.orig
     name = getattr(cause, "sqlite_errorname", None)
+    if name == "SQLITE_ERROR" and str(cause).startswith(("no such table", "no such column")):
+        return _NO_TABLES
     if name is not None:
         return next((words for prefix, words in _SQLITE.items() if name.startswith(prefix)), name)
     state = getattr(cause, "sqlstate", None)

@@ -127,3 +127,11 @@ def test_a_file_that_is_no_document_says_so(tmp_path: Path, text: str) -> None:
         rehearse_file(tmp_path / "test.yaml")
     with pytest.raises(RehearsalError, match=r"none\.yaml"):
         rehearse_file(tmp_path / "none.yaml")
+
+
+def test_a_file_that_cannot_be_read_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    for name, words in (("none", "cannot be read: No such file or directory"), ("bytes", "is not UTF-8 text")):
+        with pytest.raises(RehearsalError) as caught:
+            rehearse_file(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name} {words}"

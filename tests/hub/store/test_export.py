@@ -41,5 +41,7 @@ async def test_an_unknown_level_is_an_empty_cell(sqlite: Database) -> None:
     assert (row["lp"], row["quality"]) == ("", "missing frozen")
 
 
-async def test_nothing_stored_is_an_empty_text(sqlite: Database) -> None:
-    assert await export(sqlite) == ([], [])
+async def test_nothing_stored_is_a_header_alone(sqlite: Database) -> None:
+    (header,), rows = await export(sqlite)
+    assert header.startswith("unit_id,at,sequence,lp,")
+    assert rows == []
