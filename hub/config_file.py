@@ -83,8 +83,9 @@ def _include(source: Source, path: Path) -> None:
     if not isinstance(patterns, list) or not isinstance(units, list):
         return
     included = {path.absolute()}
-    for i, pattern in enumerate(patterns):
-        if not isinstance(pattern, str):
+    for i in range(len(patterns)):
+        pattern = source.spots[("include", i)].text  # as written, were it a number
+        if pattern is None:
             continue
         files = [Path(name) for name in sorted(glob(str(source.folder / pattern), recursive=True))]
         if not files and not has_magic(pattern):

@@ -331,3 +331,7 @@ def test_a_thousand_units_load_quickly(tmp_path: Path) -> None:
         for n in range(1000)
     )
     assert len(load(tmp_path, text).config.units) == 1000
+
+
+def test_an_include_that_reads_as_a_number_is_a_file_name(tmp_path: Path) -> None:
+    assert "include[0]: there is no file" in wrong(tmp_path, "include: [3]\n")[0]
