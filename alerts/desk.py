@@ -18,7 +18,7 @@ from alerts.delivery import Delivery, Notice, deliveries_of
 from alerts.message import render
 from alerts.routing import Routing
 from alerts.sample import Sample
-from alerts.summary import summarize
+from alerts.summary import one_line, summarize
 from alerts.uncommitted import Uncommitted
 
 _TICK_S = 1.0
@@ -119,7 +119,8 @@ class Desk:
 
     def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
         """Tell of the hub itself, such as `hub/feed/fab`; the system rule on that subject fires or clears."""
-        self.submit([Sample(subject, "ok", ok, self._clock.now(), self._clock.time(), reason=reason)])
+        plain = None if reason is None else one_line(reason)
+        self.submit([Sample(subject, "ok", ok, self._clock.now(), self._clock.time(), reason=plain)])
 
     def on_receiver_trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
         """A dispatcher's report, for the other receivers."""

@@ -46,8 +46,20 @@ def spoken_duration(seconds: float) -> str:
     return " ".join(parts)
 
 
+def one_line(text: str, most: int = 1000) -> str:
+    """Text of others, such as an error, as every database and every receiver can take it."""
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def summarize(transition: Transition, rule: Rule | None) -> str:
     """The summary of a transition. Without its rule (removed, or the hub's own) what the alert knows."""
+    return one_line(_summary(transition, rule))
+
+
+def _summary(transition: Transition, rule: Rule | None) -> str:
     alert = transition.alert
     who = subject_id(alert.subject)
     what = f"{who} {metric_name(alert.metric)}"

@@ -5,7 +5,7 @@ import pytest
 
 from alerts.alert import Alert, TransitionType
 from alerts.rule import Rule
-from alerts.summary import spoken_duration, summarize
+from alerts.summary import one_line, spoken_duration, summarize
 from tests.alerts.fakes import START, cleared, onset, transition
 
 LIMIT = Rule.model_validate({"name": "night-limit", "metric": "laeq_15m", "above": 65, "for": "30s"})
@@ -83,3 +83,9 @@ def test_durations_are_spoken_in_two_units_at_most(seconds: float, text: str) ->
 def test_an_alert_without_onset_time_still_clears() -> None:
     alert = replace(cleared(onset()), started_at=None, cleared_at=START + timedelta(seconds=1))
     assert said(TransitionType.CLEAR, alert, LIMIT).startswith("gate-a LAeq,15min back below 63.0 dB, peak")
+
+
+def test_a_summary_is_one_line_of_bounded_length_whatever_people_write() -> None:
+    assert one_line("  for\nthe\tnight\0 shift\ud800 ") == "for the night\ufffd shift\ufffd"
+    assert one_line("Zürich 夜間 65 dB") == "Zürich 夜間 65 dB"
+    assert one_line("x" * 1001) == "x" * 999 + "…"
