@@ -9,7 +9,7 @@ demo: .venv/ready-to-run
 	$(BIN)/hub demo
 
 test: check .venv/ready-to-test
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --cov --cov-report=term
 
 check: .venv/ready-to-test
 	$(BIN)/ruff check .

@@ -39,7 +39,7 @@ def test_sqlite_troubles_go_by_their_code(name: str, says: str) -> None:
         (psycopg.errors.AdminShutdown("geheim"), "unreachable"),
         (psycopg.errors.ConnectionFailure("geheim"), "unreachable"),
         (psycopg.errors.InvalidPassword("geheim"), "access denied"),
-        (psycopg.errors.UndefinedTable("geheim"), "SQLSTATE 42P01"),
+        (psycopg.errors.UndefinedTable("geheim"), "without the tables of this version, run `hub db upgrade`"),
         (psycopg.OperationalError("connection to geheim failed"), "unreachable"),
         (psycopg.InterfaceError("geheim"), "InterfaceError"),
     ],
