@@ -16,10 +16,10 @@ _levels = itemgetter(*(Reading._fields.index(name) for name in FRAME_LEVELS))
 
 @dataclass(slots=True)
 class MinuteSum:
-    """What a batch adds to one minute of one unit: `energy` is the sum of `cadence_s * 10^(lp/10)`."""
+    """What a batch adds to one minute of one unit: `energy` is the sum of `t * 10^(lp/10)`."""
 
     energy: float = 0.0
-    weight_s: float = 0.0
+    weight_s: float = 0.0  # sum of t: the cadence, or the time since the reading before where that is less
     lp_max: float | None = None
     lp_min: float | None = None
     count: int = 0
@@ -30,8 +30,10 @@ class MinuteSum:
         self.count += 1
         self.covered_s += covered_s
         if lp is not None:
-            self.energy += weight_s * 10.0 ** (lp / 10.0)
-            self.weight_s += weight_s
+            # Asked for between two polls, a reading stands for no more time than has passed.
+            counted_s = covered_s if covered_s < weight_s else weight_s
+            self.energy += counted_s * 10.0 ** (lp / 10.0)
+            self.weight_s += counted_s
             if self.lp_max is None or lp > self.lp_max:
                 self.lp_max = lp
             if self.lp_min is None or lp < self.lp_min:

@@ -153,11 +153,12 @@ def _read_steps(
         ]
     else:
         reading = table.c
+        counted_s = sa.case((reading.covered_s < reading.cadence_s, reading.covered_s), else_=reading.cadence_s)
         sums = [
             sa.func.max(reading.lp),
             sa.func.min(reading.lp),
-            sa.func.sum(reading.cadence_s * sa.func.power(10.0, reading.lp / 10.0)),
-            sa.func.sum(sa.case((reading.lp.is_not(None), reading.cadence_s))),
+            sa.func.sum(counted_s * sa.func.power(10.0, reading.lp / 10.0)),
+            sa.func.sum(sa.case((reading.lp.is_not(None), counted_s))),
             sa.func.count(),
             sa.func.sum(reading.covered_s),
         ]

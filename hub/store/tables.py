@@ -73,7 +73,7 @@ class Minute(SQLModel, table=True):
     coverage: float
     """Covered part of the minute, 0..1."""
     energy: float
-    """Sum of `cadence_s * 10^(lp/10)`."""
+    """Sum of `t * 10^(lp/10)`, t the lesser of `cadence_s` and `covered_s` of each reading."""
     weight_s: float
     """Sum of `cadence_s` of the readings that have an Lp."""
     covered_s: float

@@ -80,6 +80,15 @@ async def test_a_step_is_the_energy_mean_of_its_readings(database: Database, ste
         assert item["coverage"] == pytest.approx(len(part) / step_s, abs=0.001)
 
 
+@pytest.mark.parametrize("step_s", [60, 50])
+async def test_readings_asked_for_between_polls_do_not_outweigh_them(database: Database, step_s: int) -> None:
+    polls = [snapshot(n, 50.0, after_s=10 * n, cadence_s=10.0) for n in range(5)]
+    asked = [snapshot(n, 80.0, after_s=40 + (n - 4) * 0.5, cadence_s=10.0) for n in range(5, 24)]
+    await store(database, [*polls, *asked])
+    (first, *_) = (await ask(database, step_s=step_s)).items
+    assert first["leq_lp"] == pytest.approx(10 * log10((50 * 10**5.0 + 9.5 * 10**8.0) / 59.5), abs=0.001)
+
+
 async def test_readings_and_minutes_agree_on_what_a_unit_read_slowly_then_fast_was(database: Database) -> None:
     slow = [snapshot(n, 50.0, after_s=10 * n, cadence_s=10.0) for n in range(6)]
     fast = [snapshot(n, 70.0, after_s=n, cadence_s=1.0) for n in range(60, 120)]
