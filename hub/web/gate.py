@@ -49,11 +49,13 @@ class Gate:
             if caller is None and _is_closed(scope["path"]):
                 raise unauthorized("send Authorization: Bearer TOKEN, or log in at POST /api/login")
         except Problem as problem:
-            if is_socket:
-                await _close(problem, receive, send)
-            else:
-                await ProblemResponse(problem)(scope, receive, send)
-            return
+            if problem.status != 401 or _is_closed(scope["path"]):
+                if is_socket:
+                    await _close(problem, receive, send)
+                else:
+                    await ProblemResponse(problem)(scope, receive, send)
+                return
+            caller = None  # what is open to everybody is so to those with an old token too
         scope["hub.caller"] = caller
         await self._app(scope, receive if is_socket else _bounded(receive, _most(scope["path"])), send)
 

@@ -62,6 +62,12 @@ async def test_health_and_documentation_are_open(guarded: House, path: str) -> N
         assert (await client.get(path)).status_code == 200
 
 
+async def test_an_old_token_does_not_close_what_is_open(guarded: House) -> None:
+    async with guarded.client() as client:
+        answer = await client.get("/livez", headers={"authorization": "Bearer wrong-0123456789abcdef"})
+    assert answer.status_code == 200
+
+
 async def test_an_unauthenticated_body_is_not_even_read(guarded: House) -> None:
     async with guarded.client() as client:
         answer = await client.put("/api/units/gate-a/monitor", content=b"{not json")
