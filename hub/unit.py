@@ -265,7 +265,8 @@ class Unit:
     def _counts_as_offline(self) -> bool:
         if self.failures_in_a_row >= self.config.offline_after:
             return True
-        latest = self.latest
+        # A value from before a restart or a release is old through no fault of the meter's.
+        latest = self.latest if self.reachable else None
         return latest is not None and self._clock.steady() - latest.time > stale_after_s(latest.cadence_s)
 
     def _set_reachable(self, reachable: bool, reason: str | None) -> None:

@@ -78,6 +78,20 @@ async def test_a_failed_poll_of_a_stale_unit_makes_it_unreachable_at_once() -> N
 
 
 @virtual
+async def test_after_a_restart_or_a_release_one_failed_poll_does_not_make_a_unit_unreachable() -> None:
+    link = FakeLink(VirtualClock(), latency_s=40.0)
+    unit, _ = new_unit(link)
+    await unit.poll(MONITOR)
+    unit.release(True)
+    unit.release(False)
+    link.failure = Failure.TIMEOUT
+    for reachable in (None, None, False):
+        with pytest.raises(LinkDown):
+            await unit.poll(MONITOR)
+        assert unit.reachable is reachable
+
+
+@virtual
 async def test_a_unit_never_heard_of_is_neither_reachable_nor_not() -> None:
     unit, _ = new_unit(FakeLink(VirtualClock()))
     assert unit.reachable is None
