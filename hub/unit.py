@@ -13,7 +13,7 @@ from hub.config import UnitConfig
 from hub.fanout import Fanout, Subscription
 from hub.nl43.commands import DOD, MEASURE, SLEEP_MODE, Command
 from hub.nl43.fields import parse_dod, parse_run_state
-from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
+from hub.nl43.link import Answer, Link, LinkDown, Priority
 from hub.nl43.protocol import Result
 from hub.nl43.reading import Reading
 from hub.nl43.session import Session
@@ -222,14 +222,16 @@ class Unit:
             parse: Callable[[str], object] = _checked_run_state if question == MEASURE else str
             try:
                 answer = await self.link.request(question, parse, priority)
-            except (LinkDown, NotWanted):
+            except LinkDown as down:
+                if down.was_tried:
+                    self.session.failed(question, self._clock.steady())
                 return
             self._question_answered(question, answer)
 
     def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
         self.polls["ok"] += 1
         self._on_latency(answer.took_s)
-        self.session.polled(self.link.connects)
+        self.session.polled(self.link.connects, answer.time)
         self.failures_in_a_row = 0
         if self.reachable is not True:
             self._set_reachable(True, None)

@@ -21,6 +21,7 @@ _POLLS_BETWEEN = 2  # so that a question is at most every third command
 _SLOW_S = 12.0  # polls this far apart leave room for questions after each of them
 _QUESTIONS_AT_ONCE = 2
 _SETTINGS_EVERY_S = 10.0  # so that readings keep their cadence while a session begins
+_PAUSE_S, _LONGEST_PAUSE_S = 60.0, 960.0  # for a question that has cost a connection twice or more in a row
 _SETTINGS = (ECHO_OFF, SLEEP_MODE, FREQUENCY_WEIGHTING, TIME_WEIGHTING, *(percentile(n) for n in range(1, 6)))
 
 
@@ -41,15 +42,16 @@ class Session:
     _asked: int = 0
     _connects: int = 0
     _to_ask: list[Command] = field(default_factory=list)
+    _failures: dict[Command, tuple[int, float]] = field(default_factory=dict)  # in a row; not to be asked before
 
-    def polled(self, connects: int) -> None:
+    def polled(self, connects: int, now_s: float) -> None:
         """A poll has been answered on connection number `connects`; a new connection is a new session."""
         self._asked = 0
         if connects != self._connects:
             self._connects = connects
-            self._run_state_due_s = 0.0
+            self._run_state_due_s = self._not_before_s(MEASURE)
             self._polls = _POLLS_BETWEEN
-            self._to_ask = list(_SETTINGS)
+            self._to_ask = [question for question in _SETTINGS if self._not_before_s(question) <= now_s]
         else:
             self._polls += 1
 
@@ -76,8 +78,18 @@ class Session:
         elif self._to_ask and self._to_ask[0] == question:
             self._to_ask.pop(0)
 
+    def failed(self, question: Command, now_s: float) -> None:
+        """The connection was lost over this question: where that goes on, it is asked ever less often."""
+        times = self._failures.get(question, (0, 0.0))[0] + 1
+        pause_s = 0.0 if times == 1 else min(_PAUSE_S * 2.0 ** (times - 2), _LONGEST_PAUSE_S)
+        self._failures[question] = times, now_s + pause_s
+
+    def _not_before_s(self, question: Command) -> float:
+        return self._failures.get(question, (0, 0.0))[1]
+
     def answered(self, question: Command, line: str | None, now_s: float) -> None:
         """Take an answer; None is a refusal, after which the matter is unknown."""
+        self._failures.pop(question, None)
         if question == MEASURE:
             self._run_state = None if line is None else parse_run_state(line).value
             self._run_state_s = now_s

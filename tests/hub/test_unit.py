@@ -7,7 +7,8 @@ import pytest
 
 from hub.clock import Clock
 from hub.config import UnitConfig
-from hub.nl43.link import LinkDown, Priority
+from hub.nl43.commands import Command
+from hub.nl43.link import Answer, LinkDown, Priority
 from hub.nl43.protocol import Result
 from hub.snapshot import Event, Failure, FeedStatus, PollFailure, Snapshot, StateChange
 from hub.unit import MeterRefused, Unit, qualities
@@ -110,8 +111,7 @@ async def test_of_a_released_unit_nobody_knows_whether_it_can_be_reached() -> No
             await unit.poll(MONITOR)
         assert unit.reachable is known
         unit.release(True)
-        assert str(unit.reachable) == "None"
-        assert unit.frame().get("reason") is None
+        assert {unit.reachable, unit.frame().get("reason")} == {None}
         unit.release(False)
 
 
@@ -173,6 +173,32 @@ async def test_a_question_is_at_most_every_third_command() -> None:
     assert lines[0] == "DOD?"
     assert min(b - a for a, b in itertools.pairwise(questions)) >= 3
     assert {"Measure?", "Echo,Off", "Sleep Mode?", "Frequency Weighting (Main)?"} <= set(lines)
+
+
+@virtual
+@pytest.mark.parametrize("bad", ["Measure?", "Sleep Mode?"])
+async def test_a_question_that_costs_the_connection_each_time_is_asked_ever_less_often(bad: str) -> None:
+    class Fragile(FakeLink):
+        """Loses its connection over one question, and has a new one for the next poll."""
+
+        async def request(self, command: Command, *how: Any, **more: Any) -> Answer[Any]:
+            self.failure = Failure.MUTE if command.line == bad else None
+            try:
+                return await super().request(command, *how, **more)
+            except LinkDown:
+                self.connects += 1
+                raise
+            finally:
+                self.failure = None
+
+    link = Fragile(VirtualClock(), latency_s=1.0)
+    unit, _ = new_unit(link)
+    for _ in range(1800):
+        await unit.poll(MONITOR)
+        await unit.ask_questions(MONITOR)
+    lines = [line for _, line, _ in link.asked]
+    assert 2 <= lines.count(bad) < 10
+    assert {"Measure?", "Sleep Mode?", "Percentile 5?"} <= set(lines)
 
 
 @virtual
