@@ -229,7 +229,12 @@ class Link:
             request.error = self._down(was_tried=False)
             return
         try:
-            stream = self._stream or await self._connect()
+            stream = self._stream
+            if stream is None:
+                stream = await self._connect()  # which takes its time: look once more
+                if request.wanted is not None and not request.wanted():
+                    request.error = NotWanted()
+                    return
             request.answer = await self._exchange(stream, request)
             self._attempts = 0
         except _Trouble as trouble:

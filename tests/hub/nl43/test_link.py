@@ -258,6 +258,15 @@ async def test_a_command_nobody_wants_at_the_moment_of_sending_is_not_sent() -> 
         assert meter.connections == 0
 
 
+async def test_a_command_nobody_wants_any_more_once_connected_is_not_sent() -> None:
+    wanted = iter([True, False])
+    async with open_both() as (meter, link):
+        with pytest.raises(NotWanted):
+            await link.request(DOD, parse_dod, Priority.BACKGROUND, wanted=lambda: next(wanted))
+        await link.request(DOD, parse_dod, MONITOR)
+        assert (meter.connections, meter.commands) == (1, ["DOD?"])
+
+
 async def test_a_cancelled_caller_takes_its_waiting_command_with_it() -> None:
     async with open_both(gap_s=0.1) as (meter, link):
         await link.request(DOD, parse_dod, MONITOR)
