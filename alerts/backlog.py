@@ -35,9 +35,12 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._lanes)
 
+    def __contains__(self, delivery: Delivery) -> bool:
+        return delivery.id in self._ids
+
     def add(self, delivery: Delivery, now_s: float, now: datetime) -> None:
         """Put a delivery at the end of its lane; one that is here already stays where it is."""
-        if delivery.id in self._ids:
+        if delivery in self:
             return
         self._ids.add(delivery.id)
         due_s, lane = now_s, self._lane_of(delivery)

@@ -182,10 +182,11 @@ class Dispatcher:
             waiting = await self._database.write(work)
             self.is_held, found = waiting is None, waiting or []
             sent |= self._ledger.ids()
-            for delivery in found:
-                if delivery.id not in sent and len(self._backlog) < self._room:
-                    self._add(delivery)
-            self._is_behind = self._has_missed or len(found) >= most
+            new = [delivery for delivery in found if delivery.id not in sent and delivery not in self._backlog]
+            free = max(0, self._room - len(self._backlog))
+            for delivery in new[:free]:
+                self._add(delivery)
+            self._is_behind = self._has_missed or len(found) >= most or len(new) > free
             if len(self._backlog) == size:
                 self._load_at_s = self._clock.time() + _RELOAD_S
         except DBAPIError:

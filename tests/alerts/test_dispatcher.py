@@ -417,3 +417,17 @@ async def test_what_memory_had_no_room_for_while_the_database_was_away_is_sent_o
         await anyio.sleep(3)
     assert sorted(d.id for _, d in hook.sent) == sorted(d.id for d in deliveries)
     assert bench.states() == ["delivered"] * 5
+
+
+async def test_what_is_read_from_sql_and_finds_no_room_is_read_again(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.5)
+    bench = Bench(database, hook, room=4)
+    async with running(bench) as dispatcher:
+        await bench.settled()
+        bench.give(*(notice(f"unit/a{n}") for n in range(2)))
+        stored = [notice(f"unit/b{n}") for n in range(3)]
+        rows = [d for n in stored for d in deliveries_of(n, render(n, "site"))]
+        database.run(lambda s: outbox.write(s, stored, rows, [], 0.0))
+        dispatcher.look_again()
+        await anyio.sleep(60)
+    assert bench.states() == ["delivered"] * 5
