@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.delivery import Delivery
+from alerts.delivery import Delivery, delivery_id
 from alerts.lanes import Lanes
 from alerts.rate import Rate, parse_rate
 from alerts.rule import Receiver
@@ -37,6 +37,11 @@ class Backlog:
 
     def __contains__(self, delivery: Delivery) -> bool:
         return delivery.id in self._ids
+
+    def has_predecessor(self, delivery: Delivery) -> bool:
+        """Whether the message of its alert that comes right before it is here."""
+        before = delivery_id(delivery.alert_id or "", delivery.sequence - 1, delivery.receiver)
+        return before in self._ids
 
     def add(self, delivery: Delivery, now_s: float, now: datetime) -> None:
         """Put a delivery at the end of its lane; one that is here already stays where it is."""

@@ -46,14 +46,14 @@ class Counts:
     failed: int = 0  # attempts
     dead: int = 0
     digests: int = 0
-    dropped: int = 0  # announced unstored, and no room in memory
+    dropped: int = 0  # announced unstored, and no room in memory or out of turn: sent once stored
 
 
 class Dispatcher:
     """One receiver's deliveries: the newest in memory, the truth in SQL.
 
-    Holds up to `room` deliveries in memory. What is offered beyond that is read from SQL once there is room;
-    only what could not be stored either is dropped, newest first, and counted.
+    Holds up to `room` deliveries in memory. What is offered beyond that is read from SQL once there is room. What
+    is not stored yet either is dropped from memory, newest first, and counted; it is sent once it is stored.
     """
 
     def __init__(
@@ -83,6 +83,9 @@ class Dispatcher:
         self._out = 0
         self._is_behind = True  # SQL has deliveries that are not in memory
         self._has_missed = False  # one came while SQL was being read
+        self._left: dict[
+            str, int
+        ] = {}  # alerts with deliveries that only SQL has or will have, and the newest's sequence
         self._is_loading = False
         self._load_at_s = 0.0
         self._trouble = Trouble()
@@ -102,10 +105,11 @@ class Dispatcher:
         for delivery in deliveries:
             if self.is_held:
                 self._ledger.note(replace(delivery, state=DeliveryState.HELD))
-            elif persisted and (self._is_behind or len(self._backlog) >= self._room):
+            elif self._must_be_left(delivery, persisted):
                 self._is_behind = self._has_missed = True
-            elif len(self._backlog) >= self._room:
-                self.counts.dropped += 1
+                self.counts.dropped += not persisted
+                if delivery.alert_id is not None:
+                    self._left[delivery.alert_id] = delivery.sequence
             else:
                 self._add(delivery)
         self._wake.set()
@@ -165,6 +169,14 @@ class Dispatcher:
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - now_s) if known else None
 
+    def _must_be_left(self, delivery: Delivery, persisted: bool) -> bool:
+        """Whether it waits until it is read from SQL: for want of room, or because it would overtake its alert."""
+        if len(self._backlog) >= self._room or delivery.alert_id in self._left:
+            return True
+        if persisted or not self._is_behind:
+            return self._is_behind
+        return delivery.sequence > 1 and not self._backlog.has_predecessor(delivery)
+
     async def _load(self) -> None:
         name = self.receiver.name
 
@@ -185,6 +197,8 @@ class Dispatcher:
             new = [delivery for delivery in found if delivery.id not in sent and delivery not in self._backlog]
             free = max(0, self._room - len(self._backlog))
             for delivery in new[:free]:
+                if delivery.sequence >= self._left.get(delivery.alert_id or "", 0):
+                    self._left.pop(delivery.alert_id or "", None)
                 self._add(delivery)
             self._is_behind = self._has_missed or len(found) >= most or len(new) > free
             if len(self._backlog) == size:

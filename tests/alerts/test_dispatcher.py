@@ -431,3 +431,45 @@ async def test_what_is_read_from_sql_and_finds_no_room_is_read_again(database: S
         dispatcher.look_again()
         await anyio.sleep(60)
     assert bench.states() == ["delivered"] * 5
+
+
+async def test_what_is_not_stored_yet_does_not_overtake_what_only_sql_has(database: SqliteDatabase) -> None:
+    hook = FakeWebhook()
+    bench = Bench(database, hook)
+    first, over = notice(), notice(kind=TransitionType.CLEAR)
+    (told,) = deliveries_of(first, render(first, "site"))
+    (clear,) = deliveries_of(over, render(over, "site"))
+    database.run(lambda s: outbox.write(s, [first], [told], [], 0.0))
+    database.is_down = True
+    async with running(bench) as dispatcher:
+        await bench.settled()
+        dispatcher.offer([clear], persisted=False)
+        await bench.settled()
+        assert hook.sent == []
+        database.is_down = False
+        await hook.wait_for(1)
+        database.run(lambda s: outbox.write(s, [over], [clear], [], 0.0))
+        dispatcher.look_again()
+        await hook.wait_for(2)
+        await bench.settled()
+    assert [d.id for _, d in hook.sent] == [told.id, clear.id]
+
+
+async def test_the_order_of_an_alert_holds_where_memory_is_too_small_for_it(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.5)
+    bench = Bench(database, hook, room=1)
+    first, over, other = notice(), notice(kind=TransitionType.CLEAR), notice("unit/b")
+    deliveries = [d for n in (other, first, over) for d in deliveries_of(n, render(n, "site"))]
+    async with running(bench) as dispatcher:
+        await bench.settled()
+        database.is_down = True
+        dispatcher.offer(deliveries[:2], persisted=False)
+        await hook.wait_for(1)
+        dispatcher.offer(deliveries[2:], persisted=False)
+        await bench.settled()
+        database.is_down = False
+        database.run(lambda s: outbox.write(s, [other, first, over], deliveries, [], 0.0))
+        dispatcher.look_again()
+        await hook.wait_for(3)
+        await bench.settled()
+    assert [d.id for _, d in hook.sent] == [d.id for d in deliveries]
