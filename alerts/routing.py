@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable
 
 from alerts.alert import Alert
 from alerts.rule import AlertsConfig, Rule
+from alerts.system import SYSTEM_SUBJECTS
 
 _RECEIVER = "hub/receiver/"
 
 
 class Routing:
-    """The receivers of each rule; an alert of a rule that is not configured is one of the hub's own."""
+    """The receivers of each rule, and of the hub's own."""
 
     def __init__(self, config: AlertsConfig) -> None:
         self._rules = {rule.name: rule for rule in config.rules}
@@ -26,6 +27,7 @@ class Routing:
         Receivers that are gone hear nothing, and none hears of its own failing.
         """
         rule = self._rules.get(alert.rule)
-        wanted: Iterable[str] = told or (self._system if rule is None else rule.notify)
+        own: Iterable[str] = self._system if alert.rule in SYSTEM_SUBJECTS else ()
+        wanted: Iterable[str] = told or (own if rule is None else rule.notify)
         about = alert.subject.removeprefix(_RECEIVER) if alert.subject.startswith(_RECEIVER) else None
         return tuple(name for name in self._receivers if name in set(wanted) and name != about)

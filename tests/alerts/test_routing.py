@@ -26,3 +26,7 @@ def test_the_hubs_own_alerts_go_to_everybody_but_whom_they_are_about() -> None:
 def test_the_hubs_own_alerts_can_be_given_to_some() -> None:
     config = CONFIG.model_copy(update={"system": System(notify=("boss",))})
     assert Routing(config).receivers_of(onset("disk-full", "hub/disk", metric="ok"), ()) == ("boss",)
+
+
+def test_the_end_of_an_alert_that_nobody_was_told_of_and_whose_rule_is_gone_is_told_to_nobody() -> None:
+    assert Routing(CONFIG).receivers_of(onset("gone"), ()) == ()
