@@ -26,7 +26,11 @@ def evaluate(rule: CompiledRule, alert: Alert, sample: Sample) -> Decision:
     if rule.window is not None and not rule.window.is_open(sample.at):
         return close(alert, sample, "window-closed")
     if quality is Quality.RUN_ENDED:
-        return (alert, None) if alert.is_open and alert.reason == NO_DATA else close(alert, sample, "run-ended")
+        if not alert.is_open or alert.reason != NO_DATA:
+            return close(alert, sample, "run-ended")
+        if alert.pending_since_s is None:
+            return alert, None
+        return replace(alert, last_value_s=None, pending_since_s=None, level_since_s=()), None
     if quality is Quality.TICK:
         return _pass_time(rule, alert, sample)
     weight = rule.weigh(sample)

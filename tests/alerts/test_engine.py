@@ -397,3 +397,12 @@ def test_a_stopped_run_does_not_clear_what_fired_for_want_of_data() -> None:
     assert [t.type.removeprefix("alert.") for t in play.seen] == ["no_data"]
     assert play.sample(200, 60.0, metric="leq") == ["clear"]
     assert play.last().reason == "data-returned"
+
+
+def test_a_stopped_run_breaks_an_onset_that_was_pending_while_data_was_missing() -> None:
+    rule = make_rule(above=65, no_data={"after": "4s", "action": "alarm"}, **{"for": "30s"})
+    play = Play(rule)
+    assert play.tick(5) == ["no_data"]
+    play.samples(range(10, 30), 70.0)
+    assert play.sample(30, 70.0, Quality.RUN_ENDED) == []
+    assert play.samples(range(31, 70), 70.0) == [(61, "onset")]
