@@ -14,11 +14,10 @@ import anyio
 import httpx
 
 from alerts.delivery import Delivery
+from alerts.kept_connection import KeptConnection
 from alerts.message import headers, parse_secret
 from alerts.rule import Receiver
 
-_IDLE_S = 30.0
-_MOST_BODY = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
 
@@ -67,7 +66,7 @@ class Webhook:
         except (ValueError, UnicodeError) as error:
             raise ValueError(f"receiver {receiver.name}: {error}") from None
         self._trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
-        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._idle: list[KeptConnection] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,25 +99,11 @@ class Webhook:
             url = url.copy_with(host=address)
         encoded = httpx.Headers(all_headers, encoding="latin-1")
         request = httpx.Request("POST", url, headers=encoded, content=body, extensions=extensions)
-        transport = self._idle.pop() if self._idle else self._new_transport()
+        connection = self._idle.pop() if self._idle else KeptConnection(self._trusted)
         try:
-            response = await transport.handle_async_request(request)
-            try:
-                read = 0
-                async for chunk in response.aiter_raw():
-                    read += len(chunk)
-                    if read > _MOST_BODY:
-                        break
-            finally:
-                await response.aclose()
+            return await connection.handle_async_request(request)
         finally:
-            self._idle.append(transport)
-        return response
-
-    def _new_transport(self) -> httpx.AsyncHTTPTransport:
-        """One connection each: a pool of many looks at all of them for every request."""
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S)
-        return httpx.AsyncHTTPTransport(verify=self._trusted, limits=limits, trust_env=False)
+            self._idle.append(connection)
 
 
 def _usable_url(text: str) -> httpx.URL:

@@ -14,7 +14,7 @@ ONLY_IN = {
     "fastapi": ("hub/web/",),
     "starlette": ("hub/web/",),
     "uvicorn": ("hub/web/server.py",),
-    "httpx": ("alerts/webhook.py",),
+    "httpx": ("alerts/webhook.py", "alerts/kept_connection.py"),
     "redis": ("hub/cache/",),
     "oracledb": ("hub/oracle/",),
     "asyncio": ("hub/nl43/simulator", "hub/web/server.py", "hub/oracle/", "hub/cache/"),
