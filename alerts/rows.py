@@ -9,7 +9,7 @@ from alerts.alert import Alert
 from alerts.delivery import Delivery, Notice
 from alerts.stored import encode_labels, encode_value
 
-_CHUNKS = (64, 8, 1)  # few sizes keep the statements few, and so in the driver's cache
+_MOST_ROWS = 500  # of one statement
 
 ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
 """What of an alert changes without a transition."""
@@ -105,7 +105,7 @@ def upsert(
 
 
 def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, object]], conflict: str = "") -> None:
-    """Insert many rows in few statements: the interpreter changes hands at each, and a busy loop keeps it then."""
+    """Insert many rows in one statement: at each the interpreter changes hands, and a busy loop keeps it then."""
     connection = session.connection()
     names = list(rows[0])
     dialect = connection.dialect
@@ -117,10 +117,9 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, obje
     ]
     mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
     place = f"({', '.join([mark] * len(names))})"
-    done = 0
-    for size in _CHUNKS:
-        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([place] * size)} {conflict}"
-        while len(rows) - done >= size:
-            part = values[done * len(names) : (done + size) * len(names)]
-            connection.exec_driver_sql(statement, tuple(part))
-            done += size
+    for done in range(0, len(rows), _MOST_ROWS):
+        part = values[done * len(names) : (done + _MOST_ROWS) * len(names)]
+        places = ", ".join([place] * (len(part) // len(names)))
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {places} {conflict}", tuple(part)
+        )

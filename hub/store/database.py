@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 _CLAIM_CHECK_S = 5.0
 _CHECKPOINT_EVERY_S = 5.0
-_LOG_PAGES = 10_000  # of 4 KiB
+_LOG_PAGES = 10_000
+_YIELD_S = 1.0
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ class Database:
         self._writing = anyio.CapacityLimiter(1)
         self._claiming = anyio.CapacityLimiter(1)
         self._checkpointing = anyio.CapacityLimiter(1)
+        self._durable = 0  # writers at work or waiting
+        self._calm = anyio.Event()
 
     @property
     def dialect(self) -> Dialect:
@@ -58,10 +61,26 @@ class Database:
         """Runs `work` and commits. With `durable` the commit is on the disk when `then` begins or this returns.
 
         `then` runs in a second transaction, before any other writer; what it raises is raised, though `work`
-        is committed.
+        is committed. Durable writers go before the others, who wait for them a second at most.
         """
-        engine = self._engines.durable if durable else self._engines.writer
-        return await anyio.to_thread.run_sync(self._write, engine, work, then, limiter=self._writing)
+        if not durable:
+            if self._durable:
+                with anyio.move_on_after(_YIELD_S):
+                    while self._durable:
+                        await self._calm.wait()
+            return await anyio.to_thread.run_sync(
+                self._write, self._engines.writer, work, then, limiter=self._writing
+            )
+        self._durable += 1
+        try:
+            return await anyio.to_thread.run_sync(
+                self._write, self._engines.durable, work, then, limiter=self._writing
+            )
+        finally:
+            self._durable -= 1
+            if not self._durable:
+                self._calm.set()
+                self._calm = anyio.Event()
 
     def _write(self, engine: Engine, work: Callable[[Session], T], then: Callable[[Session], object] | None) -> T:
         result = _run(engine, work)

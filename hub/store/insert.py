@@ -19,9 +19,9 @@ _MINUTE_COLUMNS = (
     "unit_id", "at", "leq_lp", "lp_max", "lp_min", "count", "coverage", "energy", "weight_s", "covered_s",
 )  # fmt: skip
 
-# SQLite lets go of the interpreter at every step and then waits to get it back, so a row at a time is slow beside
-# a busy loop. Few sizes keep the statements few, and so in the driver's cache.
-_CHUNKS = (256, 64, 16, 4, 1)
+# SQLite lets go of the interpreter at every statement and then waits to get it back, which takes long beside a busy
+# loop: so many rows go into one statement.
+_MOST_ROWS = 500
 
 _REPLACE_SNAPSHOT = "ON CONFLICT (unit_id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in MEASURED_COLUMNS if name != "unit_id"
@@ -74,14 +74,11 @@ def _minute_rows(batch: Batch, is_sqlite: bool) -> list[Row]:
 def _insert(session: Session, table: str, columns: tuple[str, ...], rows: Sequence[Row], conflict: str) -> None:
     """SQLite: many rows per statement."""
     connection = session.connection()
-    head = f"INSERT INTO {table} ({','.join(columns)}) VALUES "
     values = "(" + ",".join("?" * len(columns)) + ")"
-    start = 0
-    for size in _CHUNKS:
-        statement = f"{head}{','.join([values] * size)} {conflict}"
-        while len(rows) - start >= size:
-            connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows[start : start + size])))
-            start += size
+    for start in range(0, len(rows), _MOST_ROWS):
+        part = rows[start : start + _MOST_ROWS]
+        statement = f"INSERT INTO {table} ({','.join(columns)}) VALUES {','.join([values] * len(part))} {conflict}"
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
 
 
 def _copy(session: Session, table: str, columns: tuple[str, ...], rows: Sequence[Row], conflict: str) -> None:
