@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 @bench.command()
 def poll(
     units: Annotated[int, typer.Option(help="Simulated meters.")] = 1000,
-    seconds: Annotated[float, typer.Option(help="How long to measure, after 10 s of warming up.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="How long to measure, after 20 s of warming up.")] = 60.0,
     rules: Annotated[int, typer.Option(help="Rules on every unit.")] = 10,
     crossing: Annotated[int, typer.Option(help="Units that cross a limit at once, every few seconds.")] = 100,
     hanging: Annotated[float, typer.Option(help="Share of the units that do not answer.")] = 0.0,

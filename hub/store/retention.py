@@ -53,6 +53,7 @@ class Retention:
         delete_alerts: DeleteOld | None = None,
         max_size: int | None = None,
         interval_s: float = 600.0,
+        first_s: float = 60.0,
         chunk: int = 5_000,
         pause_s: float = 0.02,
         on_space: Callable[[str | None], None] = lambda reason: None,
@@ -64,6 +65,7 @@ class Retention:
         self._delete_alerts = delete_alerts
         self._max_size = max_size
         self._interval_s = interval_s
+        self._first_s = first_s
         self._chunk = chunk
         self._pause_s = pause_s
         self._on_space = on_space
@@ -71,7 +73,8 @@ class Retention:
         self._has_looked = False
 
     async def run(self) -> NoReturn:
-        """Works until cancelled. A database that fails is tried again at the next round."""
+        """Works until cancelled, from a minute after the start. What fails is tried again at the next round."""
+        await anyio.sleep(self._first_s)
         while True:
             try:
                 await self.check_space()

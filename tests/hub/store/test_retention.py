@@ -152,7 +152,9 @@ async def test_a_failing_database_does_not_end_it(sqlite: Database) -> None:
         return 0
 
     sqlite.read = watched_read  # type: ignore[method-assign]
-    retention = Retention(sqlite, StoppedClock(), AGES, interval_s=0.01, delete_alerts=after_everything_else)
+    retention = Retention(
+        sqlite, StoppedClock(), AGES, interval_s=0.01, first_s=0.0, delete_alerts=after_everything_else
+    )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(retention.run)
         with anyio.fail_after(5):
