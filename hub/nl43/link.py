@@ -279,7 +279,8 @@ class Link:
         host, port = self._address
         try:
             with anyio.fail_after(self._connect_timeout_s):
-                stream = await anyio.connect_tcp(host, port)
+                # addresses of one name are tried one after the other: never two connects at once
+                stream = await anyio.connect_tcp(host, port, happy_eyeballs_delay=self._connect_timeout_s)
         except TimeoutError:
             raise _Trouble(
                 Failure.TIMEOUT, f"no connection to {host}:{port} in {self._connect_timeout_s:g} s"
