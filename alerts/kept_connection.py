@@ -1,7 +1,7 @@
 """An httpx transport of one HTTP/1.1 connection that is kept open: a thin driver round h11.
 
-httpx's own transport does more and costs four times the processor time per request; a hundred alarms at once have
-to leave within a tenth of a second beside a thousand meters.
+httpx's own transport does more and costs more than twice the processor time per request; a hundred alarms at once
+have to leave within a tenth of a second beside a thousand meters.
 """
 
 import ssl
