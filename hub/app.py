@@ -18,7 +18,6 @@ from alerts.system import SYSTEM_SUBJECTS, system_rules
 from hub.cache.redis import RedisClients, open_redis
 from hub.clock import Clock
 from hub.config import Config
-from hub.fanout import Fanout
 from hub.feeds import Feeds
 from hub.figures import Figures, run_loop_lag
 from hub.fleet import Fleet
@@ -27,7 +26,6 @@ from hub.parts import Parts
 from hub.poller import Poller
 from hub.receivers import Receivers
 from hub.reload import Changes, changes_between
-from hub.snapshot import Event
 from hub.store.database import Database, open_database
 from hub.store.recorder import Recorder
 from hub.store.repair import repair
@@ -98,7 +96,6 @@ class Hub:
             max_size=config.database.max_size,
             on_space=lambda reason: self._report("hub/disk", reason is None, reason),
         )
-        self.events: Fanout[Event] = Fanout()
         self.fleet = Fleet(
             self.feeds,
             database,
@@ -108,7 +105,6 @@ class Hub:
             clock,
             self.figures.poll_s,
             sequence_base(boot) + 1,
-            self.events.publish_nowait,
         )
         self.equipment = Feeds(
             self.feeds,
@@ -135,7 +131,6 @@ class Hub:
             units=self.fleet.units,
             feeds=self.equipment.feeds,
             supervisors=[self.sinks, self.feeds, self.web],
-            events=self.events,
         )
 
     @property
@@ -283,7 +278,6 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
                             yield hub
                         finally:
                             hub.fleet.close_streams()
-                            hub.events.close()
                             await server.stop()
             finally:
                 with anyio.CancelScope(shield=True):

@@ -1,6 +1,6 @@
 """The units of the hub as they come, change and go: each with its task group, its samples and its place in SQL."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from hashlib import sha256
 
@@ -45,7 +45,6 @@ class Fleet:
         clock: Clock,
         poll_s: Histogram,
         first_sequence: int,
-        publish: Callable[[Event], None],
     ) -> None:
         self.units: dict[str, Unit] = {}
         self._feeds = feeds
@@ -56,7 +55,6 @@ class Fleet:
         self._clock = clock
         self._poll_s = poll_s
         self._first_sequence = first_sequence
-        self._publish = publish
         self._samplers: dict[str, UnitSampler] = {}
         self._states: dict[str, UnitState] = {}
         self._resting: dict[tuple[str, int], float] = {}  # until when a meter may hold the slot of a unit that went
@@ -167,7 +165,6 @@ class Fleet:
         sampler = self._samplers.get(event.unit_id)
         if sampler is not None and (samples := sampler.samples(event)):
             self._desk.submit(samples)
-        self._publish(event)
 
     async def _refill(self, units: Iterable[Unit]) -> None:
         """Fill windows from what is stored, so that a restart does not blind their rules."""

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from hub.clock import Clock
 from hub.config import Config
-from hub.fanout import Fanout
 from hub.figures import Figures
-from hub.snapshot import Event
 from hub.supervisor import Supervisor
 from hub.unit import Unit
 
@@ -44,4 +42,3 @@ class Parts:
     feeds: "dict[str, EquipmentFeed]" = field(default_factory=dict)
     trace: "TracePipeline | None" = None
     supervisors: list[Supervisor] = field(default_factory=list)
-    events: Fanout[Event] = field(default_factory=Fanout)  # every event of every unit

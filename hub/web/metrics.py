@@ -85,7 +85,7 @@ class PartsCollector(Collector):
             polls.update(unit.polls)
         ages = {unit.id: max(0.0, now_s - unit.latest.time) for unit in units if unit.latest is not None}
         reachable = {unit.id: float(unit.reachable) for unit in units if unit.reachable is not None}
-        drops = parts.events.dropped + sum(unit.fanout.dropped for unit in units)
+        drops = sum(unit.fanout.dropped for unit in units)
         skipped = sum(unit.skipped_by_poller for unit in units)
         connects = sum(unit.link.connects for unit in units)
         yield _gauge("hub_units", "Units in the configuration.", len(parts.units))

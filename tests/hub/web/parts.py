@@ -130,7 +130,6 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
 
     def publish(event: Event) -> None:
         recorder.offer_nowait(event)
-        parts.events.publish_nowait(event)
 
     now, now_s = clock.now(), clock.steady()
     engine.set_rules([Rule.model_validate(RULE)], now, now_s)
