@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import heapq
-import socket
 from collections.abc import Callable
 from enum import IntEnum
 from itertools import count
 from random import random
-from typing import Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 
 from hub.backoff import backoff
 from hub.clock import Clock
 from hub.nl43.commands import DOD, Command
+from hub.nl43.dial import DialFailed, dial, is_open
 from hub.nl43.fields import FieldError
 from hub.nl43.protocol import NEED_DATA, Protocol, ProtocolError, Reply, Result
 from hub.snapshot import Failure
@@ -23,9 +23,7 @@ from hub.snapshot import Failure
 T = TypeVar("T")
 
 FTP_PORT = 21
-_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 _REFUSED_FIRST_S = 1.0
-_FTP_PROBE_S = 2.0
 _CLOSE_S = 2.0
 _RECEIVE_BYTES = 4096
 _LONGEST_SLEEP_S = 1.0
@@ -278,42 +276,26 @@ class Link:
     async def _connect(self) -> SocketStream:
         host, port = self._address
         try:
-            with anyio.fail_after(self._connect_timeout_s):
-                # addresses of one name are tried one after the other: never two connects at once
-                stream = await anyio.connect_tcp(host, port, happy_eyeballs_delay=self._connect_timeout_s)
-        except TimeoutError:
-            raise _Trouble(
-                Failure.TIMEOUT, f"no connection to {host}:{port} in {self._connect_timeout_s:g} s"
-            ) from None
-        except OSError as error:
-            await self._refused_or_wedged(error)
+            stream = await dial(host, port, self._connect_timeout_s)
+        except DialFailed as failed:
+            raise await self._diagnosed(failed) from None
         self._stream = stream
         self._protocol = Protocol()
         self._is_wedge_known = False
         self.connects += 1
-        keep_alive(stream)
         return stream
 
-    async def _refused_or_wedged(self, error: OSError) -> NoReturn:
+    async def _diagnosed(self, failed: DialFailed) -> _Trouble:
+        """A refusal is looked into once per outage: FTP that still answers gives a wedged control port away."""
         host, port = self._address
-        if not _is_refused(error):
-            raise _Trouble(Failure.TIMEOUT, f"{host}:{port} cannot be reached: {_innermost(error)}") from None
+        if not failed.is_refused:
+            return _Trouble(Failure.TIMEOUT, str(failed))
         if self._trouble.failure not in (Failure.REFUSED, Failure.WEDGED):
-            self._is_wedge_known = await self._is_open(self._ftp_port)
+            self._is_wedge_known = await is_open(host, self._ftp_port)
         if self._is_wedge_known:
-            raise _Trouble(
-                Failure.WEDGED,
-                f"port {port} is refused while FTP answers: the control port is wedged, power-cycle the meter",
-            ) from None
-        raise _Trouble(Failure.REFUSED, f"{host}:{port} refused the connection: is TCP On in the meter?") from None
-
-    async def _is_open(self, port: int) -> bool:
-        try:
-            with anyio.fail_after(_FTP_PROBE_S):
-                async with await anyio.connect_tcp(self._address[0], port):
-                    return True
-        except (OSError, TimeoutError):
-            return False
+            text = f"port {port} is refused while FTP answers: the control port is wedged, power-cycle the meter"
+            return _Trouble(Failure.WEDGED, text)
+        return _Trouble(Failure.REFUSED, str(failed))
 
     async def _drop(self, trouble: _Trouble) -> None:
         was_open = self._stream is not None
@@ -339,28 +321,3 @@ class Link:
 
 def _given_up() -> LinkDown:
     return LinkDown(Failure.TIMEOUT, "the hub has given up the meter's socket", 0.0, was_tried=False)
-
-
-def keep_alive(stream: SocketStream) -> None:
-    """Have the kernel find out within 45 s that the other side is gone, and keep NAT entries alive."""
-    raw: socket.socket = stream.extra(SocketAttribute.raw_socket)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The errors at the bottom of what `connect_tcp` raised: one per address that was tried."""
-    if isinstance(error, BaseExceptionGroup):
-        return [bottom for part in error.exceptions for bottom in _causes(part)]
-    return [error] if error.__cause__ is None else _causes(error.__cause__)
-
-
-def _is_refused(error: OSError) -> bool:
-    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
-
-
-def _innermost(error: OSError) -> str:
-    cause = _causes(error)[0]
-    return getattr(cause, "strerror", None) or type(cause).__name__
