@@ -1,53 +1,70 @@
-"""An httpx transport of one HTTP/1.1 connection that is kept open: a thin driver round h11.
+"""One HTTP/1.1 connection that is kept open: a thin driver round the parser of httptools.
 
-httpx's own transport does more and costs more than twice the processor time per request; a hundred alarms at once
-have to leave within a tenth of a second beside a thousand meters.
+A general client does more and costs several times the processor time per request; a hundred alarms at once have to
+leave within a tenth of a second beside a thousand meters.
 """
 
 import ssl
 from contextlib import AsyncExitStack
 from time import monotonic
+from typing import NamedTuple
 
 import anyio
-import h11
-import httpx
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _CHUNK = 64 * 1024
-_MOST_BODY = 64 * 1024
+_MOST_BYTES = 64 * 1024
 _IDLE_S = 30.0
-_PORTS = {"http": 80, "https": 443}
 
 
-class KeptConnection(httpx.AsyncBaseTransport):
-    """Takes one request at a time, all to the same host. The body of an answer is read up to 64 KiB and dropped.
+class Address(NamedTuple):
+    """Where to connect to; `tls_name` is whom the certificate has to name, None for plain TCP."""
 
-    Raises OSError (also of TLS) where there is no connection, httpx.RemoteProtocolError for what is no answer.
-    Time-outs are the caller's, by cancellation.
+    host: str
+    port: int
+    tls_name: str | None
+
+
+class Answer(NamedTuple):
+    """What counts of an answer: its status, and its Retry-After header as it came."""
+
+    status: int
+    retry_after: str | None
+
+
+class NotAnswered(Exception):
+    """The connection ended before an answer came."""
+
+
+class NotHttp(Exception):
+    """What came is no answer in HTTP/1."""
+
+
+class KeptConnection:
+    """Takes one request at a time, all to the same server. The body of an answer is read up to 64 KiB and dropped.
+
+    Raises OSError (also of TLS) where there is no connection, NotAnswered, NotHttp. Time-outs are the caller's, by
+    cancellation.
     """
 
     def __init__(self, trusted: ssl.SSLContext) -> None:
         self._trusted = trusted
         self._stream: ByteStream | None = None
-        self._http = h11.Connection(h11.CLIENT)
         self._idle_since_s = 0.0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it; where the kept connection turns out to be closed, over a new one."""
+    async def exchange(self, address: Address, request: bytes) -> Answer:
+        """Send a whole request; where the kept connection turns out to be closed, over a new one."""
         if self._stream is not None:
             if monotonic() < self._idle_since_s + _IDLE_S:
                 try:
                     return await self._exchange(self._stream, request)
-                except _NoAnswer:
+                except NotAnswered:
                     pass
             await self.aclose()
-        stream = self._stream = await self._open(request)
-        self._http = h11.Connection(h11.CLIENT)
-        try:
-            return await self._exchange(stream, request)
-        except _NoAnswer:
-            raise httpx.RemoteProtocolError("disconnected without an answer") from None
+        self._stream = await self._open(address)
+        return await self._exchange(self._stream, request)
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""
@@ -55,67 +72,76 @@ class KeptConnection(httpx.AsyncBaseTransport):
         if stream is not None:
             await anyio.aclose_forcefully(stream)
 
-    async def _exchange(self, stream: ByteStream, request: httpx.Request) -> httpx.Response:
-        is_kept = False
+    async def _exchange(self, stream: ByteStream, request: bytes) -> Answer:
+        reading = _Reading()
         try:
-            response, is_kept = await self._send_and_read(stream, request)
-            self._idle_since_s = monotonic()
-            return response
+            await stream.send(request)
+            while not reading.is_over:
+                reading.feed(await stream.receive(_CHUNK))
+        except anyio.EndOfStream:
+            reading.can_be_kept = False
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            raise _NoAnswer from None
-        except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError("not HTTP") from error
+            raise NotAnswered from None
         finally:
-            if not is_kept:
+            if reading.is_over and reading.can_be_kept:
+                self._idle_since_s = monotonic()
+            else:
                 await self.aclose()
+        if not reading.has_begun:
+            raise NotAnswered
+        if reading.status is None:
+            raise NotHttp("the answer broke off")
+        return Answer(reading.status, reading.retry_after)
 
-    async def _send_and_read(self, stream: ByteStream, request: httpx.Request) -> tuple[httpx.Response, bool]:
-        """The answer, and whether the connection can take another request."""
-        http = self._http
-        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-        parts = (http.send(head), http.send(h11.Data(request.content)), http.send(h11.EndOfMessage()))
-        await stream.send(b"".join(part or b"" for part in parts))
-        response: httpx.Response | None = None
-        read, has_begun = 0, False
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                try:
-                    http.receive_data(await stream.receive(_CHUNK))
-                    has_begun = True
-                except anyio.EndOfStream:
-                    if not has_begun:
-                        raise _NoAnswer from None
-                    http.receive_data(b"")
-            elif isinstance(event, h11.Response):
-                response = httpx.Response(event.status_code, headers=list(event.headers))
-            elif isinstance(event, h11.Data):
-                read += len(event.data)
-                if read > _MOST_BODY and response is not None:
-                    return response, False
-            elif isinstance(event, h11.EndOfMessage):
-                break
-        if response is None:
-            raise _NoAnswer
-        if http.our_state is not h11.DONE or http.their_state is not h11.DONE:
-            return response, False
-        http.start_next_cycle()
-        return response, True
-
-    async def _open(self, request: httpx.Request) -> ByteStream:
-        url = request.url
-        stream = await anyio.connect_tcp(url.host, url.port or _PORTS[url.scheme])
-        if url.scheme == "http":
+    async def _open(self, address: Address) -> ByteStream:
+        stream = await anyio.connect_tcp(address.host, address.port)
+        if address.tls_name is None:
             return stream
-        name = request.extensions.get("sni_hostname", url.host)
         async with AsyncExitStack() as on_failure:  # a handshake that fails or is given up leaves no socket behind
             on_failure.push_async_callback(anyio.aclose_forcefully, stream)
             wrapped = await TLSStream.wrap(
-                stream, hostname=name, ssl_context=self._trusted, standard_compatible=False
+                stream, hostname=address.tls_name, ssl_context=self._trusted, standard_compatible=False
             )
             on_failure.pop_all()
             return wrapped
 
 
-class _NoAnswer(Exception):
-    """The connection ended before an answer began."""
+class _Reading:
+    """An answer as it comes in; the `on_` methods are called by the parser."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None  # once the head is complete
+        self.retry_after: str | None = None
+        self.has_begun = False
+        self.is_over = False
+        self.can_be_kept = False
+        self._bytes = 0
+        self._parser = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Raises NotHttp."""
+        self.has_begun = True
+        self._bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            raise NotHttp(str(error)) from error
+        if self._bytes > _MOST_BYTES and not self.is_over:
+            self.is_over, self.can_be_kept = True, False
+
+    def on_message_begin(self) -> None:
+        if self.is_over:  # nobody asked for a second one
+            self.can_be_kept = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"retry-after":
+            self.retry_after = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200 and not self.is_over:  # else it is an interim answer
+            self.status = status
+
+    def on_message_complete(self) -> None:
+        if self.status is not None and not self.is_over:
+            self.is_over, self.can_be_kept = True, self._parser.should_keep_alive()

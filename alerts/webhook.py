@@ -1,7 +1,6 @@
 """One POST of a delivery to its receiver, and what its answer means."""
 
 import ipaddress
-import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ import anyio
 import httpx
 
 from alerts.delivery import Delivery
-from alerts.kept_connection import KeptConnection
+from alerts.kept_connection import Address, Answer, KeptConnection, NotAnswered, NotHttp
 from alerts.message import headers, parse_secret
+from alerts.receiver_fields import check_headers
 from alerts.rule import Receiver
 
 _PORTS = {"http": 80, "https": 443}
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,13 @@ class Webhook:
         given = receiver.secret if isinstance(receiver.secret, tuple) else (receiver.secret,)
         self._timeout_s = receiver.timeout
         self._must_be_public = not receiver.allow_private
-        self._headers = {"user-agent": f"monitor-hub/{version}", "content-type": "application/json"}
-        self._headers |= {name.lower(): value for name, value in receiver.headers.items()}
+        fixed = {"user-agent": f"monitor-hub/{version}", "content-type": "application/json"}
+        fixed |= {name.lower(): value for name, value in receiver.headers.items()}
         try:
             self._keys = [parse_secret(secret.get_secret_value()) for secret in given if secret is not None]
             self._url = _usable_url(receiver.url)
-            if any(not _HEADER_VALUE.fullmatch(value) for value in self._headers.values()):
-                raise ValueError("a header holds a character that HTTP cannot carry")
+            check_headers(receiver.headers)
+            self._head = _head(self._url, fixed)
         except (ValueError, UnicodeError) as error:
             raise ValueError(f"receiver {receiver.name}: {error}") from None
         self._trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
@@ -83,27 +82,34 @@ class Webhook:
         signed = headers(delivery.id, int(at.timestamp()), delivery.body, self._keys)
         with anyio.move_on_after(self._timeout_s):
             try:
-                response = await self._send(self._headers | signed, delivery.body)
-            except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+                answer = await self._send(signed, delivery.body)
+            except (OSError, NotAnswered, NotHttp) as error:
                 return Retry(_reason(error))
-            return judge(response.status_code, response.headers.get("retry-after"), at)
+            return judge(answer.status, answer.retry_after, at)
         return Retry(f"no answer within {self._timeout_s:g} s")
 
-    async def _send(self, all_headers: dict[str, str], body: bytes) -> httpx.Response:
-        """Straight through the transport: no redirects, cookies, proxies or authentication. The body is dropped."""
-        url, extensions = self._url, {}
+    async def _send(self, signed: dict[str, str], body: bytes) -> Answer:
+        """No redirects, cookies, proxies or authentication; the body of the answer is dropped."""
+        url, host = self._url, self._url.host
+        port = url.port or _PORTS[url.scheme]
         if self._must_be_public:
-            address = await public_address(url.host, url.port or _PORTS[url.scheme])
-            all_headers = {"host": url.netloc.decode("ascii")} | all_headers
-            extensions = {"sni_hostname": url.host}
-            url = url.copy_with(host=address)
-        encoded = httpx.Headers(all_headers, encoding="latin-1")
-        request = httpx.Request("POST", url, headers=encoded, content=body, extensions=extensions)
+            host = await public_address(host, port)
+        address = Address(host, port, url.host if url.scheme == "https" else None)
+        own = _lines({**signed, "content-length": str(len(body))})
         connection = self._idle.pop() if self._idle else KeptConnection(self._trusted)
         try:
-            return await connection.handle_async_request(request)
+            return await connection.exchange(address, b"".join((self._head, own, b"\r\n", body)))
         finally:
             self._idle.append(connection)
+
+
+def _head(url: httpx.URL, fixed: dict[str, str]) -> bytes:
+    """The part of a request that is the same for every message."""
+    return b"POST %b HTTP/1.1\r\nhost: %b\r\n" % (url.raw_path, url.netloc) + _lines(fixed)
+
+
+def _lines(fields: dict[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1")
 
 
 def _usable_url(text: str) -> httpx.URL:
@@ -179,9 +185,9 @@ def _reason(error: BaseException) -> str:
                 return "name not found"
             case ConnectionResetError() | BrokenPipeError() | anyio.BrokenResourceError() | anyio.EndOfStream():
                 return "closed without an answer"
-            case httpx.RemoteProtocolError() if "disconnected" in str(cause):
+            case NotAnswered():
                 return "closed without an answer"
-            case httpx.RemoteProtocolError():
+            case NotHttp():
                 return "not an HTTP answer"
             case BaseExceptionGroup() if cause.exceptions:
                 cause = cause.exceptions[0]

@@ -63,6 +63,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            http="h11",  # which bounds the head of a request
             proxy_headers=False,
             ws=_ViewerProtocol,
             ws_max_size=4096,
