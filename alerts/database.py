@@ -1,11 +1,21 @@
 """What alerting asks of a database."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from sqlmodel import Session
 
 T = TypeVar("T")
+
+Work = Callable[[Session], object]
+
+
+class Write(NamedTuple):
+    """One transaction. With `durable` it is on the disk before `then` begins, which runs in a second one."""
+
+    work: Work
+    durable: bool
+    then: Work | None = None
 
 
 class Database(Protocol):
@@ -15,15 +25,13 @@ class Database(Protocol):
         """Run `work` on a snapshot."""
         ...
 
-    async def write(
-        self,
-        work: Callable[[Session], T],
-        *,
-        durable: bool = False,
-        then: Callable[[Session], object] | None = None,
-    ) -> T:
-        """Run `work` and commit; with `durable` it is on the disk when `then` begins or this returns.
+    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+        """Run `work` and commit; with `durable` it is on the disk when this returns."""
+        ...
 
-        `then` runs in a second transaction, before any other writer.
+    async def write_in_turn(self, take: Callable[[], Write | None]) -> None:
+        """Run what `take` gives until it gives None, with no other writer in between.
+
+        `take` is called in the event loop; a call says that what it gave before is committed.
         """
         ...

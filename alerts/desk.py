@@ -8,14 +8,13 @@ from typing import Protocol
 
 import anyio
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session
 
 from alerts import outbox
 from alerts.alert import Alert, Transition
 from alerts.clock import Clock, wall_offset_s
-from alerts.database import Database
-from alerts.delivery import Delivery, Notice, deliveries_of
-from alerts.message import render
+from alerts.commit import Commit, rendered
+from alerts.database import Database, Write
+from alerts.delivery import Delivery, Notice
 from alerts.routing import Routing
 from alerts.sample import Sample
 from alerts.summary import one_line, summarize
@@ -27,6 +26,7 @@ _FAILING_AFTER_S = 2.0
 _WATCH_S = 0.2
 _AGAIN_S = 0.25
 _BATCH = 1000  # transitions in one transaction, at most
+_IN_A_ROW = 16  # transactions before other writers get a turn
 _STORAGE = "hub/storage"
 
 
@@ -214,55 +214,54 @@ class Desk:
             await self._work_came.wait()
             self._work_came = anyio.Event()
             while self._waiting:
-                if not await self._commit_once():
+                if not await self._commit_waiting():
                     await anyio.sleep(_AGAIN_S)
 
-    async def _commit_once(self) -> bool:
-        """Commit what waits, store the bodies as they will be sent, and announce; False when it was refused."""
-        batch = self._waiting.take(_BATCH)
-        told = [(notice, self._waiting.told(notice)) for notice in batch.notices]
-        notices = [notice if rows is None else replace(notice, persisted=False) for notice, rows in told]
-        deliveries = [
-            row for notice, rows in told for row in (deliveries_of(notice, b"") if rows is None else rows)
-        ]
-        states, offset_s, started_s = batch.states.values(), wall_offset_s(self._clock), self._clock.time()
-        committed_s: float | None = None
-        rendered: dict[int, list[Delivery]] = {}
+    async def _commit_waiting(self) -> bool:
+        """Commit what waits and what comes meanwhile, announcing each batch at once; False when it was refused."""
+        commit: Commit | None = None
+        left = _IN_A_ROW
 
-        def store_bodies(session: Session) -> None:
-            """In the writer's thread, right after the commit: a repeat after a crash is the same to the byte."""
-            nonlocal committed_s
-            committed_s = self._clock.time()
-            for notice, rows in told:
-                if rows is None:
-                    taken_ms = (committed_s - notice.transition.decided_s) * 1000
-                    rendered[id(notice)] = self._deliveries(replace(notice, decision_to_commit_ms=taken_ms))
-            outbox.store_bodies(session, [row for rows in rendered.values() for row in rows])
+        def take() -> Write | None:
+            nonlocal commit, left
+            if commit is not None:
+                self._committed(commit)
+            left -= 1
+            commit = self._begin() if self._waiting and left >= 0 else None
+            if commit is None:
+                return None
+            has_news = bool(commit.batch.notices)
+            return Write(commit.write, has_news, commit.store_bodies if has_news else None)
 
         try:
-            await self._database.write(
-                lambda session: outbox.write(session, notices, deliveries, states, offset_s),
-                durable=bool(notices),
-                then=store_bodies if notices else None,
-            )
+            await self._database.write_in_turn(take)
         except DBAPIError:
             self.counts.failed_commits += 1
-            if committed_s is None:
-                self._waiting.put_back(batch)
+            if commit is None or commit.committed_s is None:
+                if commit is not None:
+                    self._waiting.put_back(commit.batch)
                 return False
-        now_s = self._clock.time()
+            self._committed(commit)
+        return True
+
+    def _begin(self) -> Commit:
+        batch = self._waiting.take(_BATCH)
+        return Commit(batch, [self._waiting.told(notice) for notice in batch.notices], self._clock, self._hub)
+
+    def _committed(self, commit: Commit) -> None:
+        now_s, batch = self._clock.time(), commit.batch
+        committed_s = commit.committed_s or now_s
         self.counts.commits += 1
-        self.on_latency("commit", (committed_s or now_s) - started_s)
+        self.on_latency("commit", committed_s - commit.started_s)
         fresh: list[Delivery] = []
         untold = self._waiting.committed(batch, now_s)
         for notice in untold:
-            self.on_latency("decision_to_commit", (committed_s or now_s) - notice.transition.decided_s)
-            fresh += rendered[id(notice)]
+            self.on_latency("decision_to_commit", committed_s - notice.transition.decided_s)
+            fresh += commit.deliveries(notice)
         self._storage_worked()
         self._offer(fresh, persisted=True)
         if len(untold) < len(batch.notices):
             self._have_looked_again(batch.notices)
-        return True
 
     def _have_looked_again(self, notices: Iterable[Notice]) -> None:
         """What was announced from memory is in SQL now: a dispatcher may have dropped it, or be a new one."""
@@ -275,7 +274,7 @@ class Desk:
             self._evaluate_some()
         self._take_dirty()
         if self._waiting:
-            await self._commit_once()
+            await self._commit_waiting()
 
     def _notice(self, transition: Transition) -> Notice:
         alert = transition.alert
@@ -287,9 +286,6 @@ class Desk:
         summary = summarize(transition, self._routing.rule(alert.rule))
         latency_ms = (transition.decided_s - transition.sample_time_s) * 1000
         return Notice(transition, self._labels_of(alert.subject), summary, True, latency_ms, receivers)
-
-    def _deliveries(self, notice: Notice) -> list[Delivery]:
-        return deliveries_of(notice, render(notice, self._hub)) if notice.receivers else []
 
     def _take_dirty(self) -> None:
         for alert in self.engine.take_dirty():
@@ -311,7 +307,7 @@ class Desk:
     def _announce_unpersisted(self, notice: Notice) -> None:
         if self._waiting.told(notice) is not None:
             return
-        deliveries = self._deliveries(replace(notice, persisted=False))
+        deliveries = rendered(replace(notice, persisted=False), self._hub)
         self._waiting.tell(notice, deliveries)
         self.counts.announced_unpersisted += 1
         self._offer(deliveries, persisted=False)

@@ -19,6 +19,7 @@ from alerts.rows import (
     alert_values,
     delivery_values,
     insert_rows,
+    set_column,
     table_of,
     transition_values,
     upsert,
@@ -62,7 +63,7 @@ def write(
 
 def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
     """Keep the bodies as they are about to be sent, so that a repeat after a crash is the same to the byte."""
-    upsert(session, DeliveryRow, [delivery_values(delivery) for delivery in deliveries], update=("body",))
+    set_column(session, table_of(DeliveryRow), "body", {d.id: d.body.decode() for d in deliveries})
 
 
 def restore(session: Session, offset_s: float) -> Restored:

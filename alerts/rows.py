@@ -1,8 +1,8 @@
 """Nouns as rows: the columns of each table, and the insert that a repeat does not harm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Table
+from sqlalchemy import Dialect, Table
 from sqlmodel import Session, SQLModel
 
 from alerts.alert import Alert
@@ -115,11 +115,26 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, obje
         for row in rows
         for process, value in zip(processors, row.values(), strict=True)
     ]
-    mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
-    place = f"({', '.join([mark] * len(names))})"
-    for done in range(0, len(rows), _MOST_ROWS):
-        part = values[done * len(names) : (done + _MOST_ROWS) * len(names)]
-        places = ", ".join([place] * (len(part) // len(names)))
+    for places, part in _parts(dialect, values, len(names)):
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(names)}) {places} {conflict}", part)
+
+
+def set_column(session: Session, table: Table, column: str, texts: Mapping[str, str]) -> None:
+    """Give one column of text its values by `id`, many rows in one statement."""
+    connection = session.connection()
+    values = [value for pair in texts.items() for value in pair]
+    for places, part in _parts(connection.dialect, values, 2):
         connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {places} {conflict}", tuple(part)
+            f"UPDATE {table.name} SET {column} = fresh.column2 FROM ({places}) AS fresh "
+            f"WHERE {table.name}.id = fresh.column1",
+            part,
         )
+
+
+def _parts(dialect: Dialect, values: Sequence[object], width: int) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """`VALUES (?, ?), …` and what goes into it, a statement's worth at a time."""
+    mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
+    place = f"({', '.join([mark] * width)})"
+    for start in range(0, len(values), _MOST_ROWS * width):
+        part = tuple(values[start : start + _MOST_ROWS * width])
+        yield "VALUES " + ", ".join([place] * (len(part) // width)), part

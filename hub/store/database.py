@@ -11,15 +11,16 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from alerts.database import Write
 from hub.store.claim import Claim, FileClaim, ServerClaim
 from hub.store.engines import Dialect, Engines, open_engines, sqlite_path
+from hub.store.precedence import Precedence
 
 T = TypeVar("T")
 
 _CLAIM_CHECK_S = 5.0
 _CHECKPOINT_EVERY_S = 5.0
 _LOG_PAGES = 10_000
-_YIELD_S = 1.0
 
 log = structlog.get_logger()
 
@@ -39,8 +40,7 @@ class Database:
         self._writing = anyio.CapacityLimiter(1)
         self._claiming = anyio.CapacityLimiter(1)
         self._checkpointing = anyio.CapacityLimiter(1)
-        self._durable = 0  # writers at work or waiting
-        self._calm = anyio.Event()
+        self._precedence = Precedence()
 
     @property
     def dialect(self) -> Dialect:
@@ -51,42 +51,31 @@ class Database:
         """Runs `work` on a read-only snapshot. Statements beyond the read deadline end as DBAPIError `too slow`."""
         return await anyio.to_thread.run_sync(_run, self._engines.readers, work, limiter=self._reading)
 
-    async def write(
-        self,
-        work: Callable[[Session], T],
-        *,
-        durable: bool = False,
-        then: Callable[[Session], object] | None = None,
-    ) -> T:
-        """Runs `work` and commits. With `durable` the commit is on the disk when `then` begins or this returns.
+    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+        """Runs `work` and commits. With `durable` the commit is on the disk when this returns.
 
-        `then` runs in a second transaction, before any other writer; what it raises is raised, though `work`
-        is committed. Durable writers go before the others, who wait for them a second at most.
+        Durable writers go before the others: see `Precedence`.
         """
-        if not durable:
-            if self._durable:
-                with anyio.move_on_after(_YIELD_S):
-                    while self._durable:
-                        await self._calm.wait()
-            return await anyio.to_thread.run_sync(
-                self._write, self._engines.writer, work, then, limiter=self._writing
-            )
-        self._durable += 1
-        try:
-            return await anyio.to_thread.run_sync(
-                self._write, self._engines.durable, work, then, limiter=self._writing
-            )
-        finally:
-            self._durable -= 1
-            if not self._durable:
-                self._calm.set()
-                self._calm = anyio.Event()
+        if durable:
+            with self._precedence.urgent():
+                return await anyio.to_thread.run_sync(_run, self._engines.durable, work, limiter=self._writing)
+        await self._precedence.let_pass()
+        return await anyio.to_thread.run_sync(_run, self._engines.writer, work, limiter=self._writing)
 
-    def _write(self, engine: Engine, work: Callable[[Session], T], then: Callable[[Session], object] | None) -> T:
-        result = _run(engine, work)
-        if then is not None:
-            _run(self._engines.writer, then)
-        return result
+    async def write_in_turn(self, take: Callable[[], Write | None]) -> None:
+        """Runs what `take` gives until it gives None, before the other writers and with none in between.
+
+        `take` is called in the event loop; a call says that what it gave before is committed. So a burst of
+        transactions does not wait for a turn of a busy loop more than once each.
+        """
+        with self._precedence.urgent():
+            await anyio.to_thread.run_sync(self._write_in_turn, take, limiter=self._writing)
+
+    def _write_in_turn(self, take: Callable[[], Write | None]) -> None:
+        while (write := anyio.from_thread.run_sync(take)) is not None:
+            _run(self._engines.durable if write.durable else self._engines.writer, write.work)
+            if write.then is not None:
+                _run(self._engines.writer, write.then)
 
     async def check(self) -> None:
         """Raises DBAPIError when the database does not answer."""

@@ -13,6 +13,7 @@ from sqlmodel import Session, SQLModel
 
 from alerts import tables
 from alerts.alert import Alert, State, Transition, TransitionType, alert_id
+from alerts.database import Write
 from alerts.sample import Sample
 
 T = TypeVar("T")
@@ -42,25 +43,32 @@ class SqliteDatabase:
         await anyio.lowlevel.checkpoint()
         return self.run(work) if self.inline else await anyio.to_thread.run_sync(self.run, work)
 
-    async def write(
-        self,
-        work: Callable[[Session], T],
-        *,
-        durable: bool = False,
-        then: Callable[[Session], object] | None = None,
-    ) -> T:
+    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+        await self._begin()
+        self.durable_writes += durable
+        return (
+            self.run(work) if self.inline else await anyio.to_thread.run_sync(self.run, work, limiter=self._writer)
+        )
+
+    async def write_in_turn(self, take: Callable[[], Write | None]) -> None:
+        await self._begin()
+
+        def run_all(take: Callable[[], Write | None]) -> None:
+            while (write := take()) is not None:
+                self.durable_writes += write.durable
+                self.run(write.work)
+                if write.then is not None:
+                    self.run(write.then)
+
+        if self.inline:
+            run_all(take)
+        else:
+            await anyio.to_thread.run_sync(run_all, lambda: anyio.from_thread.run_sync(take), limiter=self._writer)
+
+    async def _begin(self) -> None:
         if self.gate is not None:
             await self.gate.wait()
-        self.durable_writes += durable
         await anyio.lowlevel.checkpoint()
-
-        def both() -> T:
-            result = self.run(work)
-            if then is not None:
-                self.run(then)
-            return result
-
-        return both() if self.inline else await anyio.to_thread.run_sync(both, limiter=self._writer)
 
     def run(self, work: Callable[[Session], T]) -> T:
         if self.is_down:

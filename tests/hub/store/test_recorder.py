@@ -177,9 +177,9 @@ async def test_a_commit_whose_answer_was_lost_is_not_repeated(database: Database
     write = database.write
     answers_lost = 0
 
-    async def lossy_write(work: Any, *, durable: bool = False, then: Any = None) -> Any:
+    async def lossy_write(work: Any, *, durable: bool = False) -> Any:
         nonlocal answers_lost
-        result = await write(work, durable=durable, then=then)
+        result = await write(work, durable=durable)
         if answers_lost < 2:
             answers_lost += 1
             raise OperationalError("COMMIT", None, sqlite3.OperationalError("connection lost"))

@@ -1,0 +1,56 @@
+import anyio
+import anyio.lowlevel
+
+from hub.store.precedence import Precedence
+from tests.virtual_time import virtual
+
+
+async def waited_s(precedence: Precedence) -> float:
+    began_s = anyio.current_time()
+    await precedence.let_pass()
+    return round(anyio.current_time() - began_s, 2)
+
+
+@virtual
+async def test_without_urgent_writers_nobody_waits() -> None:
+    assert await waited_s(Precedence()) == 0
+
+
+@virtual
+async def test_the_others_wait_for_an_urgent_writer_and_a_moment_longer() -> None:
+    precedence = Precedence()
+
+    async def be_urgent() -> None:
+        with precedence.urgent():
+            await anyio.sleep(0.3)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(be_urgent)
+        await anyio.lowlevel.checkpoint()
+        assert 0.45 <= await waited_s(precedence) <= 0.47
+    assert await waited_s(precedence) == 0
+
+
+@virtual
+async def test_a_rush_that_lasts_holds_them_back_for_a_second_once() -> None:
+    precedence = Precedence()
+
+    async def rush() -> None:
+        while True:
+            with precedence.urgent():
+                await anyio.sleep(0.1)
+            await anyio.sleep(0.05)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rush)
+        await anyio.lowlevel.checkpoint()
+        assert 1.0 <= await waited_s(precedence) <= 1.02
+        assert await waited_s(precedence) == 0
+        tasks.cancel_scope.cancel()
+
+
+@virtual
+async def test_a_writer_that_hangs_holds_them_back_no_longer() -> None:
+    precedence = Precedence()
+    with precedence.urgent():
+        assert 1.0 <= await waited_s(precedence) <= 1.02
