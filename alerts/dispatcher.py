@@ -1,7 +1,7 @@
 """Sends what is due to one receiver: at least once, each alert in order, and never in another receiver's way."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,6 +15,7 @@ from sqlmodel import Session
 from alerts import outbox
 from alerts.backlog import Backlog, Turn
 from alerts.clock import Clock
+from alerts.courier import Hand, OpenCourier, Sent
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery, DeliveryState
 from alerts.fingerprint import fingerprint
@@ -25,10 +26,8 @@ from alerts.rule import Receiver
 from alerts.trouble import Trouble
 from alerts.webhook import Delivered, Gone, Outcome, Retry
 
-_IN_FLIGHT = 8
+_AHEAD = 64  # with the courier at most, waiting or under way
 _RELOAD_S = 1.0
-
-Post = Callable[[Delivery, datetime], Awaitable[Outcome]]
 
 
 class OnTrouble(Protocol):
@@ -59,7 +58,7 @@ class Dispatcher:
     def __init__(
         self,
         receiver: Receiver,
-        post: Post,
+        open_courier: OpenCourier,
         database: Database,
         clock: Clock,
         hub: str,
@@ -71,7 +70,7 @@ class Dispatcher:
         self.receiver = receiver
         self.counts = Counts()
         self.is_held = False
-        self._post = post
+        self._open_courier = open_courier
         self._database = database
         self._clock = clock
         self._hub = hub
@@ -80,7 +79,7 @@ class Dispatcher:
         self._room = room
         self._backlog = Backlog(receiver)
         self._ledger = Ledger(database)
-        self._out = 0
+        self._out: dict[str, str] = {}  # with the courier: the lane of each, by id
         self._is_behind = True  # SQL has deliveries that are not in memory
         self._has_missed = False  # one came while SQL was being read
         self._left: dict[
@@ -131,17 +130,18 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch until stopped or cancelled. May be run again after a crash."""
-        self._out, self._is_loading = 0, False
+        self._is_loading = False
+        self._out.clear()
         self._backlog.recover(self._clock.time())
         try:
-            async with anyio.create_task_group() as tasks:
+            async with self._open_courier(self._sent) as hand, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ledger.run)
-                while not (self._is_stopping and self._out == 0 and not self._has_due()):
+                while not (self._is_stopping and not self._out and not self._has_due()):
                     self._wake = anyio.Event()
                     if self._is_behind and not self._is_loading and self._has_room():
                         self._is_loading = True
                         tasks.start_soon(self._load)
-                    self._send_due(tasks)
+                    self._hand_over_due(hand, tasks)
                     if self._trouble.is_news(self._clock.time()):
                         self._on_trouble(self.receiver.name, True, self._trouble.reason)
                     with anyio.move_on_after(self._rest_s()):
@@ -161,7 +161,7 @@ class Dispatcher:
     def _rest_s(self) -> float | None:
         now_s = self._clock.time()
         moments = []
-        if self._out < _IN_FLIGHT and not self.is_held:
+        if len(self._out) < _AHEAD and not self.is_held:
             moments.append(self._backlog.next_due_s())
         moments.append(self._trouble.report_at_s)
         if self._is_behind and not self._is_loading and len(self._backlog) <= self._room // 2:
@@ -212,23 +212,33 @@ class Dispatcher:
     def _add(self, delivery: Delivery) -> None:
         self._backlog.add(delivery, self._clock.time(), self._clock.now())
 
-    def _send_due(self, tasks: TaskGroup) -> None:
-        while self._out < _IN_FLIGHT and not self.is_held:
+    def _hand_over_due(self, hand: Hand, tasks: TaskGroup) -> None:
+        due: list[Delivery] = []
+        while len(self._out) < _AHEAD and not self.is_held:
             turn = self._backlog.take(self._clock.time())
             if turn is None:
-                return
-            self._out += 1
-            tasks.start_soon(self._attempt, turn)
+                break
+            self._out[turn.delivery.id] = turn.lane
+            if turn.together:
+                tasks.start_soon(self._hand_over_digest, hand, turn)
+            else:
+                due.append(turn.delivery)
+        if due:
+            hand(due)
 
-    async def _attempt(self, turn: Turn) -> None:
-        try:
-            delivery = await self._digest(turn) if turn.together else turn.delivery
-            at, started_s = self._clock.now(), self._clock.time()
-            outcome = await self._post(delivery, at)
-            self._settle(turn.lane, delivery, outcome, at, self._clock.time() - started_s)
-        finally:
-            self._out -= 1
-            self._wake.set()
+    async def _hand_over_digest(self, hand: Hand, turn: Turn) -> None:
+        digest = await self._digest(turn)
+        self._out[digest.id] = self._out.pop(turn.delivery.id)
+        hand([digest])
+
+    def _sent(self, news: Sequence[Sent]) -> None:
+        for sent in news:
+            lane = self._out.pop(sent.delivery.id)
+            if sent.outcome is None:
+                self._backlog.put_back(lane, sent.delivery, self._clock.time())
+            else:
+                self._settle(lane, sent.delivery, sent.outcome, sent.at, sent.duration_s)
+        self._wake.set()
 
     async def _digest(self, turn: Turn) -> Delivery:
         at, members = self._clock.now(), turn.together

@@ -1,7 +1,9 @@
 """The webhook receivers of the hub as they are configured: a dispatcher each, supervised."""
 
 from collections.abc import Iterable
+from functools import partial
 
+from alerts.courier import open_courier_with_own_loop
 from alerts.dispatcher import Dispatcher, OnTrouble
 from alerts.rule import Receiver
 from alerts.webhook import Webhook
@@ -47,14 +49,10 @@ class Receivers:
 
     def _start(self, receiver: Receiver) -> None:
         webhook = Webhook(receiver, self._version)
-        dispatcher = Dispatcher(receiver, webhook.post, self._database, self._clock, self._hub, self._on_trouble)
+        courier = partial(open_courier_with_own_loop, webhook, self._clock)
+        dispatcher = Dispatcher(receiver, courier, self._database, self._clock, self._hub, self._on_trouble)
         self.dispatchers[receiver.name] = dispatcher
-
-        async def run() -> None:
-            async with webhook:
-                await dispatcher.run()
-
-        self._sinks.spawn(_child(receiver.name), run, essential=True)
+        self._sinks.spawn(_child(receiver.name), dispatcher.run, essential=True)
 
 
 def _child(name: str) -> str:

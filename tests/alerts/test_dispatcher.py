@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trio.testing import MockClock
 
 from alerts import archive, outbox
 from alerts.alert import TransitionType
+from alerts.courier import open_courier
 from alerts.delivery import Delivery, Notice, deliveries_of
 from alerts.dispatcher import Dispatcher
 from alerts.message import render
@@ -75,12 +77,12 @@ class Bench:
     def __init__(self, database: SqliteDatabase, hook: FakeWebhook, **settings: Any) -> None:
         self.troubles: list[tuple[str, bool, str | None]] = []
         room = settings.pop("room", 10_000)
-        self.database = database
+        self.database, clock = database, LoopClock()
         self.dispatcher = Dispatcher(
             Receiver(name="ops", url="http://x/", **settings),
-            hook.post,
+            partial(open_courier, hook.post, clock),
             database,
-            LoopClock(),
+            clock,
             "site",
             lambda name, failing, reason: self.troubles.append((name, failing, reason)),
             chance=lambda: 0.5,

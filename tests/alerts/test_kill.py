@@ -4,6 +4,7 @@ import signal
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 
 from alerts import archive
 from alerts.clock import SystemClock
+from alerts.courier import open_courier_with_own_loop
 from alerts.desk import Desk
 from alerts.dispatcher import Dispatcher
 from alerts.receiver import open_receiver
@@ -32,9 +34,10 @@ async def run_chain(path: Path, url: str, first: int, count: int) -> None:
         }
     )
     database, clock = SqliteDatabase(path), SystemClock()
-    async with Webhook(config.receivers[0], "0.1") as hook, anyio.create_task_group() as tasks:
+    courier = partial(open_courier_with_own_loop, Webhook(config.receivers[0], "0.1"), clock)
+    async with anyio.create_task_group() as tasks:
         dispatcher = Dispatcher(
-            config.receivers[0], hook.post, database, clock, "site", lambda name, failing, reason: None
+            config.receivers[0], courier, database, clock, "site", lambda name, failing, reason: None
         )
         desk = Desk(ThresholdEngine(), database, clock, "site", Routing(config), {"ops": dispatcher}, lambda s: {})
         await desk.restore()
