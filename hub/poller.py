@@ -25,6 +25,7 @@ class Poller:
         self._due: list[tuple[float, int, Unit]] = []
         self._known: dict[str, Unit] = {}
         self._order = count()
+        self._look_s = 0.0
 
     async def run(self) -> None:
         """Order polls until cancelled."""
@@ -34,7 +35,9 @@ class Poller:
 
     def order_due(self, now: float) -> float:
         """Order what is due; return the seconds until something may be due again."""
-        self._take_up_changes(now)
+        if now >= self._look_s:
+            self._look_s = now + _LOOK_S
+            self._take_up_changes(now)
         while self._due and self._due[0][0] <= now:
             due_s, _, unit = heapq.heappop(self._due)
             if self._known.get(unit.id) is not unit:
