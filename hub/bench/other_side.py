@@ -26,6 +26,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from websockets.asyncio.client import connect
 
 from hub.bench.timing import SECRET, unit_id
+from hub.interpreter import settle_interpreter
 from hub.nl43.simulator import FleetOptions, MeterOptions, open_fleet
 from hub.nl43.simulator.server import SimulatedMeter
 from hub.nl43.simulator.waveform import constant
@@ -133,6 +134,7 @@ async def _serve(units: int, hanging: float) -> None:
         for meter in side.meters[: round(units * hanging)]:
             meter.set_fault("mute")
         port = listener.extra(SocketAttribute.local_port)
+        settle_interpreter()  # a collection here would be measured as the hub's
         _say({"ports": fleet.ports, "url": f"http://127.0.0.1:{port}/hook"})
         async with anyio.create_task_group() as viewers:
             viewers.start_soon(listener.serve, side.serve_webhooks)
