@@ -1,6 +1,9 @@
 """A plant for demonstration: machines that change state by themselves, read like the real view."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from heapq import nsmallest
+from operator import attrgetter
 from random import Random
 from typing import Any, NamedTuple
 
@@ -27,8 +30,14 @@ STATUSES = (
     ("SCRAP", None, 1),
     ("設備-LOST", None, 1),
 )
+_EVERY_STATUS = [(status, reason) for status, reason, weight in STATUSES for _ in range(weight)]
+"""Each as often as it weighs."""
+
 DWELL_S = (60.0, 1800.0)
 """How long a machine stays in one state: each has its own figure between these."""
+
+SECOND_LOTS = 184 / 2600
+"""Lots per machine that share a running machine with another: a real view shows 2,784 rows of 2,600 machines."""
 
 
 class _Machine(NamedTuple):
@@ -41,11 +50,21 @@ class _Machine(NamedTuple):
     phase_s: float
 
 
+class _Spell(NamedTuple):
+    machine: _Machine
+    seed: str
+    since: datetime
+    status: str
+    reason: str | None
+    rank: int  # among the running machines, of which the first have a second lot
+
+
 class SampleView:
     """The same seed at the same time shows the same plant, in every process: a state follows from seed and time."""
 
     def __init__(self, machines: int, seed: int, clock: Clock) -> None:
         self._clock = clock
+        self._second_lots = round(machines * SECOND_LOTS)
         random = Random(seed)
         self._machines = [_machine(number, seed, random) for number in range(machines)]
 
@@ -54,7 +73,7 @@ class SampleView:
         return self
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
-        """The whole view, whatever is asked for: about 107 rows for 100 machines."""
+        """The whole view, whatever is asked for."""
         return Rows(COLUMNS, await to_thread.run_sync(self.rows_at, self._clock.now()))
 
     async def close(self) -> None:
@@ -64,8 +83,15 @@ class SampleView:
         """Nothing to drop."""
 
     def rows_at(self, at: datetime) -> list[tuple[Any, ...]]:
-        """The rows of an instant, in the shape the driver gives them: padded ids, zone-less times."""
-        return [row for machine in self._machines for row in _rows(machine, at.astimezone(UTC))]
+        """The rows of an instant, in the shape the driver gives them: padded ids, zone-less times.
+
+        Lots come and go with the machines that run, but their second lots stay as many: always 2,784 rows for
+        2,600 machines.
+        """
+        spells = [_spell(machine, at.astimezone(UTC)) for machine in self._machines]
+        running = [spell for spell in spells if spell.status == "PRD"]
+        shared = {spell.machine for spell in nsmallest(self._second_lots, running, key=attrgetter("rank"))}
+        return [row for spell in spells for row in _rows(spell, has_second_lot=spell.machine in shared)]
 
 
 def _machine(number: int, seed: int, random: Random) -> _Machine:
@@ -81,32 +107,39 @@ def _machine(number: int, seed: int, random: Random) -> _Machine:
     )
 
 
-def _rows(machine: _Machine, at: datetime) -> list[tuple[Any, ...]]:
+def _spell(machine: _Machine, at: datetime) -> _Spell:
     period, into_s = divmod(at.timestamp() + machine.phase_s, machine.dwell_s)
-    random = Random(f"{machine.seed}.{period:.0f}")
+    seed = f"{machine.seed}.{period:.0f}"
+    rank, place = divmod(int.from_bytes(blake2b(seed.encode(), digest_size=8).digest()), len(_EVERY_STATUS))
     since = (at - timedelta(seconds=into_s)).replace(microsecond=0, tzinfo=None)
-    status, reason, _ = random.choices(STATUSES, [weight for *_, weight in STATUSES])[0]
+    return _Spell(machine, seed, since, *_EVERY_STATUS[place], rank)
+
+
+def _rows(spell: _Spell, has_second_lot: bool) -> list[tuple[Any, ...]]:
+    machine, random = spell.machine, Random(spell.seed)
     common: dict[str, Any] = {
         "RESOURCEID": machine.resource_id,
         "EQUIPMENTID": machine.equipment_id,
         "OBJECTCATEGORY": machine.category,
-        "EQUIPMENTASSETSSTATUS": status,
-        "EQUIPMENTASSETSSTATUSREASON": reason,
+        "EQUIPMENTASSETSSTATUS": spell.status,
+        "EQUIPMENTASSETSSTATUSREASON": spell.reason,
     }
-    if status in ("UDT", "SDT"):
+    if spell.status == "PRD":
+        return [_cells(common | _lot(machine, random, spell.since)) for _ in range(1 + has_second_lot)]
+    if spell.status in ("UDT", "SDT"):
         number = random.randrange(10**9)
+        is_repair = spell.status == "UDT"
         common |= {
             "JOBORDER": f"MO-{number % 10_000:04d}",
-            "JOBMODEL": "REPAIR" if status == "UDT" else "PM",
+            "JOBMODEL": "REPAIR" if is_repair else "PM",
             "JOBSTAGE": "Repair",
             "JOBID": f"5000{number:012d}",
             "JOBSTATUS": "Open",
-            "CREATEDATE": since,
+            "CREATEDATE": spell.since,
             "TECHNICIANUSERNAME": f"TECH {number % 40:02d}",
-            "SYMPTOMCODE": "S-VAC" if status == "UDT" else "S-PM",
+            "SYMPTOMCODE": "S-VAC" if is_repair else "S-PM",
         }
-    lots = random.choices((1, 2, 3), (90, 9, 1))[0] if status == "PRD" else 0
-    return [_cells(common | _lot(machine, random, since)) for _ in range(lots)] or [_cells(common)]
+    return [_cells(common)]
 
 
 def _lot(machine: _Machine, random: Random, since: datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_its_figures_are_json_and_none_is_nought() -> None:
     figures = json.loads(json.dumps(await run_equipment(machines=50, refreshes=2, read_s=0.01)))
-    assert (figures["machines"], figures["redis"]) == (50, False)
+    assert (figures["rows"], figures["machines"], figures["redis"]) == (54, 50, False)
     assert figures["query_to_published"]["max_ms"] >= figures["query_to_published"]["p50_ms"] > 0
     assert all(rate > 0 for rate in figures["reads_per_s"].values())
 

@@ -22,12 +22,20 @@ def statuses(view: SampleView, at: datetime) -> dict[str, Any]:
     return {record["RESOURCEID"]: record["EQUIPMENTASSETSSTATUS"] for record in machines(view, at)}
 
 
-def test_2600_machines_are_about_2784_rows() -> None:
-    view = SampleView(2600, 1, Clock())
-    records = machines(view, AT)
-    assert len(records) == 2600
-    assert 2700 < len(view.rows_at(AT)) < 2870
+@pytest.mark.parametrize("hours", [0, 7, 24 * 365])
+def test_2600_machines_are_2784_rows_at_any_time(hours: int) -> None:
+    view, at = SampleView(2600, 1, Clock()), AT + timedelta(hours=hours)
+    records = machines(view, at)
+    assert (len(records), len(view.rows_at(at))) == (2600, 2784)
     assert set(Counter(record["EQUIPMENTASSETSSTATUS"] for record in records)) < set(STATUS_CATEGORY)
+
+
+def test_a_running_machine_has_one_lot_or_two_and_any_other_none() -> None:
+    found = {
+        (record["STATUS_CATEGORY"], record["LOT_COUNT"]) for record in machines(SampleView(2600, 1, Clock()), AT)
+    }
+    assert {lots for category, lots in found if category == "PRODUCTIVE"} == {1, 2}
+    assert {lots for category, lots in found if category != "PRODUCTIVE"} == {0}
 
 
 def test_the_same_seed_shows_the_same_plant_to_everyone() -> None:
