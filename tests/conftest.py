@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.oracle_database import oracle
+
+__all__ = ["anyio_backend", "oracle"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

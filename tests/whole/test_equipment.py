@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.oracle_wire import OracleServer, OraError, Plant, open_oracle
+from tests.oracle_database import OracleDatabase, feed_keys
+from tests.oracle_wire import OraError, Plant, open_oracle
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import Site, free_port, open_site
 
@@ -19,9 +20,9 @@ DOWN = {"name": "down", "match": {"feed": "fab"}, "metric": "status_category", "
 ROWS = "SELECT subject, old, new, reason FROM machine_status_changes ORDER BY id"
 
 
-def oracle_feed(server: OracleServer, **keys: Any) -> dict[str, Any]:
-    """A feed of the test Oracle, read every second."""
-    account = {"dsn": server.dsn, "user": "reader", "password": "secret", "timezone": "Asia/Taipei"}
+def oracle_feed(dsn: str, **keys: Any) -> dict[str, Any]:
+    """A feed of an Oracle, by default of the wire server, read every second."""
+    account = {"dsn": dsn, "user": "reader", "password": "secret", "timezone": "Asia/Taipei"}
     return {"id": "fab", "kind": "oracle-equipment", "interval": "1s", **account, **keys}
 
 
@@ -46,16 +47,25 @@ async def loaded(hub: RunningHub) -> dict[str, Any]:
         await anyio.sleep(0.02)
 
 
-async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_restart(tmp_path: Path) -> None:
-    async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
-        site.config["feeds"] = [oracle_feed(server)]
+async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_restart(
+    tmp_path: Path, oracle: OracleDatabase
+) -> None:
+    plant = all_productive()
+    machine, other = plant.machines[3], plant.machines[4]
+
+    async def set_status(machine: str, status: str, reason: str | None = None) -> None:
+        plant.set_status(machine, status, reason)
+        await oracle.load(plant.view.rows)
+
+    await oracle.load(plant.view.rows)
+    async with open_site(tmp_path, 1) as site:
+        site.config["feeds"] = [oracle_feed(**feed_keys(oracle))]
         site.config["alerts"]["rules"] = [DOWN]
-        machine, other = server.plant.machines[3], server.plant.machines[4]
         async with site.run() as hub:
             with anyio.fail_after(10):
                 status = await loaded(hub)
             assert (status["machines"], status["rows"], status["last_outcome"]) == (20, 20, "refreshed")
-            server.plant.set_status(machine, "UDT", "Vacuum low")
+            await set_status(machine, "UDT", "Vacuum low")
             onset = (await site.hears("alert.onset", "down", machine, within_s=10)).document
             assert onset["alert"]["labels"] == {"feed": "fab"}
             assert onset["alert"]["value"] == "DOWN"
@@ -68,11 +78,11 @@ async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_re
             assert {row[1] for row in rows[:20]} == {None}
             await eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE state = 'delivered'"))
             await hub.kill()
-        server.plant.set_status(other, "SBY")  # while nobody looks
+        await set_status(other, "SBY")  # while nobody looks
         async with site.run() as hub:
             rows = await eventually(lambda: found if len(found := changes(site)) == 22 else [])
             assert rows[-1][:3] == (f"equipment/fab/{other}", "PRD", "SBY")
-            server.plant.set_status(machine, "PRD", "Production RUN")
+            await set_status(machine, "PRD", "Production RUN")
             await site.hears("alert.clear", "down", machine, within_s=10)
             assert await hub.stop() == 0
         assert changes(site)[22:] == [(f"equipment/fab/{machine}", "UDT", "PRD", "Production RUN")]
@@ -81,7 +91,7 @@ async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_re
 
 async def test_a_dead_oracle_is_told_and_the_last_answer_stays(tmp_path: Path) -> None:
     async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
-        site.config["feeds"] = [oracle_feed(server)]
+        site.config["feeds"] = [oracle_feed(server.dsn)]
         async with site.run() as hub:
             with anyio.fail_after(10):
                 before = await loaded(hub)

@@ -13,7 +13,8 @@ from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found
 from hub.equipment.source import source_of
 from hub.snapshot import MachineChange
-from tests.oracle_wire import OracleServer, Plant, open_oracle
+from tests.oracle_database import OracleDatabase, feed_keys
+from tests.oracle_wire import Plant, open_oracle
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +26,8 @@ def oracle_feed(dsn: str, **options: object) -> OracleEquipmentFeed:
     )
 
 
-def feed_on(server: OracleServer, listeners: Listeners | None = None) -> EquipmentFeed:
-    source = source_of(oracle_feed(server.dsn), Clock(), "Asia/Taipei")
-    return EquipmentFeed("fab", source, Clock(), 300.0, listeners=listeners)
+def feed_on(config: OracleEquipmentFeed, listeners: Listeners | None = None) -> EquipmentFeed:
+    return EquipmentFeed("fab", source_of(config, Clock(), "Asia/Taipei"), Clock(), 300.0, listeners=listeners)
 
 
 def test_the_zone_of_the_view_is_the_feeds_own_or_else_the_hubs() -> None:
@@ -56,40 +56,42 @@ async def test_the_sample_plant_needs_no_database() -> None:
     assert one.status()["unknown_codes"] == {}
 
 
-async def test_a_plant_in_oracle_is_read_and_its_changes_are_told() -> None:
+async def test_a_plant_in_oracle_is_read_and_its_changes_are_told(oracle: OracleDatabase) -> None:
     changes: list[MachineChange] = []
-    async with open_oracle(plant=Plant(60, 50)) as server:
-        one = feed_on(server, listeners=Listeners(on_change=changes.append))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(one.run)
-            await eventually(lambda: one.head.generation is not None)
-            resource_id = server.plant.machines[7].strip()
-            found = one.get(resource_id)
-            assert isinstance(found, Found)
-            before = found.machine.status
-            server.plant.set_status(server.plant.machines[7], "ZZZ", "odd")
-            assert (await one.refresh(force=True)).kind == "refreshed"
-            await eventually(lambda: bool(changes))
-            tasks.cancel_scope.cancel()
-        assert one.status()["unknown_codes"] == {"ZZZ": 1}
-        [change] = changes
-        assert (change.subject, change.old) == (f"equipment/fab/{resource_id}", before)
-        assert (change.new, change.reason) == ("ZZZ", "odd")
+    plant = Plant(60, 50)
+    await oracle.load(plant.view.rows)
+    one = feed_on(oracle_feed(**feed_keys(oracle)), Listeners(on_change=changes.append))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.run)
+        await eventually(lambda: one.head.generation is not None)
+        resource_id = plant.machines[7].strip()
+        found = one.get(resource_id)
+        assert isinstance(found, Found)
+        before = found.machine.status
+        plant.set_status(plant.machines[7], "ZZZ", "odd")
+        await oracle.load(plant.view.rows)
+        assert (await one.refresh(force=True)).kind == "refreshed"
+        await eventually(lambda: bool(changes))
+        tasks.cancel_scope.cancel()
+    assert one.status()["unknown_codes"] == {"ZZZ": 1}
+    [change] = changes
+    assert (change.subject, change.old) == (f"equipment/fab/{resource_id}", before)
+    assert (change.new, change.reason) == ("ZZZ", "odd")
 
 
-async def test_an_emptied_view_is_refused_and_the_plant_stays() -> None:
-    async with open_oracle(plant=Plant(60, 50)) as server:
-        one = feed_on(server)
-        await one.refresh()
-        server.plant.resize(0)
-        one._sync._interval_s = 0.0
-        assert (await one.refresh()).kind == "refused"
-        assert one.status()["machines"] == 50
+async def test_an_emptied_view_is_refused_and_the_plant_stays(oracle: OracleDatabase) -> None:
+    await oracle.load(Plant(60, 50).view.rows)
+    one = feed_on(oracle_feed(**feed_keys(oracle)))
+    await one.refresh()
+    await oracle.load([])
+    one._sync._interval_s = 0.0
+    assert (await one.refresh()).kind == "refused"
+    assert one.status()["machines"] == 50
 
 
 async def test_a_database_that_goes_and_comes_back_costs_no_plant() -> None:
     async with open_oracle(plant=Plant(60, 50)) as server:
-        one = feed_on(server)
+        one = feed_on(oracle_feed(server.dsn))
         await one.refresh()
         port = server.port
         server.stop_listening()

@@ -1,24 +1,15 @@
 """The sync lane with the real driver against a server that misbehaves; what counts is what the server saw."""
 
 import os
-from datetime import UTC
 
 import anyio
 import pytest
 from pydantic import SecretStr
 
-from hub.equipment.aggregate import aggregate
-from hub.equipment.view import parse_rows, select_sql
-from hub.oracle.connection import (
-    Account,
-    DeadlineExceeded,
-    OracleError,
-    OracleRejected,
-    OracleUnavailable,
-    connector,
-)
+from hub.equipment.view import select_sql
+from hub.oracle.connection import Account, DeadlineExceeded, OracleError, OracleUnavailable, connector
 from hub.oracle.lanes import Deadlines, SyncLane
-from tests.oracle_wire import OracleServer, OraError, Plant, open_oracle
+from tests.oracle_wire import OracleServer, OraError, open_oracle
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio
@@ -36,28 +27,6 @@ def lane_to(server: OracleServer, deadlines: Deadlines | None = None, call_s: fl
 async def all_gone(server: OracleServer, lane: SyncLane) -> bool:
     await eventually(lambda: not server.sessions, within_s=3)
     return lane.counters.open == 0
-
-
-async def test_the_view_is_read_by_name_with_its_mixed_case_columns() -> None:
-    async with open_oracle(plant=Plant(2784, 2600)) as server:
-        lane = lane_to(server)
-        rows = await lane.fetch(SQL)
-        clean, bad = parse_rows(rows, UTC)
-        records, tally = aggregate(clean)
-        assert {"Package", "Function"} <= set(rows.columns)
-        assert len(rows.rows) == tally.rows > tally.machines == len(records) == 2600
-        assert any(lot["PACKAGE"] for record in records for lot in record["LOT_DETAILS"])
-        assert (bad.times, bad.quantities) == (0, 0)
-        assert all(record["RESOURCEID"] == record["RESOURCEID"].strip() for record in records)
-        assert await all_gone(server, lane)
-        assert server.counters.logoffs == 1
-
-
-async def test_the_dropped_columns_never_leave_the_database() -> None:
-    async with open_oracle() as server:
-        rows = await lane_to(server).fetch(select_sql("DWH.DW_MES_EQUIPMENTSTATUS_WIP_V", ["CREATEUSER"]))
-        assert "CREATEUSER" not in rows.columns
-        assert len(rows.columns) == 33
 
 
 async def test_the_call_timeout_is_in_force_on_the_drivers_connection() -> None:
@@ -128,30 +97,17 @@ async def test_a_connection_that_dies_in_mid_fetch_gives_no_rows_at_all() -> Non
         assert await all_gone(server, lane)
 
 
-async def test_a_wrong_password_is_a_rejection_and_stays_out_of_the_text() -> None:
-    async with open_oracle() as server:
-        lane = SyncLane(connector(Account(server.dsn, "reader", SecretStr("wrong-tiger"))))
-        with pytest.raises(OracleRejected) as caught:
-            await lane.fetch(SQL)
-        assert caught.value.code == "ORA-01017"
-        assert "wrong-tiger" not in str(caught.value)
-        assert await all_gone(server, lane)
-
-
-async def test_a_missing_view_is_a_rejection_and_a_lost_link_is_not() -> None:
+async def test_a_lost_link_is_no_rejection() -> None:
     async with open_oracle() as server:
         lane = lane_to(server)
-        server.faults.errors = {"EQUIPMENTSTATUS": OraError(942, "table or view does not exist")}
-        with pytest.raises(OracleRejected) as rejected:
-            await lane.fetch(SQL)
         server.faults.errors = {"EQUIPMENTSTATUS": OraError(2068, "following severe error from LINK")}
         with pytest.raises(OracleUnavailable) as lost:
             await lane.fetch(SQL)
-        assert (rejected.value.code, lost.value.code) == ("ORA-00942", "ORA-02068")
+        assert lost.value.code == "ORA-02068"
         assert await all_gone(server, lane)
 
 
-async def test_cancelling_in_mid_query_leaves_at_once_and_leaves_nothing_behind() -> None:
+async def test_cancelling_leaves_at_once_even_if_the_server_ignores_the_break() -> None:
     async with open_oracle() as server:
         server.faults.hang = "EQUIPMENTSTATUS"
         server.faults.ignore_break = True

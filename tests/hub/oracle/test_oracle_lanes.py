@@ -4,10 +4,12 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, OracleUnavailable, Rows
 from hub.oracle.lanes import Deadlines
 from hub.oracle.oracle_lanes import OracleLanes
-from tests.oracle_wire import OracleServer, open_oracle
+from tests.oracle_database import OracleDatabase, until_alone
+from tests.oracle_wire import OracleServer, Plant, open_oracle
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio
@@ -24,19 +26,22 @@ async def ignore(rows: Rows) -> bool:
     return True
 
 
-async def test_each_lane_says_who_it_is_to_the_database() -> None:
-    async with open_oracle() as server:
-        lanes = lanes_to(server)
-        programs: set[str] = set()
+async def test_each_lane_says_who_it_is_to_the_database(oracle: OracleDatabase) -> None:
+    assert await oracle.programs() == []
+    await oracle.load(Plant(60, 50).view.rows)
+    lanes = OracleLanes(oracle.account, bulk_sessions=2)
+    programs: set[str] = set()
 
-        async def look(rows: Rows) -> bool:
-            programs.update(session.attributes["AUTH_PROGRAM_NM"] for session in server.sessions)
-            return True
+    async def look(rows: Rows) -> bool:
+        programs.update(await oracle.programs())
+        return True
 
-        await lanes.bulk.read(HISTORY, {"i0": "x"}, look)
-        assert programs == {"hub-fab-bulk"}
-        assert [lane.name for lane in lanes.every] == ["sync", "bulk", "probe"]
-        await lanes.bulk.close_idle()
+    await lanes.bulk.read(select_sql(oracle.view), {}, look)
+    assert programs == {f"{oracle.account.program}-bulk"}
+    assert [lane.name for lane in lanes.every] == ["sync", "bulk", "probe"]
+    assert 0 < await lanes.ping() < 5
+    await lanes.bulk.close_idle()
+    await until_alone(oracle)
 
 
 async def test_a_full_and_hanging_bulk_lane_leaves_the_others_their_sessions() -> None:
