@@ -49,7 +49,7 @@ async def run_poll(units: int, seconds: float, rules: int, crossing: int, hangin
     """Measure for `seconds` after 20 s of warming up; every 5 s `crossing` units pass a limit at once."""
     configure_logs("json", "error")
     with TemporaryDirectory(prefix="hub-bench-") as folder:
-        async with _open_other_side(units, hanging) as other:
+        async with open_other_side(units, hanging) as other:
             said = await other.read()
             config = _config(Path(folder), said["ports"], said["url"], rules)
             async with open_hub(config) as hub:
@@ -144,7 +144,8 @@ def _config(folder: Path, ports: list[int], url: str, rules: int) -> Config:
 
 
 @asynccontextmanager
-async def _open_other_side(units: int, hanging: float) -> AsyncIterator[OtherSide]:
+async def open_other_side(units: int, hanging: float) -> AsyncIterator[OtherSide]:
+    """Meters, a receiver and viewers in a second process; a share of the meters hangs."""
     command = [sys.executable, "-m", "hub.bench.other_side", str(units), str(hanging)]
     async with await anyio.open_process(command, stderr=None) as process:
         if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:

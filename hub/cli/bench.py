@@ -1,6 +1,7 @@
 """`hub bench …`: measurements that print JSON; they are not tests."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -52,15 +53,24 @@ def isolation(
 ) -> None:
     """A bulk history request beside the equipment sync, through one pool and through lanes; takes 90 s."""
     from hub.bench.isolation import run_isolation
-    from hub.bench.oracle_process import NoCheckout
 
-    try:
-        result = run_async(run_isolation, scale, ids)
-    except NoCheckout as error:
-        raise typer.Exit(fail(str(error))) from None
+    result = _run_in_checkout(run_isolation, scale, ids)
     _print(result)
     if not result["passed"]:
         raise typer.Exit(FAILED)
+
+
+@bench.command()
+def outages(
+    units: Annotated[int, typer.Option(help="Simulated meters.")] = 200,
+    refreshes: Annotated[int, typer.Option(help="Refreshes of the feed, a fifth of them in each phase.")] = 1000,
+    every: Annotated[float, typer.Option(help="Seconds between them, at least.")] = 0.25,
+    as_json: Json = True,
+) -> None:
+    """A feed whose database is well, hangs, refuses or dies in mid-fetch, beside meters; takes 9 minutes."""
+    from hub.bench.outages import run_outages
+
+    _print(_run_in_checkout(run_outages, units, refreshes, every))
 
 
 @bench.command()
@@ -86,6 +96,15 @@ def rules(
     from hub.bench.rules import run_rules
 
     _print(run_rules(units, rules, rounds))
+
+
+def _run_in_checkout(run: Callable[..., Awaitable[dict[str, Any]]], *arguments: object) -> dict[str, Any]:
+    from hub.bench.oracle_process import NoCheckout
+
+    try:
+        return run_async(run, *arguments)
+    except NoCheckout as error:
+        raise typer.Exit(fail(str(error))) from None
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -1,0 +1,160 @@
+"""`hub bench outages`: a feed whose database is well, hangs, refuses or dies in mid-fetch, beside meters."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+
+from hub.app import Hub, open_hub
+from hub.bench.oracle_process import OracleProcess, open_oracle_process
+from hub.bench.poll import open_other_side
+from hub.bench.timing import milliseconds, run_lag, unit_id
+from hub.config import Config
+from hub.equipment.feed import EquipmentFeed
+from hub.equipment.sample_view import SECOND_LOTS
+from hub.equipment.source import ViewSource
+from hub.equipment.view import select_sql
+from hub.feed_listener import FeedListener
+from hub.interpreter import settle_interpreter
+from hub.logs import configure_logs
+from hub.oracle.breaker import Breaker
+from hub.oracle.connection import connector
+from hub.oracle.lanes import Deadlines, SyncLane, backstop_s
+
+FEED = "fab"
+WELL = {"hang": None, "ignore_break": False, "connect": "accept", "drop_after_rows": None}
+_QUICK = Deadlines(connect_s=2.0, query_s=1.0, close_s=1.0)
+_END_S = 5.0
+_LOOK_S = 0.05
+
+
+def phases_of(rows: int) -> dict[str, dict[str, Any]]:
+    """What is wrong with a database of so many rows in each phase, as its control port is told."""
+    return {
+        "healthy": {},
+        "hung": {"hang": "EQUIPMENTSTATUS", "ignore_break": True},
+        "refused": {"connect": "refuse"},
+        "dying_in_mid_fetch": {"drop_after_rows": rows // 2},
+        "healthy_again": {},
+    }
+
+
+async def run_outages(
+    units: int = 200,
+    refreshes: int = 1000,
+    every_s: float = 0.25,
+    machines: int = 2600,
+    idle_s: float = 30.0,
+    warm_up_s: float = 10.0,
+) -> dict[str, Any]:
+    """`refreshes` in all, as many in each phase, one per `every_s` seconds at most; before that `idle_s` without.
+
+    The feed is a hub's own but for short deadlines and for a breaker that never opens, so that each refresh goes to
+    the database. Raises `NoCheckout` where the test Oracle is not at hand.
+    """
+    configure_logs("json", "error")
+    rows = machines + round(machines * SECOND_LOTS)
+    with TemporaryDirectory(prefix="hub-bench-") as folder:
+        async with (
+            open_oracle_process(rows=rows, machines=machines) as oracle,
+            open_other_side(units, 0.0) as meters,
+        ):
+            config = _config(Path(folder), (await meters.read())["ports"])
+            async with open_hub(config) as hub:
+                lane = _lane(oracle, refreshes)
+                feed = _feed(hub, lane)
+                hub.feeds.spawn(f"feed/{FEED}", feed.run)
+                settle_interpreter()
+                while feed.plant is None:  # from now on only the phases refresh it
+                    await anyio.sleep(_LOOK_S)
+                await anyio.sleep(warm_up_s)
+                phases = {"idle": await _phase(hub, Counter(), partial(anyio.sleep, idle_s))}
+                await oracle.order({"reset": "counters"})
+                faults = phases_of(rows)
+                for name, wrong in faults.items():
+                    await oracle.order({"set": WELL | wrong})
+                    outcomes: Counter[str] = Counter()
+                    work = partial(_refresh, feed, outcomes, refreshes // len(faults), every_s)
+                    phases[name] = await _phase(hub, outcomes, work)
+                sessions = await _sessions(oracle, lane)
+    return {"units": units, "rows": rows, "machines": machines, "phases": phases, "sessions": sessions}
+
+
+def _lane(oracle: OracleProcess, refreshes: int) -> SyncLane:
+    never = Breaker("sync", failures=refreshes + 1)
+    return SyncLane(connector(oracle.account, backstop_s(_QUICK)), _QUICK, breaker=never)
+
+
+def _feed(hub: Hub, lane: SyncLane) -> EquipmentFeed:
+    """A feed that is wired as the hub wires those of its configuration."""
+    listener = FeedListener(FEED, {}, hub.engine, hub.desk, hub.recorder, hub.clock)
+    source = ViewSource(lane, select_sql("DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"), UTC)
+    return EquipmentFeed(FEED, source, hub.clock, 3600.0, None, listener.listeners(), {})
+
+
+async def _refresh(feed: EquipmentFeed, outcomes: Counter[str], times: int, every_s: float) -> None:
+    for _ in range(times):
+        due_s = time.monotonic() + every_s
+        outcome = await feed.refresh(force=True)
+        outcomes[outcome.code or outcome.kind.value] += 1
+        await anyio.sleep(max(0.0, due_s - time.monotonic()))
+
+
+async def _phase(hub: Hub, outcomes: Counter[str], work: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    lags_s: list[float] = []
+    polls, began_s = _polls(hub), time.monotonic()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_lag, lags_s)
+        await work()
+        tasks.cancel_scope.cancel()
+    took_s = time.monotonic() - began_s
+    return {
+        "seconds": round(took_s, 1),
+        "refreshes": dict(outcomes),
+        "readings_per_s": round((_polls(hub) - polls) / took_s, 1),
+        "loop_lag": milliseconds(lags_s),
+    }
+
+
+async def _sessions(oracle: OracleProcess, lane: SyncLane) -> dict[str, int]:
+    """What both sides counted, once the server has had time to see that the last client is gone."""
+    counters = await oracle.counters()
+    with anyio.move_on_after(_END_S):
+        while counters["open_sessions"]:
+            await anyio.sleep(_LOOK_S)
+            counters = await oracle.counters()
+    return {
+        "connections": counters["connections"],
+        "logons": counters["logins"],
+        "open_at_most": counters["peak_sessions"],
+        "open_at_the_end": counters["open_sessions"],
+        "held_by_the_hub_at_the_end": lane.counters.open,
+    }
+
+
+def _polls(hub: Hub) -> int:
+    return sum(unit.polls["ok"] for unit in hub.fleet.units.values())
+
+
+def _config(folder: Path, ports: list[int]) -> Config:
+    poll = {"watched": "1s", "idle": "1s", "gap": "900ms"}
+    document = {
+        "hub": {"name": "bench", "listen": "127.0.0.1:0", "data_dir": "data"},
+        "units": [
+            {"id": unit_id(index), "host": "127.0.0.1", "port": port, "poll": poll}
+            for index, port in enumerate(ports)
+        ],
+        "alerts": {
+            "rules": [
+                {"name": "loud", "metric": "lp", "above": 85},
+                {"name": "gone", "match": {"feed": FEED}, "metric": "status", "equals": "GONE"},
+            ]
+        },
+    }
+    return Config.model_validate(document, context={"folder": folder})
