@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import Session, select
 
+from alerts.database import Write
 from hub.store.claim import DatabaseTaken
 from hub.store.database import Database, open_database
 from hub.store.tables import Boot, UnitState, load_unit_states, register_boot, save_unit_state
@@ -203,3 +204,53 @@ async def test_what_was_decided_about_a_unit_survives(database: Database) -> Non
     await database.write(lambda session: save_unit_state(session, UnitState(unit_id="gate-a", keep_alive=False)))
     states = await database.read(load_unit_states)
     assert (states["gate-a"].released, states["gate-a"].keep_alive) == (False, False)
+
+
+async def test_writes_in_turn_are_each_committed_before_the_next_is_asked_for(database: Database) -> None:
+    asked: list[int] = []
+    seen: list[int] = []
+    here = threading.get_ident()
+
+    def take() -> Write | None:
+        assert threading.get_ident() == here
+        asked.append(len(asked))
+        return Write(begin, True, look) if len(asked) <= 3 else None
+
+    def begin(session: Session) -> None:
+        register_boot(session, datetime.now(UTC), "1.0")
+
+    def look(session: Session) -> None:
+        seen.append(len(session.exec(select(Boot)).all()))
+
+    with anyio.fail_after(10):
+        await database.write_in_turn(take)
+    assert (asked, seen) == ([0, 1, 2, 3], [1, 2, 3])
+
+
+async def test_no_other_writer_comes_between_writes_in_turn(database: Database) -> None:
+    order: list[str] = []
+    left = 3
+
+    def take() -> Write | None:
+        nonlocal left
+        left -= 1
+        return Write(lambda session: order.append("in turn"), True) if left >= 0 else None
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(database.write_in_turn, take)
+        tasks.start_soon(database.write, lambda session: order.append("other"))
+    assert order == ["in turn"] * 3 + ["other"]
+
+
+async def test_a_write_in_turn_that_is_refused_ends_them(database: Database) -> None:
+    left = 3
+
+    def take() -> Write | None:
+        nonlocal left
+        left -= 1
+        return Write(lambda session: session.execute(text("SELECT nonsense")), True)
+
+    with pytest.raises(DBAPIError):
+        await database.write_in_turn(take)
+    assert left == 2
+    assert await database.read(lambda session: session.execute(text("SELECT 1")).scalar()) == 1
