@@ -1,6 +1,6 @@
 """The units of the hub as they come, change and go: each with its task group, its samples and its place in SQL."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from hashlib import sha256
 
@@ -21,7 +21,7 @@ from hub.store.recorder import Recorder
 from hub.store.resume import latest_snapshots, recent_lp
 from hub.store.tables import UnitState, load_unit_states, save_unit_state
 from hub.supervisor import Supervisor
-from hub.unit import Unit
+from hub.unit import Unit, link_options
 from hub.windows import WINDOWS
 
 log = structlog.get_logger()
@@ -79,13 +79,21 @@ class Fleet:
         self._spawn(unit, 0.0)
 
     async def change(self, config: UnitConfig) -> None:
-        """Restart one unit with another configuration; its numbers and its latest reading go on."""
-        before = self.units[config.id]
-        await self._stop(before)
-        unit = self._register(config, before)
-        before.fanout.close()
+        """Take up another configuration of a unit; its numbers and its latest reading go on.
+
+        Only where the link needs another one is the unit restarted, as the meter frees its socket slowly.
+        """
+        unit = self.units[config.id]
+        if link_options(config) == link_options(unit.config):
+            unit.config = config
+            self._introduce(unit)
+            await self.rules_changed()
+            return
+        await self._stop(unit)
+        again = self._register(config, unit)
+        unit.fanout.close()
         await self.rules_changed()
-        self._spawn(unit, 0.0)
+        self._spawn(again, 0.0)
 
     async def remove(self, unit_id: str) -> None:
         """Stop a unit and forget it; its rows stay."""
@@ -141,15 +149,22 @@ class Fleet:
         state = self._states.get(config.id)
         if state is not None:
             unit.release(state.released, at_start=True)
-            if state.keep_alive is not None and state.config_hash == _hash(config):
-                unit.keep_alive = state.keep_alive
         self.units[config.id] = unit
         self._samplers.setdefault(config.id, UnitSampler(config.id, frozenset()))
-        subject, now, now_s = unit_subject(config.id), self._clock.now(), self._clock.steady()
-        self._desk.take(self._engine.add_subject(subject, _labels(config), now, now_s))
+        self._introduce(unit)
         if unit.is_released:
-            self._engine.set_reachable(subject, False, now_s)
+            self._engine.set_reachable(unit_subject(unit.id), False, self._clock.steady())
         return unit
+
+    def _introduce(self, unit: Unit) -> None:
+        """Tell the rules its labels, and keep it alive as its configuration says, or people said of that."""
+        said = self._states.get(unit.id)
+        if said is None or said.keep_alive is None or said.config_hash != _hash(unit.config):
+            unit.keep_alive = unit.config.monitor
+        else:
+            unit.keep_alive = said.keep_alive
+        now, now_s = self._clock.now(), self._clock.steady()
+        self._desk.take(self._engine.add_subject(unit_subject(unit.id), unit.config.labels, now, now_s))
 
     async def _stop(self, unit: Unit) -> None:
         await self._feeds.remove(_child(unit.id))
@@ -187,10 +202,6 @@ class Fleet:
 
 def _child(unit_id: str) -> str:
     return f"unit/{unit_id}"
-
-
-def _labels(config: UnitConfig) -> Mapping[str, str]:
-    return config.labels
 
 
 def _hash(config: UnitConfig) -> str:

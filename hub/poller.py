@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Mapping
 from itertools import count
+from typing import NamedTuple
 
 import anyio
 
@@ -10,6 +11,13 @@ from hub.clock import Clock
 from hub.unit import Unit
 
 _LOOK_S = 1.0
+
+
+class _Plan(NamedTuple):
+    """A unit and the interval it is read at, seconds; with another of either it is planned anew."""
+
+    unit: Unit
+    every_s: float
 
 
 class Poller:
@@ -22,8 +30,8 @@ class Poller:
     def __init__(self, units: Mapping[str, Unit], clock: Clock) -> None:
         self._units = units
         self._clock = clock
-        self._due: list[tuple[float, int, Unit]] = []
-        self._known: dict[str, Unit] = {}
+        self._due: list[tuple[float, int, _Plan]] = []
+        self._known: dict[str, _Plan] = {}
         self._order = count()
         self._look_s = 0.0
 
@@ -39,11 +47,12 @@ class Poller:
             self._look_s = now + _LOOK_S
             self._take_up_changes(now)
         while self._due and self._due[0][0] <= now:
-            due_s, _, unit = heapq.heappop(self._due)
-            if self._known.get(unit.id) is not unit:
+            due_s, _, plan = heapq.heappop(self._due)
+            unit = plan.unit
+            if self._known.get(unit.id) is not plan:
                 continue
-            next_s = max(due_s + unit.config.poll.background, now)
-            heapq.heappush(self._due, (next_s, next(self._order), unit))
+            next_s = max(due_s + plan.every_s, now)
+            heapq.heappush(self._due, (next_s, next(self._order), plan))
             if unit.is_wanted:
                 unit.skipped_by_poller += 1
             elif not unit.is_released:
@@ -53,8 +62,9 @@ class Poller:
     def _take_up_changes(self, now: float) -> None:
         for gone in self._known.keys() - self._units.keys():
             del self._known[gone]
-        fresh = [unit for unit in self._units.values() if self._known.get(unit.id) is not unit]
-        for place, unit in enumerate(fresh):
-            self._known[unit.id] = unit
-            first_s = now + unit.config.poll.background * place / len(fresh)
-            heapq.heappush(self._due, (first_s, next(self._order), unit))
+        plans = (_Plan(unit, unit.config.poll.background) for unit in self._units.values())
+        fresh = [plan for plan in plans if self._known.get(plan.unit.id) != plan]
+        for place, plan in enumerate(fresh):
+            self._known[plan.unit.id] = plan
+            first_s = now + plan.every_s * place / len(fresh)
+            heapq.heappush(self._due, (first_s, next(self._order), plan))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import anyio
 import structlog
@@ -28,6 +28,17 @@ _LATENCY_OUTCOMES = ("ok", "refusal", "refused", "timeout", "mute", "protocol", 
 log = structlog.get_logger()
 
 
+class LinkOptions(TypedDict):
+    """Arguments of a `Link`; durations in seconds."""
+
+    host: str
+    port: int
+    gap_s: float
+    connect_timeout_s: float
+    reply_timeout_s: float
+    reconnect_s: float
+
+
 class MeterRefused(Exception):
     """The meter answered a poll with a refusal; the connection is good."""
 
@@ -39,6 +50,7 @@ class MeterRefused(Exception):
 class Unit:
     """State and demand of one meter. `publish` gets every event; `sequence` numbers go on from `first_sequence`.
 
+    `config` may be replaced by one with the same `link_options`.
     A monitor runs while `is_wanted`; whoever changes the demand wakes it through `demand_changed`.
     """
 
@@ -55,15 +67,7 @@ class Unit:
         self.id = config.id
         self.fanout: Fanout[Event] = Fanout()
         self.session = Session()
-        self.link = link or Link(
-            config.host,
-            config.port,
-            clock,
-            gap_s=config.poll.gap,
-            connect_timeout_s=config.timeouts.connect,
-            reply_timeout_s=config.timeouts.reply,
-            reconnect_s=config.reconnect,
-        )
+        self.link = link or Link(clock=clock, **link_options(config))
         self.latest: Snapshot | None = None
         self.reachable: bool | None = None
         self.reason: str | None = None
@@ -304,6 +308,18 @@ class Unit:
     def _emit(self, event: Event) -> None:
         self._publish(event)
         self.fanout.publish_nowait(event)
+
+
+def link_options(config: UnitConfig) -> LinkOptions:
+    """What of a unit's configuration its link is made of; the rest can change while the socket is kept."""
+    return {
+        "host": config.host,
+        "port": config.port,
+        "gap_s": config.poll.gap,
+        "connect_timeout_s": config.timeouts.connect,
+        "reply_timeout_s": config.timeouts.reply,
+        "reconnect_s": config.reconnect,
+    }
 
 
 def qualities(reading: Reading, run_state: RunState | None) -> tuple[str, ...]:

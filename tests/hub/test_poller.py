@@ -57,3 +57,20 @@ async def test_a_released_unit_gets_no_orders() -> None:
     units["a"].release(True)
     Poller(units, clock).order_due(1000.0)
     assert ordered(units) == []
+
+
+@virtual
+async def test_another_interval_is_taken_up_without_waiting_for_the_old_one() -> None:
+    clock = VirtualClock()
+    units = units_of(clock, "a")
+    poller = Poller(units, clock)
+    poller.order_due(1000.0)
+    assert ordered(units) == ["a"]
+    units["a"].config = UnitConfig.model_validate(
+        {"id": "a", "host": "meter", "monitor": False, "poll": {"background": "5s"}}
+    )
+    turns = []
+    for second in range(1, 12):
+        poller.order_due(1000.0 + second)
+        turns += [second for _ in ordered(units)]
+    assert turns == [1, 6, 11]

@@ -37,7 +37,7 @@ async def test_units_come_and_go_and_the_others_keep_their_sockets(tmp_path: Pat
             assert await hub.stop() == 0
 
 
-@pytest.mark.parametrize("change", [{"labels": {"site": "yard"}}, {"id": "renamed"}])
+@pytest.mark.parametrize("change", [{"timeouts": {"reply": "2s"}}, {"id": "renamed"}])
 async def test_a_changed_unit_gives_its_meter_time_to_free_the_slot(tmp_path: Path, change: dict[str, Any]) -> None:
     async with open_site(tmp_path, 1) as site:
         unit = site.config["units"][0]
@@ -54,6 +54,33 @@ async def test_a_changed_unit_gives_its_meter_time_to_free_the_slot(tmp_path: Pa
                 await meter.until(lambda: meter.counters.connections == 2)
             assert anyio.current_time() - closed_s > 0.8
             assert meter.counters.second_connections == 0
+            assert await hub.stop() == 0
+
+
+async def test_what_the_link_does_not_need_changes_with_the_socket_kept(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 2) as site:
+        site.config["alerts"]["rules"] = [loud_rule(match={"site": "yard"})]
+        meter, unit = site.meters[0], site.config["units"][0]
+        unit["labels"], site.config["units"][1]["labels"] = {"site": "dock"}, {"site": "yard"}
+        meter.set_lp(LOUD)
+        async with site.run() as hub:
+            await eventually(lambda: meter.has_session)
+            async with hub.watch("/api/units/gate-0/live") as viewer:
+                unit |= {"name": "Gate Zero", "labels": {"site": "yard"}}
+                await _reload(site, hub)
+                onset = await site.hears("alert.onset", "loud", "gate-0")
+                assert onset.document["alert"]["labels"] == {"site": "yard"}
+                assert (await hub.get("/api/units/gate-0"))["name"] == "Gate Zero"
+                unit |= {"labels": {"site": "dock"}, "monitor": False, "offline_after": 7}
+                unit["poll"] |= {"background": "300ms"}
+                await _reload(site, hub)
+                cleared = await site.hears("alert.clear", "loud", "gate-0")
+                assert cleared.document["alert"]["reason"] == "no-longer-matches"
+                await viewer.receive_json(timeout=5)
+            assert not (await hub.get("/api/monitors"))["items"][0]["keep_alive"]
+            asked = meter.counters.commands["DOD?"]
+            await eventually(lambda: meter.counters.commands["DOD?"] > asked + 2)
+            assert meter.counters.connections == 1
             assert await hub.stop() == 0
 
 
