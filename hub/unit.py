@@ -11,7 +11,7 @@ import structlog
 from hub.clock import Clock
 from hub.config import UnitConfig
 from hub.fanout import Fanout, Subscription
-from hub.nl43.commands import DOD, MEASURE, SLEEP_MODE, Command
+from hub.nl43.commands import DOD, MEASURE, Command
 from hub.nl43.fields import parse_dod, parse_run_state
 from hub.nl43.link import Answer, Link, LinkDown, Priority
 from hub.nl43.protocol import Result
@@ -287,10 +287,10 @@ class Unit:
     def _question_answered(self, question: Command, answer: Answer[Any]) -> None:
         was_asleep = self.session.is_sleep_mode_on
         line = answer.value if answer.value is None else str(answer.value)
-        self.session.answered(question, line, answer.time)
+        self.session.answered(question, answer.result.ok, line, answer.time)
         if question == MEASURE:
             self._refreshed_run_state(answer.time)
-        if question == SLEEP_MODE and self.session.is_sleep_mode_on is not was_asleep:
+        if self.session.is_sleep_mode_on is not was_asleep:
             on = {True: "on", False: "off", None: None}
             self._change("sleep_mode", on[was_asleep], on[self.session.is_sleep_mode_on], None)
 

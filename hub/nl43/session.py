@@ -11,6 +11,7 @@ from hub.nl43.commands import (
     SLEEP_MODE_OFF,
     TIME_WEIGHTING,
     Command,
+    Kind,
     percentile,
 )
 from hub.nl43.fields import FieldError, parse_on_off, parse_run_state
@@ -87,15 +88,23 @@ class Session:
     def _not_before_s(self, question: Command) -> float:
         return self._failures.get(question, (0, 0.0))[1]
 
-    def answered(self, question: Command, line: str | None, now_s: float) -> None:
-        """Take an answer; None is a refusal, after which the matter is unknown."""
+    def answered(self, question: Command, is_accepted: bool, line: str | None, now_s: float) -> None:
+        """Take an answer. A question refused leaves the matter unknown, a setting refused leaves it as it was.
+
+        `line` is None for a refusal, and for a setting: what was set is then what the meter has.
+        """
         self._failures.pop(question, None)
         if question == MEASURE:
             self._run_state = None if line is None else parse_run_state(line).value
             self._run_state_s = now_s
-        elif line is not None:
+            return
+        if question.kind is Kind.SETTING:
+            if not is_accepted:
+                return
+            line = question.param
+        if line is not None:
             self.settings[question.name] = line.strip()
-        if question == SLEEP_MODE:
+        if question.name == SLEEP_MODE.name:
             self.is_sleep_mode_on = _on_or_off(line)
             if self.is_sleep_mode_on and self._run_state == "Stop":
                 self._to_ask.insert(0, SLEEP_MODE_OFF)

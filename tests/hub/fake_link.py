@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 
 from hub.clock import Clock
-from hub.nl43.commands import DOD, Command
+from hub.nl43.commands import DOD, Command, Kind
 from hub.nl43.fields import parse_dod
 from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
 from hub.nl43.protocol import Result
@@ -17,7 +17,10 @@ READING = parse_dod(DOD_LINE)
 
 
 class FakeLink(Link):
-    """Answers every command after `latency_s`. `failure` makes it fail; `asked` lists what was sent and when."""
+    """Answers every command after `latency_s`. `failure` makes it fail, `refused` are lines it refuses.
+
+    `asked` lists what was sent and when.
+    """
 
     def __init__(self, clock: Clock, latency_s: float = 0.1, pause_s: float = 0.0) -> None:
         super().__init__("meter", 2255, clock)
@@ -26,6 +29,7 @@ class FakeLink(Link):
         self.pause_s = pause_s
         self.failure: Failure | None = None
         self.result = Result.NORMAL
+        self.refused: set[str] = set()
         self.answers: dict[str, str] = {"Measure?": "Start"}
         self.asked: list[tuple[float, str, Priority]] = []
         self.connects = 1
@@ -57,8 +61,9 @@ class FakeLink(Link):
         if self.failure is not None:
             self.failed_s = self.clock.steady()
             raise LinkDown(self.failure, "as told", self.pause_s)
-        if self.result is not Result.NORMAL:
-            return Answer(self.result, None, self.clock.steady(), self.latency_s)
+        result = Result.STATUS if command.line in self.refused else self.result
+        if result is not Result.NORMAL or command.kind is Kind.SETTING:
+            return Answer(result, None, self.clock.steady(), self.latency_s)
         line = self.answers.get(command.line, "Off")
         value = READING if command == DOD else parse(line)
         return Answer(Result.NORMAL, value, self.clock.steady(), self.latency_s)

@@ -215,6 +215,22 @@ async def test_sleep_mode_is_switched_off_only_when_no_run_is_on() -> None:
 
 
 @virtual
+@pytest.mark.parametrize(("refused", "is_on"), [(set[str](), False), ({"Sleep Mode,Off"}, True)])
+async def test_a_setting_is_known_once_the_meter_has_accepted_it(refused: set[str], is_on: bool) -> None:
+    link = FakeLink(VirtualClock(), latency_s=1.0)
+    link.answers |= {"Sleep Mode?": "On", "Measure?": "Stop"}
+    link.refused = refused
+    unit, events = new_unit(link)
+    for _ in range(40):
+        await unit.poll(MONITOR)
+        await unit.ask_questions(MONITOR)
+    assert "Sleep Mode,Off" in [line for _, line, _ in link.asked]
+    assert unit.session.is_sleep_mode_on is is_on
+    assert unit.session.settings["Sleep Mode"] == ("On" if is_on else "Off")
+    assert (("sleep_mode", "on", "off", None) in changes(events)) is not is_on
+
+
+@virtual
 async def test_the_frame_tells_its_age_and_hides_the_raw_line_from_viewers() -> None:
     link = FakeLink(VirtualClock())
     unit, _ = new_unit(link)
