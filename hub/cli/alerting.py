@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.data import parse_range
+from hub.cli.data import existing_database, parse_range
 from hub.cli.outcome import CONFIGURATION, FAILED, fail, run_async
 from hub.cli.service import DEFAULT_CONFIG, load
 from hub.cli.service import start as start_service
@@ -47,6 +47,7 @@ def rules_replay(
 
     from_at, to_at = parse_range(start, end)
     loaded = load(config)
+    existing_database(loaded.config)
 
     async def replay() -> int:
         try:

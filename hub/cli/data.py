@@ -6,12 +6,15 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hub.cli.outcome import CONFIGURATION, fail
 from hub.cli.service import DEFAULT_CONFIG, load, start
+
+if TYPE_CHECKING:
+    from hub.config import Config
 
 db = typer.Typer(help="The hub's database.", no_args_is_help=True)
 
@@ -43,6 +46,18 @@ def parse_range(start: str, end: str) -> tuple[datetime, datetime]:
     return begin_at, end_at
 
 
+def existing_database(config: "Config") -> str:
+    """The URL of the database, for who only reads: one that is not there is said, with exit code 1."""
+    from hub.store.engines import missing_file
+
+    url = config.database.url.get_secret_value()
+    missing = missing_file(url)
+    if missing is not None:
+        message = f"there is no database at {missing}; `hub run` and `hub db upgrade` create it, see database.url"
+        raise typer.Exit(fail(message))
+    return url
+
+
 def export(
     start_at: Annotated[str, typer.Option("--from", help="RFC 3339 time, such as 2026-03-18T00:00:00Z.")],
     end_at: Annotated[str, typer.Option("--to", help="RFC 3339 time; this instant is not included.")],
@@ -66,10 +81,11 @@ def export(
     chosen = [unit.id for unit in loaded.units if fnmatch(unit.id, units)]
     if not chosen:
         raise typer.Exit(fail(f"no unit matches {units!r}", CONFIGURATION))
+    url = existing_database(loaded)
 
     async def run() -> int:
         count = 0
-        async with open_database(loaded.database.url.get_secret_value(), exclusive=False) as database:
+        async with open_database(url, exclusive=False) as database:
             with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
                 async for text in export_rows(database, chosen, begin, end, step_s=step_s):
                     file.write(text)
@@ -109,7 +125,7 @@ def info(
     from hub.store.database import open_database
     from hub.store.size import DatabaseInfo, database_info
 
-    url = load(config).config.database.url.get_secret_value()
+    url = existing_database(load(config).config)
 
     async def run() -> int:
         async with open_database(url, exclusive=False) as database:

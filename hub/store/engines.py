@@ -50,6 +50,13 @@ def sqlite_path(url: URL) -> Path:
     return Path(url.database).resolve()
 
 
+def missing_file(url: str) -> Path | None:
+    """The file of a SQLite database that is not there, which a connection would create; else None."""
+    parsed = make_url(url)
+    path = sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
+    return None if path is None or path.exists() else path
+
+
 def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s: float | None) -> Engine:
     engine = create_engine(
         url.set(drivername="sqlite"),

@@ -40,9 +40,21 @@ def test_a_range_that_runs_backwards_is_refused(config: Path, command: list[str]
 
 @pytest.mark.parametrize("command", [["export"], ["rules", "replay", "--rule", "loud"]])
 def test_a_database_without_tables_is_said_in_words(config: Path, command: list[str]) -> None:
+    (config.parent / "data").mkdir()
+    (config.parent / "data" / "hub.db").touch()
     result = hub(config, *command, *TODAY)
     assert result.exit_code == 1
     assert "hub db upgrade" in result.output
+
+
+@pytest.mark.parametrize(
+    "command", [["export", *TODAY], ["rules", "replay", "--rule", "loud", *TODAY], ["db", "info"]]
+)
+def test_who_only_reads_creates_no_database(config: Path, command: list[str]) -> None:
+    result = hub(config, *command)
+    assert result.exit_code == 1
+    assert f"there is no database at {config.parent / 'data' / 'hub.db'}" in result.output
+    assert not (config.parent / "data").exists()
 
 
 def test_an_empty_range_is_a_table_without_rows(config: Path) -> None:
