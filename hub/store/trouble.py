@@ -1,5 +1,7 @@
 """What is wrong with the database, in two words people can act on; never a statement, a value or a password."""
 
+import re
+
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 _SQLITE = {
@@ -14,6 +16,7 @@ _SQLITE = {
     "SQLITE_NOTADB": "damaged",
 }
 _NO_TABLES = "without the tables of this version, run `hub db upgrade`"
+_NO_DATABASE = "no such database on this server, create it with `createdb` there"
 _POSTGRES = {
     "42P01": _NO_TABLES,
     "42703": _NO_TABLES,
@@ -26,9 +29,13 @@ _POSTGRES = {
     "57P": "unreachable",
     "08": "unreachable",
     "28": "access denied",
-    "3D": "no such database",
+    "3D": _NO_DATABASE,
     "XX": "damaged",
 }
+_AT_CONNECT = (  # where psycopg has no code, only what the server wrote
+    (re.compile(r'FATAL: +database ".*" does not exist'), _NO_DATABASE),
+    (re.compile(r'FATAL: +(.*authentication failed|no pg_hba|role ".*" does not exist)'), "access denied"),
+)
 
 
 def describe_trouble(error: SQLAlchemyError) -> str:
@@ -48,5 +55,5 @@ def describe_trouble(error: SQLAlchemyError) -> str:
         "OperationalError",
         "ConnectionTimeout",
     ):
-        return "unreachable"  # psycopg has no code when there is no server to give one
+        return next((words for said, words in _AT_CONNECT if said.search(str(cause))), "unreachable")
     return type(cause).__name__

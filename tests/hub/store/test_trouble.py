@@ -48,5 +48,21 @@ def test_postgres_troubles_go_by_their_sqlstate(cause: psycopg.Error, says: str)
     assert describe_trouble(wrapped(cause)) == says
 
 
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"dbname": "no_such_database"}, "no such database on this server, create it with `createdb` there"),
+        ({"user": "no_such_role"}, "access denied"),
+        ({"port": 1}, "unreachable"),
+    ],
+)
+def test_what_the_server_said_at_the_connect_is_told(
+    postgres_url: str, part: dict[str, str | int], says: str
+) -> None:
+    with pytest.raises(psycopg.OperationalError) as failed:
+        psycopg.connect(postgres_url, connect_timeout=3, **part)  # type: ignore[arg-type]
+    assert describe_trouble(wrapped(failed.value)) == says
+
+
 def test_other_errors_are_named_by_their_class() -> None:
     assert describe_trouble(ResourceClosedError("geheim")) == "ResourceClosedError"
