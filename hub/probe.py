@@ -38,6 +38,7 @@ _ADVICE = {
     Failure.PROTOCOL: "is this port really an NL-43 or NL-53 control port (2255)?",
     Failure.WEDGED: "the meter's control port is wedged: power-cycle the meter, the modem is not at fault",
 }
+_NAME_ADVICE = "check the spelling of the name and the name server of this machine, or give the IP address"
 
 
 class Finding(NamedTuple):
@@ -64,7 +65,7 @@ async def probe(host: str, port: int, gap_s: float, report: Callable[[Finding], 
             await _ask_all(link, found)
         except LinkDown as down:
             found(Finding("connection", False, f"{down.failure}: {down.detail}"))
-            found(Finding("advice", None, _ADVICE[down.failure]))
+            found(Finding("advice", None, _NAME_ADVICE if down.is_name_unknown else _ADVICE[down.failure]))
         tasks.cancel_scope.cancel()
     return all(finding.is_good is not False for finding in findings)
 

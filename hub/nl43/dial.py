@@ -10,11 +10,12 @@ _PROBE_S = 2.0
 
 
 class DialFailed(Exception):
-    """No connection; `is_refused` when the other side said no, else it did not answer or cannot be found."""
+    """No connection; `is_refused` when the other side said no, `is_name_unknown` when the name has no address."""
 
-    def __init__(self, detail: str, is_refused: bool = False) -> None:
+    def __init__(self, detail: str, is_refused: bool = False, is_name_unknown: bool = False) -> None:
         super().__init__(detail)
         self.is_refused = is_refused
+        self.is_name_unknown = is_name_unknown
 
 
 async def dial(host: str, port: int, timeout_s: float) -> SocketStream:
@@ -25,6 +26,9 @@ async def dial(host: str, port: int, timeout_s: float) -> SocketStream:
             stream = await anyio.connect_tcp(host, port, happy_eyeballs_delay=timeout_s)
     except TimeoutError:
         raise DialFailed(f"no connection to {host}:{port} in {timeout_s:g} s") from None
+    except (socket.gaierror, UnicodeError) as error:
+        text = f"the name {host} cannot be resolved: {getattr(error, 'strerror', None) or 'it is no host name'}"
+        raise DialFailed(text, is_name_unknown=True) from None
     except OSError as error:
         causes = _causes(error)
         if any(isinstance(cause, ConnectionRefusedError) for cause in causes):

@@ -54,14 +54,23 @@ class LinkDown(Exception):
     """The meter could not be asked, or did not answer as it should. `retry_in_s` is when it can be tried again.
 
     `was_tried` False: nothing was sent and no connect made, because the link pauses or is being stopped.
+    `is_name_unknown`: the host name has no address, so the meter has nothing to do with it.
     """
 
-    def __init__(self, failure: Failure, detail: str, retry_in_s: float, was_tried: bool = True) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        detail: str,
+        retry_in_s: float,
+        was_tried: bool = True,
+        is_name_unknown: bool = False,
+    ) -> None:
         super().__init__(f"{failure.value}: {detail}")
         self.failure = failure
         self.detail = detail
         self.retry_in_s = retry_in_s
         self.was_tried = was_tried
+        self.is_name_unknown = is_name_unknown
 
 
 class NotWanted(Exception):
@@ -69,10 +78,11 @@ class NotWanted(Exception):
 
 
 class _Trouble(Exception):
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: Failure, detail: str, is_name_unknown: bool = False) -> None:
         super().__init__(detail)
         self.failure = failure
         self.detail = detail
+        self.is_name_unknown = is_name_unknown
 
 
 class _Request:
@@ -289,7 +299,7 @@ class Link:
         """A refusal is looked into once per outage: FTP that still answers gives a wedged control port away."""
         host, port = self._address
         if not failed.is_refused:
-            return _Trouble(Failure.TIMEOUT, str(failed))
+            return _Trouble(Failure.TIMEOUT, str(failed), failed.is_name_unknown)
         if self._trouble.failure not in (Failure.REFUSED, Failure.WEDGED):
             self._is_wedge_known = await is_open(host, self._ftp_port)
         if self._is_wedge_known:
@@ -307,7 +317,8 @@ class Link:
         self._retry_s = self._failed_s + backoff(self._attempts, first_s, max(first_s, self._cap_s), random())
 
     def _down(self, was_tried: bool = True) -> LinkDown:
-        return LinkDown(self._trouble.failure, self._trouble.detail, self.retry_in_s, was_tried)
+        trouble = self._trouble
+        return LinkDown(trouble.failure, trouble.detail, self.retry_in_s, was_tried, trouble.is_name_unknown)
 
     async def _close(self) -> None:
         stream, self._stream = self._stream, None

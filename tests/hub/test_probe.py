@@ -8,9 +8,9 @@ from hub.probe import Finding, probe
 pytestmark = pytest.mark.anyio
 
 
-async def findings_of(port: int) -> tuple[bool, list[Finding]]:
+async def findings_of(port: int, host: str = "127.0.0.1") -> tuple[bool, list[Finding]]:
     found: list[Finding] = []
-    is_healthy = await probe("127.0.0.1", port, 0.0, found.append)
+    is_healthy = await probe(host, port, 0.0, found.append)
     return is_healthy, found
 
 
@@ -39,6 +39,13 @@ async def test_a_refused_connection_comes_with_advice() -> None:
     assert found[0].text.startswith("refused: ")
     assert found[1].step == "advice"
     assert "TCP On" in found[1].text
+
+
+async def test_a_name_without_an_address_is_not_blamed_on_the_meter() -> None:
+    is_healthy, found = await findings_of(2255, "no-such-meter.invalid")
+    assert not is_healthy
+    assert found[0].text.startswith("timeout: the name no-such-meter.invalid cannot be resolved")
+    assert "spelling" in found[1].text
 
 
 async def test_a_mute_meter_is_told_from_a_refusing_one() -> None:

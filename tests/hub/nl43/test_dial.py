@@ -27,9 +27,12 @@ async def test_a_refusal_is_told_from_a_name_that_is_not_known() -> None:
     with pytest.raises(DialFailed, match="refused the connection") as refused:
         await dial("127.0.0.1", closed_port(), 1.0)
     assert refused.value.is_refused
-    with pytest.raises(DialFailed, match="cannot be reached") as unknown:
-        await dial("no-such-meter.invalid", 2255, 1.0)
-    assert not unknown.value.is_refused
+    assert not refused.value.is_name_unknown
+    for name in ("no-such-meter.invalid", "no\N{SNOWMAN}meter"):
+        with pytest.raises(DialFailed, match=f"the name {name} cannot be resolved: ") as unknown:
+            await dial(name, 2255, 1.0)
+        assert unknown.value.is_name_unknown
+        assert not unknown.value.is_refused
 
 
 async def test_a_listener_that_never_accepts_ends_with_the_time_out() -> None:
