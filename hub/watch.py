@@ -2,17 +2,20 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import anyio
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake, InvalidStatus
 
 _COLUMNS = ("unit", "Lp dB", "Leq dB", "age s", "state", "alarm", "sequence")
 _STYLES = {"ok": "green", "stale": "yellow", "unreachable": "red", "off": "dim"}
+_REDRAW_S = 1.0
 
 
 class WatchFailed(Exception):
@@ -42,20 +45,30 @@ async def run_watch(url: str, units: str, token: str | None, as_json: bool) -> N
 
 
 async def _show(socket: Any, as_json: bool) -> None:
-    rows: dict[str, dict[str, Any]] = {}
-    if as_json or not sys.stdout.isatty():
-        async for message in socket:
-            if as_json:
-                print(message, flush=True)
-            else:
-                for row in _rows(json.loads(message)):
-                    print(_line(row), flush=True)
+    if not as_json and sys.stdout.isatty():
+        with Live(console=Console(), auto_refresh=False, screen=False) as screen:
+            await show_table(socket, lambda table: screen.update(table, refresh=True))
         return
-    with Live(console=Console(), auto_refresh=False, screen=False) as screen:
-        async for message in socket:
+    async for message in socket:
+        if as_json:
+            print(message, flush=True)
+        else:
             for row in _rows(json.loads(message)):
-                rows[row["unit_id"]] = row
-            screen.update(_table(rows), refresh=True)
+                print(_line(row), flush=True)
+
+
+async def show_table(socket: Any, draw: Callable[[Table], None]) -> None:
+    """Draw the table at every message, and once a second without one: the ages of silent units go on."""
+    rows: dict[str, tuple[dict[str, Any], float]] = {}  # with when they came
+    while True:
+        with anyio.move_on_after(_REDRAW_S):
+            try:
+                message = await socket.recv()
+            except ConnectionClosedOK:
+                return
+            rows |= {row["unit_id"]: (row, anyio.current_time()) for row in _rows(json.loads(message))}
+        now_s = anyio.current_time()
+        draw(_table(_aged(row, now_s - came_s) for _, (row, came_s) in sorted(rows.items())))
 
 
 def _rows(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -63,6 +76,10 @@ def _rows(message: dict[str, Any]) -> list[dict[str, Any]]:
     names = [name for name, column in message.items() if isinstance(column, list)]
     columns = (message[name] for name in names)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _aged(row: dict[str, Any], by_s: float) -> dict[str, Any]:
+    return row if row["age_s"] is None else {**row, "age_s": row["age_s"] + by_s}
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -79,10 +96,9 @@ def _line(row: dict[str, Any]) -> str:
     return "  ".join(f"{name} {cell}" for name, cell in zip(_COLUMNS, _cells(row), strict=True) if cell)
 
 
-def _table(rows: dict[str, dict[str, Any]]) -> Table:
+def _table(rows: Iterable[dict[str, Any]]) -> Table:
     table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for unit_id in sorted(rows):
-        row = rows[unit_id]
+    for row in rows:
         style = "bold red" if row["alarm"] else _STYLES.get(row["feed_status"])
         table.add_row(*_cells(row), style=style)
     return table

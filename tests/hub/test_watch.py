@@ -3,9 +3,11 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from rich.table import Table
 from websockets.asyncio.server import ServerConnection, serve
 
-from hub.watch import WatchFailed, run_watch
+from hub.watch import WatchFailed, run_watch, show_table
+from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +52,27 @@ async def test_without_a_terminal_each_change_is_a_line(url: str, capsys: pytest
 async def test_json_is_the_hubs_own(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     await _watch(url, as_json=True)
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == MESSAGE
+
+
+class OneMessage:
+    """A socket that brings one message, then nothing more."""
+
+    def __init__(self) -> None:
+        self.messages = [json.dumps(MESSAGE)]
+
+    async def recv(self) -> str:
+        if not self.messages:
+            await anyio.sleep_forever()
+        return self.messages.pop()
+
+
+@virtual
+async def test_the_age_of_a_silent_unit_goes_on() -> None:
+    tables: list[Table] = []
+    with anyio.move_on_after(5.5):
+        await show_table(OneMessage(), tables.append)
+    ages = [list(table.columns[3].cells) for table in tables]
+    assert ages == [[age, "-"] for age in ("0.2", "1.2", "2.2", "3.2", "4.2", "5.2")]
 
 
 async def test_a_hub_that_is_not_there_is_one_line() -> None:
