@@ -22,7 +22,10 @@ class ReplayError(Exception):
 
 
 async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datetime) -> list[str]:
-    """One line per transition, oldest first, and a last line that sums up. Raises ReplayError, DBAPIError."""
+    """One line per transition, oldest first, and a last line that sums up. Raises ReplayError, DBAPIError.
+
+    Time passes up to `to_at`, after the last reading too, so that must not lie ahead: nothing is missing yet.
+    """
     rule = next((rule for rule in config.alerts.rules if rule.name == name), None)
     if rule is None:
         known = ", ".join(rule.name for rule in config.alerts.rules) or "none"
@@ -41,7 +44,7 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
             units += 1
             count, found = await database.read(
                 lambda session, u=unit, e=engine: _replay_unit(  # type: ignore[misc]
-                    readings_between(session, u.id, from_at, to_at, _PAGE), u.id, e, from_at
+                    readings_between(session, u.id, from_at, to_at, _PAGE), u.id, e, from_at, to_at
                 )
             )
             readings += count
@@ -51,18 +54,24 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
 
 
 def _replay_unit(
-    readings: Iterable[Snapshot], unit_id: str, engine: Engine, from_at: datetime
+    readings: Iterable[Snapshot], unit_id: str, engine: Engine, from_at: datetime, to_at: datetime
 ) -> tuple[int, list[Transition]]:
-    """How many readings there were and the transitions they cause; between them time passes second by second."""
+    """How many readings there were and the transitions they cause; second by second time passes up to `to_at`."""
     sampler = UnitSampler(unit_id, engine.metrics_of(unit_subject(unit_id)))
     count, second = 0, 0
     found: list[Transition] = []
     began_s = from_at.timestamp()
-    for snapshot in readings:
-        while began_s + second + 1 <= snapshot.time:
+
+    def pass_time(until_s: float) -> None:
+        nonlocal second
+        while began_s + second + 1 <= until_s:
             second += 1
-            found += engine.tick(from_at + timedelta(seconds=second), began_s + second)
+            found.extend(engine.tick(from_at + timedelta(seconds=second), began_s + second))
+
+    for snapshot in readings:
+        pass_time(snapshot.time)
         for sample in sampler.samples(snapshot):
             found += engine.observe(sample, sample.time)
         count += 1
+    pass_time(to_at.timestamp())
     return count, found

@@ -43,9 +43,11 @@ def rules_replay(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Show what a rule would have done on stored history, and why."""
+    from hub.clock import Clock
     from hub.replay import ReplayError, replay_rule
 
     from_at, to_at = parse_range(start, end)
+    to_at = min(to_at, Clock().now())
     loaded = load(config)
     existing_database(loaded.config)
 

@@ -14,9 +14,13 @@ from tests.hub.store.events import START, snapshot
 pytestmark = pytest.mark.anyio
 
 
+SILENT = {"after": "2m", "action": "alarm"}
+
+
 def config(folder: Path) -> Config:
     rules = [
         {"name": "loud", "units": ["gate-a"], "metric": "lp", "above": 80, "for": "5s", "cooldown": "0s"},
+        {"name": "silent", "units": ["gate-a"], "metric": "lp", "above": 90, "no_data": SILENT},
         {"name": "away", "metric": "reachable", "equals": False},
     ]
     units = [{"id": name, "host": "10.0.0.1", "port": port} for name, port in (("gate-a", 1), ("gate-b", 2))]
@@ -42,13 +46,21 @@ async def test_a_replay_says_what_the_rule_would_have_done_and_why(tmp_path: Pat
     ]
 
 
+async def test_time_goes_on_after_the_last_reading(tmp_path: Path) -> None:
+    loaded = await stored(tmp_path)
+    lines = await replay_rule(loaded, "silent", START, START + timedelta(seconds=179))
+    assert lines == ["0 transitions in 60 readings of 1 units"]
+    lines = await replay_rule(loaded, "silent", START, START + timedelta(seconds=180))
+    assert [line.split()[:2] for line in lines[:-1]] == [["2026-03-18T22:03:00.000Z", "alert.no_data"]]
+
+
 async def test_only_the_time_asked_for_is_replayed(tmp_path: Path) -> None:
     lines = await replay_rule(await stored(tmp_path), "loud", START, START + timedelta(seconds=14))
     assert lines == ["0 transitions in 13 readings of 1 units"]
 
 
 async def test_what_cannot_be_replayed_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ReplayError, match="configured: loud, away"):
+    with pytest.raises(ReplayError, match="configured: loud, silent, away"):
         await replay_rule(config(tmp_path), "lout", START, START)
     with pytest.raises(ReplayError, match="only levels are stored"):
         await replay_rule(config(tmp_path), "away", START, START)
