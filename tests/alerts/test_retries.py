@@ -23,13 +23,21 @@ def test_jitter_is_a_tenth(attempts: int, chance: float) -> None:
     assert 0.9 * middle <= delay <= 1.1 * middle
 
 
-@given(asked=st.floats(0, 3600), chance=st.floats(0, 1, exclude_max=True))
-def test_retry_after_is_never_undercut(asked: float, chance: float) -> None:
-    delay = retry_delay_s(1, 0.0, chance, asked)
+@given(asked=st.floats(0, 200 * 3600), age=st.floats(0, 72 * 3600 - 1), chance=st.floats(0, 1, exclude_max=True))
+def test_retry_after_is_undercut_by_nothing_but_the_end_of_the_lifetime(
+    asked: float, age: float, chance: float
+) -> None:
+    delay = retry_delay_s(1, age, chance, asked)
+    left = 72 * 3600 - age
     assert delay is not None
-    assert max(asked, 1.0) <= delay <= max(asked, 1.0) * 1.1
+    assert min(max(asked, 1.0), left) <= delay <= min(max(asked, 1.0) * 1.1, left)
+
+
+def test_a_retry_after_beyond_the_lifetime_is_tried_once_more_at_its_end() -> None:
+    assert retry_delay_s(1, 0.0, 0.0, 73 * 3600) == 72 * 3600
+    assert retry_delay_s(2, 72 * 3600, 0.0, 73 * 3600) is None
+    assert retry_delay_s(2, 72 * 3600 - 0.01, 0.0, 73 * 3600) is None
 
 
 def test_a_retry_beyond_the_lifetime_is_a_dead_letter() -> None:
-    assert retry_delay_s(1, 0.0, 0.0, 73 * 3600) is None
     assert retry_delay_s(1, 72 * 3600, 0.0) is None
