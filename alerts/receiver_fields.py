@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
+import idna
 from pydantic import SecretStr
 
 from alerts.message import parse_secret
 from alerts.rate import parse_rate
 
+_HOST_AND_PORT = re.compile(r"(?:^|@)(?:\[[^\[\]]*:[^\[\]]*\]|[^\[\]:@]+)(?::\d*)?$")
+_DIGITS = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\t\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 _OWN = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"})
@@ -21,13 +25,28 @@ def check_url(url: str) -> None:
         raise ValueError(f"the url holds a blank or a character that HTTP cannot carry; {how}")
     try:
         parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_good = parts.scheme in ("http", "https") and parts.port != 0
+        _check_host(parts.netloc, parts.hostname or "")
     except ValueError:
         is_good = False
     if not is_good:
         raise ValueError(f"this is no address that can be posted to; {how}")
     if "@" in parts.netloc:
         raise ValueError("write credentials under headers, as Authorization, not into the url")
+
+
+def _check_host(netloc: str, host: str) -> None:
+    """Raises ValueError where the client could not read the host: none, no IP address, or no name of IDNA."""
+    if not _HOST_AND_PORT.search(netloc):
+        raise ValueError("no host, or one with something behind it")
+    if ":" in host:
+        IPv6Address(host.partition("%")[0])
+    elif _DIGITS.fullmatch(host):
+        IPv4Address(host)
+    elif host.startswith("xn--"):
+        idna.decode(host)
+    elif not host.isascii():
+        idna.encode(host)
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

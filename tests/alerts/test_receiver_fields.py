@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from alerts.rule import Receiver
+from alerts.webhook import Webhook
 
 GOOD = {"name": "ops", "url": "https://example.org:8443/hook?token=hunter2"}
 
@@ -15,6 +16,11 @@ GOOD = {"name": "ops", "url": "https://example.org:8443/hook?token=hunter2"}
         ("url", "https:///hunter2", "write the url as"),
         ("url", "http://example.org:99999/hunter2", "write the url as"),
         ("url", "http://example.org:0/hunter2", "write the url as"),
+        ("url", "http://xn--a/hunter2", "write the url as"),
+        ("url", "http://\N{SNOWMAN}.example.org/hunter2", "write the url as"),
+        ("url", "http://999.1.1.1/hunter2", "write the url as"),
+        ("url", "http://[::1]x/hunter2", "write the url as"),
+        ("url", "http://[v1.a]/hunter2", "write the url as"),
         ("url", "http://example.org/a b?hunter2", "cannot carry"),
         ("url", "http://me:hunter2@example.org/", "under headers"),
         ("secret", "hunter2", "write whsec_"),
@@ -34,6 +40,15 @@ def test_what_could_never_be_sent_is_refused_without_secrets(field: str, value: 
     with pytest.raises(ValidationError, match=advice) as refused:
         Receiver.model_validate({**GOOD, field: value})
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["münchen.example", "xn--mnchen-3ya.example", "10.0.0.4:80", "[::1]:8080", "[fe80::1%25eth0]", "a_b", "h:"],
+)
+def test_what_is_accepted_can_be_posted_to(host: str) -> None:
+    receiver = Receiver.model_validate({**GOOD, "url": f"https://{host}/hook"})
+    Webhook(receiver, "test")
 
 
 def test_a_receiver_may_have_all_there_is() -> None:
