@@ -35,7 +35,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     """The configuration in a file; variables come from `environ`, else from the process. Raises ConfigError."""
     source = Source(path.absolute().parent, os.environ if environ is None else environ)
     _read(source, path)
-    problems = [*source.problems, *reference_problems(source)]
+    problems = list(reference_problems(source))
     context = {"folder": source.folder}
     config = None
     try:
@@ -48,6 +48,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
                 problems += problems_of(second, source)
         else:
             problems += problems_of(error, source)
+    problems = [*source.problems, *(p for p in problems if (p.position.file, p.path) not in source.unread)]
     if problems or config is None:
         raise ConfigError(problems)
     return Loaded(config, tuple(sorted(reference_warnings(source, config))), tuple(dict.fromkeys(source.files)))

@@ -54,7 +54,10 @@ class Spot:
 
 @dataclass(slots=True)
 class Source:
-    """Plain data with a spot for every loc, the problems met so far, and the files that were read."""
+    """Plain data with a spot for every loc, the problems met so far, and the files that were read.
+
+    `unread` are the files and paths of values that could not be had: what else is wrong there only follows.
+    """
 
     folder: Path
     environ: Environ[str, str]
@@ -62,6 +65,7 @@ class Source:
     spots: dict[Loc, Spot] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    unread: set[tuple[str, str]] = field(default_factory=set)
 
     def construct(self, node: Node, loc: Loc = (), shown: Loc | None = None, key: Position | None = None) -> object:
         """The data of a node, recorded under `loc` and shown to the user as `shown`."""
@@ -133,7 +137,7 @@ class Source:
             parts = _NAME_AND_DEFAULT.fullmatch(match[1]) if match[0].endswith("}") else None
             if parts is None:
                 message = "write ${NAME} or ${NAME:-default} for a variable, $${ for the characters themselves"
-                self.problems.append(self.problem(loc, message))
+                self._cannot_read(loc, self.spots[loc].position, message)
                 return ""
             name, default = parts.groups()
             value = self.environ.get(name)
@@ -141,7 +145,7 @@ class Source:
                 return str(default)
             if value is None:
                 message = f"the variable {name} is not set; set it, or write ${{{name}:-default}}"
-                self.problems.append(self.problem(loc, message))
+                self._cannot_read(loc, self.spots[loc].position, message)
             filled_in = True
             return value or ""
 
@@ -151,8 +155,10 @@ class Source:
         spot = self.spots[loc]
         name = self._scalar(node, loc) if isinstance(node, Scalar) else None
         text = ""
-        if not isinstance(name, str) or not name:
-            self.problems.append(Problem(node.position, spot.path, "file: takes the name of a file"))
+        if (spot.position.file, spot.path) in self.unread:
+            pass  # nor is the name of the file known
+        elif not isinstance(name, str) or not name:
+            self._cannot_read(loc, node.position, "file: takes the name of a file")
         else:
             path = self.folder / name
             self.files.append(path)
@@ -161,9 +167,14 @@ class Source:
                     content = file.read(MAX_SECRET_BYTES + 1)
                 text = content.decode("utf-8").rstrip("\r\n")
                 if len(content) > MAX_SECRET_BYTES:
-                    self.problems.append(Problem(node.position, spot.path, f"{path} is too large to be a value"))
+                    self._cannot_read(loc, node.position, f"{path} is too large to be a value")
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "not UTF-8 text"
-                self.problems.append(Problem(node.position, spot.path, f"cannot read {path}: {reason}"))
+                self._cannot_read(loc, node.position, f"cannot read {path}: {reason}")
         self.spots[loc] = Spot(spot.position, spot.key, spot.path, text, filled_in=True)
         return text
+
+    def _cannot_read(self, loc: Loc, position: Position, message: str) -> None:
+        path = self.spots[loc].path
+        self.unread.add((position.file, path))
+        self.problems.append(Problem(position, path, message))

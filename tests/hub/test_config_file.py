@@ -34,6 +34,25 @@ def test_an_empty_file_is_a_hub_without_units(tmp_path: Path) -> None:
     assert loaded.files == (tmp_path / "config.yaml",)
 
 
+def test_a_value_that_cannot_be_had_is_told_once_and_not_what_follows(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("units: [{id: gate-b, host: a b}]")
+    text = """\
+        include: [more.yaml]
+        units: [{id: gate-a, host: "${HOST}"}]
+        feeds:
+          - {id: fab, kind: oracle-equipment, dsn: a, user: b, password: "${PASSWORD}"}
+          - {id: fac, kind: oracle-equipment, dsn: a, user: b, password: {file: "${FILE}"}}
+        alerts: {rules: [{name: loud, metric: lp, above: 70, notify: ["${WHO}"]}]}
+        """
+    assert [line.split(": ", 1)[1] for line in wrong(tmp_path, text)] == [
+        "units[0].host: the variable HOST is not set; set it, or write ${HOST:-default}",
+        "feeds[0].password: the variable PASSWORD is not set; set it, or write ${PASSWORD:-default}",
+        "feeds[1].password: the variable FILE is not set; set it, or write ${FILE:-default}",
+        "alerts.rules[0].notify[0]: the variable WHO is not set; set it, or write ${WHO:-default}",
+        "units[0].host: must be a host name or an IP address, without a port",
+    ]
+
+
 def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None:
     text = """\
         hub: {nmae: x}
