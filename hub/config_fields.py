@@ -130,7 +130,11 @@ def matching(pattern: str, wording: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Id = Annotated[str, matching(r"[A-Za-z0-9_.-]{1,64}", "must be 1 to 64 letters, digits or any of _ . -")]
+Id = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_.-]{1,64}", "must be 1 to 64 letters, digits or any of _ . -"),
+    matching(r"(?!\.\.?$).*", "must not be . or .. alone: no address of the API could name it"),
+]
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Count = Annotated[int, BeforeValidator(_no_bool)]
 Timezone = Annotated[str, AfterValidator(_timezone)]

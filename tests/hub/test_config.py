@@ -50,6 +50,14 @@ def test_hosts_are_names_and_addresses(host: str) -> None:
     assert unit(host=host).host == host
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_an_id_can_be_named_in_an_address(name: str) -> None:
+    for kind, made in (("units", {"host": "h"}), ("feeds", {"kind": "sample-equipment"})):
+        with pytest.raises(ValidationError, match=r"must not be \. or \.\. alone"):
+            Config.model_validate({kind: [{"id": name, **made}]})
+    assert unit(id=f"{name}a").id == f"{name}a"
+
+
 def test_a_unit_has_the_defaults_of_a_real_meter() -> None:
     made = unit(poll={"gap": 0})
     assert (made.port, made.poll.watched, made.poll.idle, made.poll.background, made.poll.gap) == (
