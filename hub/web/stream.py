@@ -28,9 +28,7 @@ TRY_LATER = 1013
 INVALID = 1008
 
 
-async def serve_stream(
-    websocket: WebSocket, run: Callable[[Send], Awaitable[None]], send_s: float = SEND_S
-) -> None:
+async def serve_stream(websocket: WebSocket, run: Callable[[Send], Awaitable[None]]) -> None:
     """Accept, and `run` until the viewer leaves, or until it ends by itself or by StreamEnd; then close.
 
     `run` is given what sends a text. A viewer who has read nothing for `SEND_S` seconds is closed with 1013.
