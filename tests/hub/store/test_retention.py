@@ -13,7 +13,7 @@ from hub.clock import Clock
 from hub.store.batch import BatchMaker, sqlite_time
 from hub.store.database import Database
 from hub.store.insert import write_batch
-from hub.store.retention import Ages, Retention, lack_of_space
+from hub.store.retention import Ages, Retention, lack_of_space, units_with_old
 from hub.store.size import Space
 from hub.store.tables import Minute, StoredReading, StoredStateChange
 from tests.hub.store.events import START, change, snapshot
@@ -55,6 +55,15 @@ async def test_each_table_keeps_what_is_younger_than_its_own_age(database: Datab
     readings, minutes = await database.read(counts)
     assert (readings, minutes) == (2 * 60, 2 * 119)  # the minute of two hours ago began before
     assert retention.deleted == 4 * 300 - readings - minutes
+
+
+async def test_only_units_that_have_old_rows_are_visited(database: Database) -> None:
+    for unit_id, hours in (("gate-a", 3), ("gate-b", 1), ("gate-c", 4)):
+        await store_one_every_minute(database, hours, unit_id)
+    table = StoredReading.__table__  # type: ignore[attr-defined]
+    before = NOW - timedelta(hours=2)
+    assert await database.read(lambda s: units_with_old(s, before, table=table)) == ["gate-a", "gate-c"]
+    assert await database.read(lambda s: units_with_old(s, NOW - timedelta(days=9), table=table)) == []
 
 
 async def test_no_transaction_deletes_more_than_a_chunk(
