@@ -58,7 +58,9 @@ def _read(source: Source, path: Path) -> None:
     node = _nodes(source, path, str(path))
     start = Position(str(path), 1, 1)
     source.spots[()] = Spot(start, start, "")
-    data = {} if node is None else source.construct(node)
+    if node is None:
+        raise ConfigError([Problem(start, "", "is empty: write units, feeds or at least `hub:` with a name")])
+    data = source.construct(node)
     if not isinstance(data, dict):
         raise ConfigError([Problem(start, "", "must be a mapping with the keys hub, database, units, alerts, …")])
     source.data = {"hub": {}, "database": {}} | {key: value for key, value in data.items() if value is not None}

@@ -12,6 +12,9 @@ from watchfiles import awatch
 
 from hub.config import Config, FeedConfig, UnitConfig
 
+_REST_S = 0.3
+_LOOKS = 20
+
 
 class _HasId(Protocol):
     @property
@@ -83,7 +86,8 @@ def _restart_needed(before: Config, after: Config) -> Iterable[str]:
 async def watch_files(files: Iterable[Path], stop: anyio.Event, debounce_ms: int = 400) -> AsyncIterator[None]:
     """Yields after the content of the files may have changed, once per burst; a path may be a glob pattern.
 
-    Folders are watched, as editors and container platforms replace files instead of writing to them, and
+    A file that is being written is waited for: half of one may be a good configuration, of half the units. Folders
+    are watched, as editors and container platforms replace files instead of writing to them, and
     the files are looked at every 5 s besides, for file systems that send no events. Ends soon after `stop` is
     set; a mere cancellation waits for the watching thread, up to those 5 s.
     """
@@ -101,8 +105,20 @@ async def watch_files(files: Iterable[Path], stop: anyio.Event, debounce_ms: int
     ):
         after = await to_thread.run_sync(_fingerprint, watched)
         if after != before:
-            before = after
+            before = await _rested(watched, after, stop)
             yield
+
+
+async def _rested(watched: tuple[Path, ...], seen: frozenset[Hashable], stop: anyio.Event) -> frozenset[Hashable]:
+    """The fingerprint once it has stayed the same for a moment, or what it is when that takes too long."""
+    for _ in range(_LOOKS):
+        with anyio.move_on_after(_REST_S):
+            await stop.wait()
+            return seen
+        before, seen = seen, await to_thread.run_sync(_fingerprint, watched)
+        if seen == before:
+            break
+    return seen
 
 
 def _fingerprint(watched: tuple[Path, ...]) -> frozenset[Hashable]:

@@ -42,7 +42,6 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
                 async with open_hub(loaded.config) as hub:
                     stopping.hub = hub
                     reloader = _Reloader(hub, path, loaded.files)
-                    tasks.start_soon(reloader.run_watch, stopping.asked)
                     settle_interpreter()
                     announce(hub)
                     await _until_stopped(stopping, reloader, hangup)

@@ -26,12 +26,17 @@ def wrong(folder: Path, text: str, **environ: str) -> list[str]:
     return str(caught.value).replace(f"{folder}/", "").splitlines()
 
 
-def test_an_empty_file_is_a_hub_without_units(tmp_path: Path) -> None:
-    loaded = load(tmp_path, "")
+def test_a_file_with_nothing_but_a_name_is_a_hub_without_units(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "hub: {name: site}")
     assert loaded.config.hub.port == 8480
     assert loaded.config.hub.data_dir == tmp_path / "data"
     assert loaded.config.database.url.get_secret_value() == f"sqlite:///{tmp_path}/data/hub.db"
     assert loaded.files == (tmp_path / "config.yaml",)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
+def test_an_empty_file_is_refused(tmp_path: Path, text: str) -> None:
+    assert wrong(tmp_path, text) == ["config.yaml:1:1: is empty: write units, feeds or at least `hub:` with a name"]
 
 
 def test_a_value_that_cannot_be_had_is_told_once_and_not_what_follows(tmp_path: Path) -> None:

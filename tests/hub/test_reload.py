@@ -86,13 +86,37 @@ async def test_a_change_is_noticed(tmp_path: Path, how: str) -> None:
                             (tmp_path / "link").replace(file)
                         case "included":
                             (units / "new.yaml").write_text("[]")
-                    await anyio.sleep(0.05)
+                    await anyio.sleep(1)
 
             group.start_soon(change)
             async for _ in watch_files([file, units / "*.yaml"], anyio.Event(), debounce_ms=50):
                 noticed += 1
                 break
     assert noticed == 1
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a")
+    stop = anyio.Event()
+    seen: list[str] = []
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+
+            async def write_slowly() -> None:
+                await anyio.sleep(0.3)
+                with file.open("w") as being_written:
+                    for _ in range(8):
+                        being_written.write("b")
+                        being_written.flush()
+                        await anyio.sleep(0.1)
+
+            group.start_soon(write_slowly)
+            async for _ in watch_files([file], stop, debounce_ms=50):
+                seen.append(file.read_text())
+                stop.set()
+    assert seen == ["b" * 8]
 
 
 @pytest.mark.anyio
