@@ -7,7 +7,7 @@ from sqlmodel import Session
 from alerts import outbox
 from alerts.clock import Clock, wall_offset_s
 from alerts.delivery import Delivery, Notice, deliveries_of
-from alerts.message import render
+from alerts.message import render, with_commit_time
 from alerts.uncommitted import Batch
 
 Told = list[Delivery] | None
@@ -15,28 +15,33 @@ Told = list[Delivery] | None
 
 
 class Commit:
-    """`write`, then `store_bodies`, run in the writer's thread; `committed_s` (steady) is when `write` was over."""
+    """Is made ready in the event loop; `write`, then `store_bodies`, run in the writer's thread.
+
+    `committed_s` (steady) is when `write` was committed, None before.
+    """
 
     def __init__(self, batch: Batch, told: list[Told], clock: Clock, hub: str) -> None:
         """`told` has one entry for each notice of the batch; `hub` is the name in the bodies."""
         self.batch = batch
         self.started_s = clock.time()
         self.committed_s: float | None = None
-        self._told = told
         self._clock = clock
-        self._hub = hub
         self._fresh: dict[int, list[Delivery]] = {}  # by identity of the notice
+        notices: list[Notice] = []
+        deliveries: list[Delivery] = []
+        for notice, before in zip(batch.notices, told, strict=True):
+            if before is None:
+                fresh = self._fresh[id(notice)] = rendered(notice, hub)
+                notices.append(notice)
+                deliveries += [replace(delivery, body=b"") for delivery in fresh]
+            else:
+                notices.append(replace(notice, persisted=False))
+                deliveries += before
+        self._rows = outbox.rows_of(notices, deliveries, batch.states.values(), wall_offset_s(clock))
 
     def write(self, session: Session) -> None:
         """Transitions, deliveries without bodies, and states."""
-        notices: list[Notice] = []
-        deliveries: list[Delivery] = []
-        for notice, told in zip(self.batch.notices, self._told, strict=True):
-            notices.append(notice if told is None else replace(notice, persisted=False))
-            if told is None:
-                told = self._fresh[id(notice)] = deliveries_of(notice, b"")
-            deliveries += told
-        outbox.write(session, notices, deliveries, self.batch.states.values(), wall_offset_s(self._clock))
+        outbox.write(session, self._rows)
 
     def store_bodies(self, session: Session) -> None:
         """After the commit, whose time the bodies tell: a repeat after a crash is the same to the byte."""
@@ -44,7 +49,7 @@ class Commit:
         for notice in self.batch.notices:
             if deliveries := self._fresh.get(id(notice)):
                 taken_ms = (self.committed_s - notice.transition.decided_s) * 1000
-                body = render(replace(notice, decision_to_commit_ms=taken_ms), self._hub)
+                body = with_commit_time(deliveries[0].body, taken_ms)
                 self._fresh[id(notice)] = [replace(delivery, body=body) for delivery in deliveries]
         outbox.store_bodies(session, [delivery for some in self._fresh.values() for delivery in some])
 

@@ -25,7 +25,7 @@ _CHUNK = 256  # samples between two looks at other tasks
 _FAILING_AFTER_S = 2.0
 _WATCH_S = 0.2
 _AGAIN_S = 0.25
-_BATCH = 1000  # transitions in one transaction, at most
+_BATCH = 100  # transitions in one transaction at most: making them ready holds the loop up
 _IN_A_ROW = 16  # transactions before other writers get a turn
 _STORAGE = "hub/storage"
 

@@ -14,6 +14,8 @@ from alerts.delivery import Notice
 from alerts.sample import Value
 
 _SECRET_PREFIX = "whsec_"
+_COMMITTED = b'"decision_to_commit":%b}}'
+_NOT_COMMITTED = _COMMITTED % b"null"
 
 
 def subject_id(subject: str) -> str:
@@ -71,6 +73,11 @@ def render(notice: Notice, hub: str) -> bytes:
             },
         }
     )
+
+
+def with_commit_time(body: bytes, decision_to_commit_ms: float) -> bytes:
+    """What `render` gives for a notice whose time of commit was not known, with that time in its last field."""
+    return body.removesuffix(_NOT_COMMITTED) + _COMMITTED % json.dumps(_ms(decision_to_commit_ms)).encode()
 
 
 def render_plain(type_: str, id_: str, at: datetime, summary: str, hub: str) -> bytes:

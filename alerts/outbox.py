@@ -38,27 +38,48 @@ class Restored:
     told: dict[str, set[str]]  # alert id -> receivers
 
 
-def write(
-    session: Session,
-    notices: Sequence[Notice],
-    deliveries: Sequence[Delivery],
-    states: Iterable[Alert],
-    offset_s: float,
-) -> None:
-    """Store transitions with their deliveries, and the states. Writing one twice is harmless."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a commit writes, made ready beforehand: a thread that works beside a busy event loop slows both down."""
+
+    alerts: list[dict[str, object]]
+    transitions: list[dict[str, object]]
+    deliveries: list[dict[str, object]]
+    states: list[dict[str, object]]
+    moved: list[dict[str, object]]  # open alerts without a transition
+
+
+def rows_of(
+    notices: Sequence[Notice], deliveries: Iterable[Delivery], states: Iterable[Alert], offset_s: float
+) -> Rows:
+    """The rows of transitions with their deliveries, and of states. `offset_s` is `wall_offset_s`."""
     states = list(states)
     texts = {id(alert): encode_alert(alert, offset_s) for alert in states}
-    if notices:
-        latest = {notice.alert_id: notice for notice in notices}
-        upsert(session, AlertRow, [alert_values(notice) for notice in latest.values()])
-        upsert(
-            session, TransitionRow, [transition_values(n, _text(n, texts, offset_s)) for n in notices], update=()
-        )
-        upsert(session, DeliveryRow, [delivery_values(delivery) for delivery in deliveries], update=())
-    rows = [{"rule": alert.rule, "subject": alert.subject, "alert": texts[id(alert)]} for alert in states]
-    upsert(session, AlertStateRow, rows)
+    latest = {notice.alert_id: notice for notice in notices}
     written = {id(notice.transition.alert) for notice in notices}
-    _update_open(session, [alert for alert in states if alert.is_open and id(alert) not in written])
+    return Rows(
+        [alert_values(notice) for notice in latest.values()],
+        [transition_values(notice, _text(notice, texts, offset_s)) for notice in notices],
+        [delivery_values(delivery) for delivery in deliveries],
+        [{"rule": alert.rule, "subject": alert.subject, "alert": texts[id(alert)]} for alert in states],
+        [{"of": alert.id, **alert_now(alert)} for alert in states if alert.is_open and id(alert) not in written],
+    )
+
+
+def write(session: Session, rows: Rows) -> None:
+    """Store them. Writing the same twice is harmless."""
+    upsert(session, AlertRow, rows.alerts)
+    upsert(session, TransitionRow, rows.transitions, update=())
+    upsert(session, DeliveryRow, rows.deliveries, update=())
+    upsert(session, AlertStateRow, rows.states)
+    if rows.moved:
+        table = table_of(AlertRow)
+        session.connection().execute(
+            update(table)
+            .where(table.c.id == bindparam("of"))
+            .values({name: bindparam(name) for name in ALERT_NOW}),
+            rows.moved,
+        )
 
 
 def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
@@ -214,15 +235,3 @@ def _notice(session: Session, row: DeliveryRow) -> Notice:
     return Notice(
         transition, labels, stored.summary, stored.persisted, stored.sample_to_decision_ms, (row.receiver,)
     )
-
-
-def _update_open(session: Session, alerts: Sequence[Alert]) -> None:
-    moved = [{"of": alert.id, **alert_now(alert)} for alert in alerts]
-    if moved:
-        table = table_of(AlertRow)
-        session.connection().execute(
-            update(table)
-            .where(table.c.id == bindparam("of"))
-            .values({name: bindparam(name) for name in ALERT_NOW}),
-            moved,
-        )

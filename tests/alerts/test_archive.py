@@ -25,7 +25,7 @@ def store(database: SqliteDatabase, *alerts: Alert) -> None:
         for kind, alert in zip(kinds, alerts, strict=True)
     ]
     deliveries = [d for notice in notices for d in deliveries_of(notice, b"{}")]
-    database.run(lambda s: outbox.write(s, notices, deliveries, alerts, 0.0))
+    database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, alerts, 0.0)))
 
 
 def test_alerts_come_newest_first_page_by_page(database: SqliteDatabase) -> None:
@@ -107,7 +107,7 @@ def test_the_last_attempt_is_the_newest_after_a_replay_too(database: SqliteDatab
 def test_more_deliveries_than_a_statement_has_room_for_are_deleted(database: SqliteDatabase) -> None:
     alert = cleared(onset())
     told = Notice(transition(TransitionType.CLEAR, alert), {}, "x", receivers=tuple(f"r{n}" for n in range(1500)))
-    database.run(lambda s: outbox.write(s, [told], deliveries_of(told, b"{}"), [alert], 0.0))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([told], deliveries_of(told, b"{}"), [alert], 0.0)))
     with database.engine.connect() as connection:
         connection.connection.driver_connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1000)  # type: ignore[union-attr]
     assert database.run(lambda s: archive.delete_older_than(s, START + timedelta(days=1), 10)) == 1

@@ -91,7 +91,7 @@ class Bench:
 
     def give(self, *notices: Notice) -> list[Delivery]:
         deliveries = [d for n in notices for d in deliveries_of(n, render(n, "site"))]
-        self.database.run(lambda s: outbox.write(s, notices, deliveries, [], 0.0))
+        self.database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, [], 0.0)))
         self.dispatcher.offer(deliveries)
         return deliveries
 
@@ -361,7 +361,7 @@ async def test_without_a_database_messages_go_and_are_marked_later(database: Sql
         database.is_down = False
         await bench.settled()
         assert bench.states() == ["delivered"]
-        database.run(lambda s: outbox.write(s, [told], deliveries, [], 0.0))
+        database.run(lambda s: outbox.write(s, outbox.rows_of([told], deliveries, [], 0.0)))
         dispatcher.reload()
         await bench.settled()
     assert len(hook.sent) == 1
@@ -413,7 +413,7 @@ async def test_what_memory_had_no_room_for_while_the_database_was_away_is_sent_o
         await hook.wait_for(2)
         assert dispatcher.counts.dropped == 3
         database.is_down = False
-        database.run(lambda s: outbox.write(s, notices, deliveries, [], 0.0))
+        database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, [], 0.0)))
         dispatcher.look_again()
         await hook.wait_for(5)
         await anyio.sleep(3)
@@ -429,7 +429,7 @@ async def test_what_is_read_from_sql_and_finds_no_room_is_read_again(database: S
         bench.give(*(notice(f"unit/a{n}") for n in range(2)))
         stored = [notice(f"unit/b{n}") for n in range(3)]
         rows = [d for n in stored for d in deliveries_of(n, render(n, "site"))]
-        database.run(lambda s: outbox.write(s, stored, rows, [], 0.0))
+        database.run(lambda s: outbox.write(s, outbox.rows_of(stored, rows, [], 0.0)))
         dispatcher.look_again()
         await anyio.sleep(60)
     assert bench.states() == ["delivered"] * 5
@@ -441,7 +441,7 @@ async def test_what_is_not_stored_yet_does_not_overtake_what_only_sql_has(databa
     first, over = notice(), notice(kind=TransitionType.CLEAR)
     (told,) = deliveries_of(first, render(first, "site"))
     (clear,) = deliveries_of(over, render(over, "site"))
-    database.run(lambda s: outbox.write(s, [first], [told], [], 0.0))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([first], [told], [], 0.0)))
     database.is_down = True
     async with running(bench) as dispatcher:
         await bench.settled()
@@ -450,7 +450,7 @@ async def test_what_is_not_stored_yet_does_not_overtake_what_only_sql_has(databa
         assert hook.sent == []
         database.is_down = False
         await hook.wait_for(1)
-        database.run(lambda s: outbox.write(s, [over], [clear], [], 0.0))
+        database.run(lambda s: outbox.write(s, outbox.rows_of([over], [clear], [], 0.0)))
         dispatcher.look_again()
         await hook.wait_for(2)
         await bench.settled()
@@ -470,7 +470,7 @@ async def test_the_order_of_an_alert_holds_where_memory_is_too_small_for_it(data
         dispatcher.offer(deliveries[2:], persisted=False)
         await bench.settled()
         database.is_down = False
-        database.run(lambda s: outbox.write(s, [other, first, over], deliveries, [], 0.0))
+        database.run(lambda s: outbox.write(s, outbox.rows_of([other, first, over], deliveries, [], 0.0)))
         dispatcher.look_again()
         await hook.wait_for(3)
         await bench.settled()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,16 @@ from standardwebhooks import Webhook
 
 from alerts.alert import TransitionType
 from alerts.delivery import Notice
-from alerts.message import headers, parse_secret, render, render_digest, render_plain, sign, subject_id
+from alerts.message import (
+    headers,
+    parse_secret,
+    render,
+    render_digest,
+    render_plain,
+    sign,
+    subject_id,
+    with_commit_time,
+)
 from tests.alerts.fakes import SECRET, START, cleared, onset, transition
 
 SUMMARY = "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"
@@ -29,6 +39,13 @@ def test_the_body_is_format_hub_version_1_to_the_byte() -> None:
         f'"acknowledged_by":null,"reason":null}},"summary":"{SUMMARY}","hub":"site-office",'
         '"latency_ms":{"sample_to_decision":0.4,"decision_to_commit":3.1}}'
     )
+
+
+@given(st.floats(0, 1e9))
+def test_the_time_of_a_commit_can_be_put_in_afterwards(taken_ms: float) -> None:
+    before = replace(notice(), decision_to_commit_ms=None)
+    after = replace(notice(), decision_to_commit_ms=taken_ms)
+    assert with_commit_time(render(before, "site-office"), taken_ms) == render(after, "site-office")
 
 
 def test_a_value_that_json_cannot_carry_is_null() -> None:

@@ -26,7 +26,7 @@ def notice(alert: Alert, *receivers: str) -> Notice:
 def store(database: SqliteDatabase, *notices: Notice, bodies: bytes = b"") -> list[Delivery]:
     deliveries = [d for n in notices for d in deliveries_of(n, bodies)]
     states = [n.transition.alert for n in notices]
-    database.run(lambda s: outbox.write(s, notices, deliveries, states, 0.0))
+    database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, states, 0.0)))
     return deliveries
 
 
@@ -76,7 +76,7 @@ def test_a_restart_finds_every_state_and_who_was_told(database: SqliteDatabase) 
     firing = onset()
     waiting = Alert("r", "unit/b", "h", "lp", State.PENDING, pending_since_s=12.5)
     store(database, notice(firing, "ops", "site"))
-    database.run(lambda s: outbox.write(s, [], [], [waiting], 0.0))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([], [], [waiting], 0.0)))
     restored = database.run(lambda s: outbox.restore(s, 0.0))
     assert set(restored.alerts) == {firing, waiting}
     assert restored.told == {firing.id: {"ops", "site"}}
@@ -85,7 +85,7 @@ def test_a_restart_finds_every_state_and_who_was_told(database: SqliteDatabase) 
 def test_a_peak_reaches_the_list_of_alerts_without_a_transition(database: SqliteDatabase) -> None:
     alert = onset()
     store(database, notice(alert))
-    database.run(lambda s: outbox.write(s, [], [], [replace(alert, peak=71.5)], 0.0))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([], [], [replace(alert, peak=71.5)], 0.0)))
     assert database.run(lambda s: s.exec(select(AlertRow)).one()).peak == "71.5"
 
 
