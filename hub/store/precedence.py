@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import anyio
 
-_QUIET_S = 0.15  # in which what was committed is announced: a writer's thread beside it would slow that down
-_PATIENCE_S = 1.0
+_QUIET_S = 0.1  # in which what was committed is announced: a writer's thread beside it would slow that down
+_PATIENCE_S = 0.35  # with the half second that readings are gathered for, they are stored within one
 _LOOK_S = 0.02
 
 
 class Precedence:
-    """Lets urgent writers pass. The others wait while one is at work and a moment longer, but for a second at most;
-    if the rush lasts longer, they take their turns among the urgent ones until it is over.
+    """Lets urgent writers pass. The others wait while one is at work and a moment longer, but not for long; if the
+    rush lasts, they take their turns among the urgent ones until it is over.
     """
 
     def __init__(self) -> None:
