@@ -6,7 +6,7 @@ Every function takes a session and works inside the caller's transaction.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, update
 from sqlmodel import Session, col, select
@@ -36,6 +36,13 @@ class Restored:
 
     alerts: list[Alert]
     told: dict[str, set[str]]  # alert id -> receivers
+
+
+class Replayed(NamedTuple):
+    """Which receivers have to be woken, and how many deliveries are due again."""
+
+    receivers: list[str]
+    deliveries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +160,13 @@ def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[
         insert_rows(session, table_of(AttemptRow), rows)
 
 
-def replay(session: Session, ids: Sequence[str]) -> list[str]:
-    """Make dead or held deliveries due again, with the same id and body. Returns the receivers to wake."""
+def replay(session: Session, ids: Sequence[str]) -> Replayed:
+    """Make dead or held deliveries due again, with the same id and body."""
     return _revive(session, col(DeliveryRow.id).in_(ids))
 
 
-def replay_between(session: Session, since: datetime, until: datetime, receiver: str | None = None) -> list[str]:
-    """Replay all dead or held deliveries created in `since <= t < until`. Returns the receivers to wake."""
+def replay_between(session: Session, since: datetime, until: datetime, receiver: str | None = None) -> Replayed:
+    """Replay all dead or held deliveries created in `since <= t < until`."""
     where = [col(DeliveryRow.created_at) >= since, col(DeliveryRow.created_at) < until]
     return _revive(session, *where, *([] if receiver is None else [col(DeliveryRow.receiver) == receiver]))
 
@@ -205,18 +212,18 @@ def _text(notice: Notice, texts: Mapping[int, str], offset_s: float) -> str:
     return texts.get(id(alert)) or encode_alert(alert, offset_s)
 
 
-def _revive(session: Session, *where: Any) -> list[str]:
+def _revive(session: Session, *where: Any) -> Replayed:
     fates = [DeliveryState.DEAD.value, DeliveryState.HELD.value]
     matching = (*where, col(DeliveryRow.state).in_(fates))
     receivers = list(session.exec(select(DeliveryRow.receiver).where(*matching).distinct()))
-    session.connection().execute(
+    result = session.connection().execute(
         update(table_of(DeliveryRow))
         .where(*matching)
         .values(state="pending", attempts=0, first_at=None, next_at=None, finished_at=None)
     )
     for receiver in receivers:
         release(session, receiver)
-    return receivers
+    return Replayed(receivers, result.rowcount)
 
 
 def _move(session: Session, receiver: str, source: DeliveryState, target: DeliveryState) -> None:

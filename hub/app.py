@@ -66,9 +66,14 @@ class Hub:
         self.web = Supervisor("web", clock)
         self.engine = Engine(config.hub.timezone)
         self.receivers = Receivers(
-            self.sinks, database, clock, config.hub.name, version("monitor-hub"), self._receiver_trouble
+            self.sinks,
+            database,
+            clock,
+            config.hub.name,
+            version("monitor-hub"),
+            lambda name, failing, reason: self.desk.on_receiver_trouble(name, failing, reason),
         )
-        self.desk = Desk(
+        self.desk: Desk = Desk(
             self.engine,
             database,
             clock,
@@ -237,9 +242,6 @@ class Hub:
 
     def _child_failed(self, group: str, name: str, reason: str | None) -> None:
         self._report(f"hub/child/{group}/{name}", reason is None, reason)
-
-    def _receiver_trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
-        self._report(f"hub/receiver/{receiver}", not failing, reason)
 
 
 _OWN_SUBJECTS = tuple(prefix for prefix in SYSTEM_SUBJECTS.values() if not prefix.endswith("/"))

@@ -1,5 +1,6 @@
 """What routes are given: the running parts, a unit by its id."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters."""
+
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _parts(connection: HTTPConnection) -> Parts:
@@ -40,3 +43,8 @@ UnitOf = Annotated[Unit, Depends(_unit)]
 def engine_of(parts: Parts) -> "Engine":
     """The engine that decides about alerts."""
     return cast("Engine", parts.desk.engine)
+
+
+def within_reason(at: datetime) -> datetime:
+    """A time asked for, cut to years that every database and every zone can hold."""
+    return max(_FIRST, min(at, _LAST))

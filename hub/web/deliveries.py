@@ -1,15 +1,17 @@
 """Deliveries: what was sent to whom, and sending again what was given up."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from alerts import outbox
 from alerts.archive import find_delivery
 from alerts.archive import list_deliveries as list_rows
 from alerts.delivery import DeliveryState
-from hub.web.access import SHOWN_TEXT, PartsOf
+from hub.parts import Parts
+from hub.web.access import SHOWN_TEXT, PartsOf, within_reason
 from hub.web.alert_documents import delivery_of
 from hub.web.problems import Problem, not_found
 from hub.web.security import Operator, schemes
@@ -42,6 +44,12 @@ class DeliveryDocument(BaseModel):
     last_attempt: LastAttempt | None
 
 
+class Replayed(BaseModel):
+    """How many deliveries are due again."""
+
+    replayed: int
+
+
 class DeliveryList(BaseModel):
     """Deliveries, the newest first."""
 
@@ -50,9 +58,10 @@ class DeliveryList(BaseModel):
 
 
 def delivery_routes() -> APIRouter:
-    """GET /api/deliveries, POST /api/deliveries/{id}/replay."""
+    """GET /api/deliveries, POST /api/deliveries/{id}/replay and /api/deliveries/replay."""
     routes = APIRouter(prefix="/api/deliveries", tags=["alerts"], dependencies=schemes())
     routes.add_api_route("", list_deliveries, response_model=DeliveryList)
+    routes.add_api_route("/replay", replay_range, methods=["POST"], response_model=Replayed)
     routes.add_api_route("/{delivery_id}/replay", replay, methods=["POST"], response_model=DeliveryDocument)
     return routes
 
@@ -83,8 +92,26 @@ async def replay(
         raise not_found("delivery", delivery_id)
     if found.delivery.state not in _REPLAYED:
         raise Problem(409, f"this delivery is {found.delivery.state}; only dead and held ones can be sent again")
-    for receiver in await parts.database.write(lambda s: outbox.replay(s, [delivery_id])):
-        if receiver in parts.dispatchers:
-            parts.dispatchers[receiver].reload()
+    _reload(parts, (await parts.database.write(lambda s: outbox.replay(s, [delivery_id]))).receivers)
     again = await parts.database.read(lambda s: find_delivery(s, delivery_id))
     return delivery_of(again or found)
+
+
+async def replay_range(
+    parts: PartsOf,
+    caller: Operator,
+    from_: Annotated[AwareDatetime, Query(alias="from", description="When the first was created.")],
+    to: Annotated[AwareDatetime, Query(description="Not included.")],
+    receiver: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
+) -> dict[str, int]:
+    """Send all again that were created with `from <= at < to` and are dead or held, each with its id and body."""
+    since, until = within_reason(from_), within_reason(to)
+    replayed = await parts.database.write(lambda s: outbox.replay_between(s, since, until, receiver))
+    _reload(parts, replayed.receivers)
+    return {"replayed": replayed.deliveries}
+
+
+def _reload(parts: Parts, receivers: Iterable[str]) -> None:
+    for receiver in receivers:
+        if receiver in parts.dispatchers:
+            parts.dispatchers[receiver].reload()

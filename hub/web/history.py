@@ -1,7 +1,7 @@
 """The history of a unit: raw readings or steps, as JSON by pages or as CSV in one go."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -12,13 +12,12 @@ from alerts.duration import Duration
 from hub.clock import rfc3339
 from hub.store.export import export_rows
 from hub.store.history import history
-from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf
+from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf, within_reason
 from hub.web.problems import Problem
 from hub.web.security import schemes
 
 _SINCE = timedelta(hours=1)
 _LONGEST_STEP_S = 2 * 365 * 86400.0
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _STEP_SCHEMA = {"type": "string", "pattern": r"^\d{1,6}(s|m|h|d|w|y)$", "examples": ["1m", "15m", "1h"]}
 
 
@@ -53,8 +52,8 @@ async def get_history(
     cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
 ) -> Any:
     """Readings with `from <= at < to`, or per `step` the energy mean of Lp, its extremes, count and coverage."""
-    until = min(to or parts.clock.now(), _LAST)
-    since = max(from_ or until - _SINCE, _FIRST)
+    until = within_reason(to or parts.clock.now())
+    since = within_reason(from_ or until - _SINCE)
     if step is not None and step > _LONGEST_STEP_S:
         raise Problem(422, "step may be up to 2y")
     if since > until:

@@ -94,11 +94,12 @@ def test_dead_letters_are_replayed_one_or_a_range(database: SqliteDatabase) -> N
     dead = [replace(d, state=DeliveryState.DEAD, attempts=13, body=b"{}") for d in (first, second)]
     second_at = START + timedelta(hours=1)
     database.run(lambda s: outbox.record(s, [dead[0], replace(dead[1], created_at=second_at)], []))
-    assert database.run(lambda s: outbox.replay(s, [first.id])) == ["ops"]
+    assert database.run(lambda s: outbox.replay(s, [first.id])) == (["ops"], 1)
     assert [(d.id, d.attempts, d.body) for d in pending(database)] == [(first.id, 0, b"{}")]
-    assert database.run(lambda s: outbox.replay_between(s, START, START + timedelta(hours=2), "ops")) == ["ops"]
+    until = START + timedelta(hours=2)
+    assert database.run(lambda s: outbox.replay_between(s, START, until, "ops")) == (["ops"], 1)
     assert len(pending(database)) == 2
-    assert database.run(lambda s: outbox.replay(s, ["none"])) == []
+    assert database.run(lambda s: outbox.replay(s, ["none"])) == ([], 0)
 
 
 def test_a_receiver_that_is_gone_holds_until_its_configuration_changes(database: SqliteDatabase) -> None:

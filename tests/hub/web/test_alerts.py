@@ -1,7 +1,7 @@
 """Alerts, rules and deliveries over HTTP."""
 
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,6 +120,21 @@ async def test_a_dead_delivery_can_be_sent_again(house: House) -> None:
         assert (await client.post("/api/deliveries/d-2/replay")).status_code == 409
         assert (await client.post("/api/deliveries/d-3/replay")).status_code == 404
     assert (answer.status_code, answer.json()["state"], answer.json()["attempts"]) == (200, "pending", 0)
+
+
+async def test_all_that_was_given_up_within_a_time_can_be_sent_again(house: House) -> None:
+    at = datetime(2026, 3, 18, 22, tzinfo=UTC)
+    hours = [at + timedelta(hours=n) for n in range(4)]
+    dead = [Delivery(f"d-{n}", "ops", "test", hours[n], b"{}", state=DeliveryState.DEAD) for n in range(4)]
+    await house.parts.database.write(lambda session: outbox.record(session, dead, []))
+    wanted = {"from": "2026-03-18T23:00:00Z", "to": "2026-03-19T01:00:00Z", "receiver": "ops"}
+    async with house.client() as client:
+        answer = await client.post("/api/deliveries/replay", params=wanted)
+        again = await client.post("/api/deliveries/replay", params=wanted)
+        assert (await client.post("/api/deliveries/replay", params={"from": "yesterday"})).status_code == 422
+    assert (answer.json(), again.json()) == ({"replayed": 2}, {"replayed": 0})
+    listed = await get(house, "/api/deliveries", state="pending")
+    assert {delivery["id"] for delivery in listed["items"]} == {"d-1", "d-2"}
 
 
 @pytest.mark.parametrize("text", ["2026-01-01T00:00:00 x", "2026-01-01T00:00:00+00:00 x\x00", "never x", ""])

@@ -25,6 +25,7 @@ OPERATIONS = [
     ("DELETE", "/api/alerts/x/ack"),
     ("GET", "/api/deliveries"),
     ("POST", "/api/deliveries/x/replay"),
+    ("POST", "/api/deliveries/replay"),
     ("POST", "/api/supervisor/x/start"),
 ]
 
