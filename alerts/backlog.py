@@ -21,7 +21,10 @@ class Turn:
 
 
 class Backlog:
-    """Lanes of one alert each; with grouping of one group each; with a rate limit there is one lane for all."""
+    """Lanes of one alert each; with grouping of one group each; with a rate limit there is one lane for all.
+
+    Of these an alert whose message did not get through goes on in a lane of its own, so that it holds up no other.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         """Raises ValueError for a rate that cannot be read."""
@@ -86,8 +89,16 @@ class Backlog:
         self._ids.add(digest.id)
 
     def put_back(self, lane: str, delivery: Delivery, due_s: float) -> None:
-        """It did not get through: it is due again, and its lane waits with it."""
+        """It was not tried: it is due again, and its lane waits with it."""
         self._lanes.put_back(lane, delivery, due_s)
+
+    def put_off(self, lane: str, delivery: Delivery, due_s: float, now_s: float) -> None:
+        """It did not get through. What follows in its alert waits with it; others of its lane do not."""
+        own = delivery.alert_id
+        if own is None or own == lane:
+            self._lanes.put_back(lane, delivery, due_s)
+        else:
+            self._lanes.part(lane, delivery, own, lambda other: other.alert_id == own, due_s, now_s)
 
     def finish(self, lane: str, delivery: Delivery, now_s: float) -> None:
         """It is done with, whatever became of it."""
@@ -108,6 +119,8 @@ class Backlog:
         self._ids.clear()
 
     def _lane_of(self, delivery: Delivery) -> str:
+        if delivery.alert_id is not None and delivery.alert_id in self._lanes:
+            return delivery.alert_id
         if self._rate is not None:
             return ""
         if self._receiver.group_by and delivery.alert_id is not None:

@@ -300,7 +300,8 @@ class Dispatcher:
             next_at=now + timedelta(seconds=delay_s),
         )
         self._ledger.note(waiting, attempt)
-        self._backlog.put_back(lane, waiting, self._clock.time() + delay_s)
+        now_s = self._clock.time()
+        self._backlog.put_off(lane, waiting, now_s + delay_s, now_s)
 
     def _hold(self, delivery: Delivery, attempt: Attempt) -> None:
         name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()

@@ -2,6 +2,7 @@
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -27,6 +28,9 @@ class Lanes(Generic[T]):
 
     def __len__(self) -> int:
         return self._size
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._lanes
 
     def add(self, key: str, item: T, due_s: float) -> None:
         """Append to a lane; `due_s` counts when the item is its head."""
@@ -64,6 +68,25 @@ class Lanes(Generic[T]):
         if lane is not None and lane.is_out:  # else it was cleared meanwhile
             lane.waiting[0] = item
             self._line_up(key, lane, due_s)
+
+    def part(
+        self, key: str, item: T, own_key: str, belongs: Callable[[T], bool], due_s: float, now_s: float
+    ) -> None:
+        """The head that was out, now `item`, waits in a lane of its own with what belongs to it; the rest is due.
+
+        There is no lane `own_key` so far.
+        """
+        lane = self._lanes.get(key)
+        if lane is None or not lane.is_out:  # it was cleared meanwhile
+            return
+        behind = list(lane.waiting)[1:]
+        own = self._lanes[own_key] = _Lane(deque([item, *filter(belongs, behind)]))
+        self._line_up(own_key, own, due_s)
+        lane.waiting = deque(other for other in behind if not belongs(other))
+        if lane.waiting:
+            self._line_up(key, lane, now_s)
+        else:
+            del self._lanes[key]
 
     def finish(self, key: str, now_s: float) -> None:
         """The head that was out is done with, whatever became of it: what waits behind it is due."""

@@ -1,4 +1,7 @@
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from alerts.backlog import Backlog, Turn, group_of
 from alerts.delivery import Delivery
@@ -58,6 +61,32 @@ def test_the_last_permit_carries_all_that_waits() -> None:
     waiting.add(delivery(5), 1.0, START)
     assert waiting.take(1.0) is None
     assert waiting.next_due_s() == 60.0
+
+
+@pytest.mark.parametrize("settings", [{"rate_limit": "100/min"}, {"group_by": ("site",), "group_wait": "0s"}])
+def test_a_message_that_does_not_get_through_holds_up_its_own_alert_only(settings: dict[str, Any]) -> None:
+    waiting = backlog(**settings)
+    waiting.add(delivery(1), 0.0, START)
+    head = taken(waiting, 0.0)
+    clear = replace(delivery(1), id="d1-clear", sequence=2)
+    for later in (clear, delivery(2)):
+        waiting.add(later, 0.0, START)
+    waiting.put_off(head.lane, replace(head.delivery, attempts=1), 30.0, 1.0)
+    again = replace(delivery(1), id="d1-again", sequence=3)
+    waiting.add(again, 2.0, START)
+    assert len(waiting) == 4
+    other = taken(waiting, 1000.0 if "group_by" in settings else 2.0)
+    assert (other.delivery.id, other.together) in [("d2", []), ("d1", [])]
+    order = [other.delivery.id]
+    waiting.finish(other.lane, other.delivery, 1000.0)
+    while (turn := waiting.take(2000.0)) is not None:
+        order += [member.id for member in turn.together] or [turn.delivery.id]
+        if turn.together:
+            waiting.merge(turn, Delivery("digest", "ops", "digest", START, b"{}"))
+        waiting.finish(turn.lane, turn.delivery, 2000.0)
+    assert [id_ for id_ in order if id_ != "d2"] == ["d1", "d1-clear", "d1-again"]
+    assert order.count("d2") == 1
+    assert len(waiting) == 0
 
 
 def test_a_group_is_made_of_labels_and_fields() -> None:
