@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import anyio
 
 _QUIET_S = 0.1  # in which what was committed is announced: a writer's thread beside it would slow that down
-_PATIENCE_S = 0.35  # with the half second that readings are gathered for, they are stored within one
+_PATIENCE_S = 0.35  # with the time readings are gathered for, they are stored within a second
 _LOOK_S = 0.02
 
 

@@ -42,7 +42,7 @@ class Recorder:
         clock: Clock,
         *,
         size: int = 200_000,
-        interval_s: float = 0.5,
+        interval_s: float = 0.3,
         batch_size: int = 64,
         first_retry_s: float = 0.5,
         drain_s: float = 3.0,
