@@ -105,15 +105,19 @@ async def open_courier_with_own_loop(webhook: Webhook, clock: Clock, on_sent: On
 
     run = partial(anyio.run, work_there, backend_options={"use_uvloop": find_spec("uvloop") is not None})
     with Bell() as news_bell, Bell() as work_bell:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(anyio.to_thread.run_sync, run, limiter=anyio.CapacityLimiter(1)))
-            tasks.start_soon(listen)
-            try:
-                yield hand_over
-            finally:
-                is_over = True
-                work_bell.ring()
-                tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(anyio.to_thread.run_sync, run, limiter=anyio.CapacityLimiter(1)))
+                tasks.start_soon(listen)
+                try:
+                    yield hand_over
+                finally:
+                    is_over = True
+                    work_bell.ring()
+                    tasks.cancel_scope.cancel()
+        finally:
+            if news := _drain(sent):  # answered until the very end, and not to be sent again
+                on_sent(news)
 
 
 def _drain(queue: deque[T]) -> list[T]:

@@ -24,7 +24,7 @@ class FakeWebhook(Webhook):
         self.answer: Outcome = Delivered(204)
         self.is_open = threading.Event()
         self.began: list[str] = []
-        self.out = self.most_out = 0
+        self.out = self.most_out = self.answered = 0
         self.threads: set[int] = set()
         self.bug: Exception | None = None
 
@@ -38,6 +38,7 @@ class FakeWebhook(Webhook):
                 await anyio.sleep(0.001)
             if self.bug is not None:
                 raise self.bug
+            self.answered += 1
             return self.answer
         finally:
             self.out -= 1
@@ -140,6 +141,19 @@ async def test_a_bug_in_posting_comes_out_where_the_courier_was_opened(kind: str
         async with couriers(kind, hook, told) as hand:
             hand(deliveries(1))
             await anyio.sleep_forever()
+
+
+async def test_what_was_answered_until_the_end_is_told() -> None:
+    hook, told = FakeWebhook(), Told()
+    with pytest.RaisesGroup(KeyError):
+        async with couriers("own loop", hook, told) as hand:
+            hand(deliveries(3))
+            await began(hook, 3)
+            hook.is_open.set()
+            while hook.answered < 3:  # this loop hears nothing meanwhile
+                pass
+            raise KeyError
+    assert len(told.sent) == 3
 
 
 async def test_a_cancelled_block_ends_at_once() -> None:
