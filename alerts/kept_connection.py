@@ -4,13 +4,14 @@ A general client does more and costs several times the processor time per reques
 leave within a tenth of a second beside a thousand meters.
 """
 
+import select
 import ssl
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import NamedTuple
 
 import anyio
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -57,7 +58,7 @@ class KeptConnection:
     async def exchange(self, address: Address, request: bytes) -> Answer:
         """Send a whole request; where the kept connection turns out to be closed, over a new one."""
         if self._stream is not None:
-            if monotonic() < self._idle_since_s + _IDLE_S:
+            if monotonic() < self._idle_since_s + _IDLE_S and not _has_news(self._stream):
                 try:
                     return await self._exchange(self._stream, request)
                 except NotAnswered:
@@ -78,17 +79,14 @@ class KeptConnection:
             await stream.send(request)
             while not reading.is_over:
                 reading.feed(await stream.receive(_CHUNK))
-        except anyio.EndOfStream:
-            reading.can_be_kept = False
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            raise NotAnswered from None
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            if not reading.has_begun:
+                raise NotAnswered from None
         finally:
             if reading.is_over and reading.can_be_kept:
                 self._idle_since_s = monotonic()
             else:
                 await self.aclose()
-        if not reading.has_begun:
-            raise NotAnswered
         if reading.status is None:
             raise NotHttp("the answer broke off")
         return Answer(reading.status, reading.retry_after)
@@ -104,6 +102,13 @@ class KeptConnection:
             )
             on_failure.pop_all()
             return wrapped
+
+
+def _has_news(stream: ByteStream) -> bool:
+    """Whether a server that was asked nothing has spoken or hung up: it would pass for the next answer."""
+    poll = select.poll()
+    poll.register(stream.extra(SocketAttribute.raw_socket).fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Reading:
@@ -125,7 +130,9 @@ class _Reading:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            raise NotHttp(str(error)) from error
+            if self.status is None:
+                raise NotHttp(str(error)) from error
+            self.is_over, self.can_be_kept = True, False  # it was answered, whatever is wrong behind the head
         if self._bytes > _MOST_BYTES and not self.is_over:
             self.is_over, self.can_be_kept = True, False
 

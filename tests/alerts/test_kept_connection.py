@@ -1,4 +1,6 @@
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,7 +41,7 @@ async def answering(*answers: bytes) -> AsyncIterator[tuple[Server, KeptConnecti
     connection = KeptConnection(ssl.create_default_context())
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, server.serve)
+        tasks.start_soon(listener.serve, lambda stream: server.serve(stream))
         server.address = Address("127.0.0.1", listener.extra(SocketAttribute.local_port), None)
         yield server, connection
         await connection.aclose()
@@ -127,3 +129,56 @@ async def test_a_server_without_tls_is_an_error_and_no_socket_stays() -> None:
     async with answering(b"plain text") as (server, connection):
         with pytest.raises(OSError):  # noqa: PT011
             await connection.exchange(server.address._replace(tls_name="localhost"), REQUEST)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok and more",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nthat is no chunk",
+    ],
+)
+async def test_what_is_wrong_behind_the_head_of_an_answer_does_not_undo_it(answer: bytes) -> None:
+    async with answering(answer, DONE) as (server, connection):
+        assert (await connection.exchange(server.address, REQUEST)).status in (200, 204)
+        server.answers = (DONE,)
+        assert (await connection.exchange(server.address, REQUEST)).status == 204
+        assert server.connections == 2
+
+
+async def test_an_answer_whose_connection_is_reset_is_an_answer() -> None:
+    async def reset(stream: SocketStream) -> None:
+        await stream.receive()
+        await stream.send(b"HTTP/1.1 200 OK\r\n\r\nthank you")
+        await anyio.sleep(0.05)
+        raw = stream.extra(SocketAttribute.raw_socket)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await anyio.aclose_forcefully(stream)
+
+    async with answering() as (server, connection):
+        server.serve = reset  # type: ignore[method-assign]
+        assert (await connection.exchange(server.address, REQUEST)).status == 200
+
+
+async def test_what_an_idle_server_says_is_not_the_answer_to_the_next_request() -> None:
+    unasked = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"
+    said = anyio.Event()
+
+    async def serve(stream: SocketStream) -> None:
+        server.connections += 1
+        async with stream:
+            server.requests.append(await stream.receive())
+            await stream.send(DONE)
+            if server.connections == 1:
+                await anyio.sleep(0.02)
+                await stream.send(unasked)
+                said.set()
+            await anyio.sleep(1)
+
+    async with answering() as (server, connection):
+        server.serve = serve  # type: ignore[method-assign]
+        assert (await connection.exchange(server.address, REQUEST)).status == 204
+        await said.wait()
+        assert (await connection.exchange(server.address, REQUEST)).status == 204
+        assert server.requests == [REQUEST] * 2
