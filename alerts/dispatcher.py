@@ -28,6 +28,7 @@ from alerts.webhook import Delivered, Gone, Outcome, Retry
 
 _AHEAD = 64  # with the courier at most, waiting or under way
 _RELOAD_S = 1.0
+_NO_LANE = "\n"  # of what was with the courier when a 410 emptied the backlog
 
 
 class OnTrouble(Protocol):
@@ -151,6 +152,11 @@ class Dispatcher:
             with anyio.move_on_after(1, shield=True):
                 await self._ledger.flush()
 
+    @property
+    def _is_forgetful(self) -> bool:
+        """Something is with the courier that the backlog has not: a 410 came meanwhile."""
+        return _NO_LANE in self._out.values()
+
     def _has_due(self) -> bool:
         due_s = self._backlog.next_due_s()
         return due_s is not None and due_s <= self._clock.time()
@@ -171,7 +177,7 @@ class Dispatcher:
 
     def _must_be_left(self, delivery: Delivery, persisted: bool) -> bool:
         """Whether it waits until it is read from SQL: for want of room, or because it would overtake its alert."""
-        if len(self._backlog) >= self._room or delivery.alert_id in self._left:
+        if self._is_forgetful or len(self._backlog) >= self._room or delivery.alert_id in self._left:
             return True
         if persisted or not self._is_behind:
             return self._is_behind
@@ -186,12 +192,17 @@ class Dispatcher:
             return outbox.pending(session, name, most, lambda notice: render(notice, self._hub))
 
         try:
-            if not await self._ledger.flush():  # until then SQL would give what has been sent
+            # until then SQL would give what has been sent, or is with the courier
+            if self._is_forgetful or not await self._ledger.flush():
                 self._load_at_s = self._clock.time() + _RELOAD_S
                 return
             self._has_missed = False
             sent, size, most = self._ledger.ids(), len(self._backlog), self._room + len(self._backlog)
+            was_held = self.is_held
             waiting = await self._database.write(work)
+            if self._is_forgetful or (self.is_held and not was_held):  # a 410 came: what was read is outdated
+                self._load_at_s = self._clock.time() + _RELOAD_S
+                return
             self.is_held, found = waiting is None, waiting or []
             sent |= self._ledger.ids()
             new = [delivery for delivery in found if delivery.id not in sent and delivery not in self._backlog]
@@ -227,6 +238,10 @@ class Dispatcher:
             hand(due)
 
     async def _hand_over_digest(self, hand: Hand, turn: Turn) -> None:
+        if self._out[turn.delivery.id] == _NO_LANE:
+            del self._out[turn.delivery.id]
+            self._wake.set()
+            return
         digest = await self._digest(turn)
         self._out[digest.id] = self._out.pop(turn.delivery.id)
         hand([digest])
@@ -307,6 +322,7 @@ class Dispatcher:
         name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()
         self.is_held = True
         self._backlog.clear()
+        self._out = dict.fromkeys(self._out, _NO_LANE)
         first_at = delivery.first_at or attempt.at
         held = replace(delivery, state=DeliveryState.HELD, attempts=attempt.number, first_at=first_at)
         self._ledger.note(held, attempt)

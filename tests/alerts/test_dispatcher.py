@@ -3,7 +3,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from alerts.message import render
 from alerts.rule import Receiver
 from alerts.tables import AttemptRow
 from alerts.webhook import Delivered, Gone, Outcome, Retry
-from tests.alerts.fakes import LoopClock, SqliteDatabase, cleared, onset, transition
+from tests.alerts.fakes import START, LoopClock, SqliteDatabase, cleared, onset, transition
 
 pytestmark = pytest.mark.anyio
 
@@ -232,6 +232,48 @@ async def test_what_was_under_way_when_the_receiver_said_410_is_no_recovery(data
         assert dispatcher.is_held
         assert bench.states() == ["delivered", "held"]
         assert bench.troubles == [("ops", True, "HTTP 410: it wants no more messages")]
+
+
+@pytest.mark.parametrize("late", [Delivered(204), Retry("HTTP 500", 500), Gone()])
+async def test_a_replay_waits_for_what_is_under_way_since_before_the_410(
+    database: SqliteDatabase, late: Outcome
+) -> None:
+    hook = FakeWebhook(10.0)
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        bench.give(notice("unit/a"), notice("unit/a", TransitionType.CLEAR))
+        await anyio.sleep(1)
+        hook.takes_s, hook.answers = 0.1, [Gone()]
+        bench.give(notice("unit/b"))
+        await anyio.sleep(1)
+        assert dispatcher.is_held
+        hook.answers = [late]
+        for _ in range(2):
+            database.run(lambda s: outbox.replay_between(s, START, START + timedelta(days=1)))
+            dispatcher.reload()
+            await anyio.sleep(20)
+    assert hook.most_out_of_one == 1
+    assert bench.states() == ["delivered"] * 3
+
+
+async def test_a_410_while_sql_is_being_read_holds_what_is_read(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(1.0)
+    hook.answers = [Gone()]
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        bench.give(notice("unit/a"))
+        await anyio.sleep(0.5)
+        later = deliveries_of(notice("unit/b"), b"{}")
+        database.run(lambda s: outbox.write(s, outbox.rows_of([notice("unit/b")], later, [], 0.0)))
+        database.gate = anyio.Event()
+        dispatcher.look_again()
+        await anyio.sleep(1)
+        assert dispatcher.is_held
+        database.gate.set()
+        await anyio.sleep(5)
+        assert dispatcher.is_held
+    assert len(hook.sent) == 1
+    assert bench.states() == ["held", "held"]
 
 
 async def test_a_changed_receiver_is_no_longer_held(database: SqliteDatabase) -> None:
