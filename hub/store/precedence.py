@@ -12,12 +12,13 @@ _LOOK_S = 0.02
 
 class Precedence:
     """Lets urgent writers pass. The others wait while one is at work and a moment longer, but not for long; if the
-    rush lasts, they take their turns among the urgent ones until it is over.
+    rush lasts, they take their turns among the urgent ones until it is over. Their patience comes back as fast as
+    time passes without a rush: so of a row of short ones they get half of the time.
     """
 
     def __init__(self) -> None:
         self._urgent = 0
-        self._quiet_s = 0.0  # when the rush is over, on the clock of the loop
+        self._quiet_s = -_PATIENCE_S  # when the rush is over, on the clock of the loop
         self._patient_until_s = 0.0
 
     @contextmanager
@@ -25,7 +26,8 @@ class Precedence:
         """An urgent writer waits or works while the block lasts."""
         now_s = anyio.current_time()
         if not self._urgent and now_s >= self._quiet_s:
-            self._patient_until_s = now_s + _PATIENCE_S
+            left_s = max(0.0, self._patient_until_s - self._quiet_s)
+            self._patient_until_s = now_s + min(_PATIENCE_S, left_s + now_s - self._quiet_s)
         self._urgent += 1
         try:
             yield

@@ -53,3 +53,25 @@ async def test_a_writer_that_hangs_holds_them_back_no_longer() -> None:
     precedence = Precedence()
     with precedence.urgent():
         assert 0.35 <= await waited_s(precedence) <= 0.37
+
+
+@virtual
+async def test_a_row_of_short_rushes_leaves_the_others_half_of_the_time() -> None:
+    precedence, passed = Precedence(), 0
+
+    async def rush() -> None:
+        while True:
+            with precedence.urgent():
+                await anyio.sleep(0.01)
+            await anyio.sleep(0.105)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rush)
+        await anyio.sleep(0.005)
+        ends_s = anyio.current_time() + 20
+        while anyio.current_time() < ends_s:
+            await precedence.let_pass()
+            await anyio.sleep(0.005)
+            passed += 1
+        tasks.cancel_scope.cancel()
+    assert passed * 0.005 > 9
