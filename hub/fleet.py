@@ -88,6 +88,7 @@ class Fleet:
             unit.config = config
             self._introduce(unit)
             await self.rules_changed()
+            self._feeds.start(_child(unit.id))  # one that was given up
             return
         await self._stop(unit)
         again = self._register(config, unit)

@@ -1,5 +1,6 @@
 """The hub's own alerts over restarts and reloads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,16 @@ import pytest
 
 from hub.app import Hub, open_hub
 from hub.config import Config
+from hub.supervisor import ChildState
 
 pytestmark = pytest.mark.anyio
 
 
-def config_in(folder: Path, *receivers: str) -> Config:
+def config_in(folder: Path, *receivers: str, units: Sequence[dict[str, Any]] = ()) -> Config:
     content: dict[str, Any] = {
         "hub": {"listen": "127.0.0.1:0", "data_dir": str(folder)},
         "database": {"url": f"sqlite:///{folder}/hub.db"},
+        "units": list(units),
         "alerts": {"receivers": [{"name": name, "url": "http://127.0.0.1:9/"} for name in receivers]},
     }
     return Config.model_validate(content)
@@ -42,3 +45,26 @@ async def test_a_removed_receiver_is_no_longer_failing(tmp_path: Path) -> None:
         await open_rules(hub, {"receiver-failing"})
         await hub.reload(config_in(tmp_path, "ops"))
         await open_rules(hub, set())
+
+
+async def test_a_unit_that_was_given_up_is_tried_again_once_it_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_mended = False
+
+    async def run_or_crash(*of: Any) -> None:
+        if not is_mended:
+            raise RuntimeError("a bug that its configuration brings out")
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr("hub.fleet.run_unit", run_or_crash)
+    before = config_in(tmp_path, units=[{"id": "gate", "host": "127.0.0.1", "port": 9, "offline_after": 1}])
+    after = config_in(tmp_path, units=[{"id": "gate", "host": "127.0.0.1", "port": 9, "offline_after": 2}])
+    async with open_hub(before) as hub:
+        child = hub.feeds.children["unit/gate"]
+        with anyio.fail_after(20):
+            await child.ended.wait()
+        assert child.state is ChildState.FAILED
+        is_mended = True
+        await hub.reload(after)
+        assert hub.feeds.children["unit/gate"].state is ChildState.RUNNING
