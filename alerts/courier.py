@@ -1,11 +1,11 @@
 """Carries messages to one receiver, up to eight at once, in the order they were handed over."""
 
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from importlib.util import find_spec
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from alerts.delivery import Delivery
 from alerts.webhook import Gone, Outcome, Webhook
 
 _IN_FLIGHT = 8
+_LEAVE_S = 2.0  # a courier breaks off at once, but for a second in which it closes its connections
 
 T = TypeVar("T")
 
@@ -81,43 +82,71 @@ async def open_courier_with_own_loop(webhook: Webhook, clock: Clock, on_sent: On
     """
     handed: deque[Delivery] = deque()
     sent: deque[Sent] = deque()
-    is_over = False
+    is_over = is_done = False
+    crash: BaseException | None = None
 
     def tell(news: Sequence[Sent]) -> None:
         sent.extend(news)
         news_bell.ring()
 
+    def end(error: BaseException | None = None) -> None:
+        nonlocal crash, is_done
+        crash, is_done = error, True
+        news_bell.ring()
+
+    def check() -> None:
+        nonlocal crash
+        error, crash = crash, None
+        if error is not None:
+            raise error
+
     async def work_there() -> None:
-        async with webhook, open_courier(webhook.post, clock, tell) as hand:
-            while not is_over:
-                await work_bell.wait()
-                hand(_drain(handed))
+        try:
+            async with webhook, open_courier(webhook.post, clock, tell) as hand:
+                while not is_over:
+                    await work_bell.wait()
+                    hand(_drain(handed))
+        except BaseException as error:  # noqa: BLE001 - is raised in the other loop
+            end(error)
+        else:
+            end()
+
+    def run_there() -> None:
+        try:
+            anyio.run(work_there, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+        except BaseException as error:
+            if is_done:
+                raise
+            end(error)
 
     async def listen() -> None:
-        while True:
+        while not is_done:
             await news_bell.wait()
             if news := _drain(sent):
                 on_sent(news)
+        check()
 
     def hand_over(deliveries: Sequence[Delivery]) -> None:
         handed.extend(deliveries)
         work_bell.ring()
 
-    run = partial(anyio.run, work_there, backend_options={"use_uvloop": find_spec("uvloop") is not None})
     with Bell() as news_bell, Bell() as work_bell:
+        # Nobody waits for the thread itself: closing its loop takes as long as a resolver that does not answer.
+        threading.Thread(target=run_there, name="courier", daemon=True).start()
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(partial(anyio.to_thread.run_sync, run, limiter=anyio.CapacityLimiter(1)))
                 tasks.start_soon(listen)
-                try:
-                    yield hand_over
-                finally:
-                    is_over = True
-                    work_bell.ring()
-                    tasks.cancel_scope.cancel()
+                yield hand_over
+                tasks.cancel_scope.cancel()
         finally:
+            is_over = True
+            work_bell.ring()
+            with anyio.move_on_after(_LEAVE_S, shield=True):
+                while not is_done:
+                    await news_bell.wait()
             if news := _drain(sent):  # answered until the very end, and not to be sent again
                 on_sent(news)
+            check()
 
 
 def _drain(queue: deque[T]) -> list[T]:

@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -164,3 +165,36 @@ async def test_a_cancelled_block_ends_at_once() -> None:
                 hand(deliveries(1))
                 await anyio.sleep_forever()
     assert hook.out == 0
+
+
+async def test_leaving_does_not_wait_for_a_resolver_that_does_not_answer() -> None:
+    given_up = threading.Event()
+
+    class Unresolved(FakeWebhook):
+        async def post(self, delivery: Delivery, at: datetime) -> Outcome:
+            self.began.append(delivery.id)
+            await asyncio.get_running_loop().run_in_executor(None, given_up.wait, 3)
+            return self.answer
+
+    hook = Unresolved()
+    async with open_courier_with_own_loop(hook, SystemClock(), Told().take) as hand:
+        hand(deliveries(1))
+        await began(hook, 1)
+        began_s = anyio.current_time()
+    assert anyio.current_time() - began_s < 1
+    given_up.set()
+
+
+async def test_a_bug_in_breaking_off_comes_out_too() -> None:
+    class Stubborn(FakeWebhook):
+        async def post(self, delivery: Delivery, at: datetime) -> Outcome:
+            try:
+                return await super().post(delivery, at)
+            finally:
+                raise LookupError("a bug")
+
+    hook = Stubborn()
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True), anyio.fail_after(5):
+        async with open_courier_with_own_loop(hook, SystemClock(), Told().take) as hand:
+            hand(deliveries(1))
+            await began(hook, 1)
