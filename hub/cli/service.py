@@ -1,8 +1,9 @@
 """`hub run`, `hub demo`, `hub check`, `hub schema`."""
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -27,13 +28,22 @@ def add_to(app: typer.Typer) -> None:
 def run(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Run the hub until SIGTERM or Ctrl-C; SIGHUP, or a change of the file, takes the configuration up again."""
     from hub.logs import configure_logs
-    from hub.service import serve
 
     loaded = load(config)
     configure_logs(loaded.config.hub.log)
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    raise typer.Exit(start(serve, loaded, config, _announce))
+    raise typer.Exit(start(_serve_and_end, loaded, config))
+
+
+async def _serve_and_end(loaded: "Loaded", config: Path) -> NoReturn:
+    """Run the hub; once it has stopped the process ends at once, without closing the event loop.
+
+    That would take as long as a resolver that does not answer, and so would the libraries at the end of a process.
+    """
+    from hub.service import serve
+
+    os._exit(await serve(loaded, config, _announce))
 
 
 def demo() -> None:

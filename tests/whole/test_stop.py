@@ -15,6 +15,14 @@ from tests.whole.site import LOUD, Site, open_site
 
 pytestmark = pytest.mark.anyio
 
+_NO_RESOLVER = """
+import asyncio, time
+from hub.nl43 import link
+async def dial(*of):
+    await asyncio.get_running_loop().run_in_executor(None, time.sleep, 10)
+link.dial = dial
+"""
+
 
 async def test_a_stop_amid_viewers_a_hanging_meter_and_a_hanging_receiver(tmp_path: Path) -> None:
     async with open_site(tmp_path, 3) as site:
@@ -65,6 +73,12 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
                 await eventually(lambda: any('"stopping"' in line for line in hub.lines))
                 hub.send(signal.SIGTERM)
                 assert await hub.ended(1) == 1
+
+
+async def test_a_stop_does_not_wait_for_a_resolver_that_does_not_answer(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site, site.run(_NO_RESOLVER) as hub:
+        assert await hub.stop(within_s=5) == 0
+        assert '"stopped"' in hub.lines[-1]
 
 
 async def test_ctrl_c_stops_as_well_and_the_meter_gets_its_socket_back(tmp_path: Path) -> None:
