@@ -18,6 +18,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 _CHUNK = 64 * 1024
 _MOST_BYTES = 64 * 1024
 _IDLE_S = 30.0
+_BODY_S = 1.0  # the answer is in its head; the rest is read for the sake of the connection
 
 
 class Address(NamedTuple):
@@ -44,7 +45,8 @@ class NotHttp(Exception):
 
 
 class KeptConnection:
-    """Takes one request at a time, all to the same server. The body of an answer is read up to 64 KiB and dropped.
+    """Takes one request at a time, all to the same server. The body of an answer is read up to 64 KiB, for a
+    second at most, and dropped.
 
     Raises OSError (also of TLS) where there is no connection, NotAnswered, NotHttp. Time-outs are the caller's, by
     cancellation.
@@ -77,8 +79,12 @@ class KeptConnection:
         reading = _Reading()
         try:
             await stream.send(request)
-            while not reading.is_over:
+            while reading.status is None and not reading.is_over:
                 reading.feed(await stream.receive(_CHUNK))
+            if not reading.is_over:
+                with anyio.move_on_after(_BODY_S):
+                    while not reading.is_over:
+                        reading.feed(await stream.receive(_CHUNK))
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             if not reading.has_begun:
                 raise NotAnswered from None

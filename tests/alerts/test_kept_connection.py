@@ -147,6 +147,19 @@ async def test_what_is_wrong_behind_the_head_of_an_answer_does_not_undo_it(answe
         assert server.connections == 2
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\ncontent-length: 9"])
+async def test_a_body_that_does_not_end_does_not_undo_its_head(
+    head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.kept_connection._BODY_S", 0.05)
+    async with answering(head + b"\r\n\r\nok", b"") as (server, connection):
+        with anyio.fail_after(1):
+            assert (await connection.exchange(server.address, REQUEST)).status == 200
+        server.answers = (DONE,)
+        assert (await connection.exchange(server.address, REQUEST)).status == 204
+        assert server.connections == 2
+
+
 async def test_an_answer_whose_connection_is_reset_is_an_answer() -> None:
     async def reset(stream: SocketStream) -> None:
         await stream.receive()
