@@ -52,13 +52,20 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def url(certificate: Path) -> AsyncIterator[str]:
+def connections() -> list[ByteStream]:
+    """What the receiver was asked over."""
+    return []
+
+
+@pytest.fixture
+async def url(certificate: Path, connections: list[ByteStream]) -> AsyncIterator[str]:
     """A receiver that shows this certificate."""
 
     async def serve(stream: ByteStream) -> None:
+        connections.append(stream)
         async with stream:
-            await stream.receive()
-            await stream.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+            async for _ in stream:
+                await stream.send(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
@@ -81,3 +88,14 @@ async def test_an_authority_that_the_system_trusts_is_trusted(
 async def test_a_foreign_certificate_is_not(url: str) -> None:
     async with Webhook(Receiver(name="ops", url=url), "0.1") as hook:
         assert await hook.post(DELIVERY, START) == Retry("certificate not trusted")
+
+
+async def test_a_connection_is_kept_over_tls_too(
+    url: str, certificate: Path, connections: list[ByteStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with Webhook(Receiver(name="ops", url=url), "0.1") as hook:
+        for _ in range(5):
+            assert await hook.post(DELIVERY, START) == Delivered(204)
+            await anyio.sleep(0.01)  # whatever else TLS has to say
+    assert len(connections) == 1
