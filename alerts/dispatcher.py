@@ -117,6 +117,7 @@ class Dispatcher:
     def reload(self) -> None:
         """Look into SQL again, after a replay; a held receiver is released by it."""
         self.is_held = False
+        self._ledger.release()
         self.look_again()
 
     def look_again(self) -> None:

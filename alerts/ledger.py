@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import anyio
 from sqlalchemy.exc import DBAPIError
@@ -9,7 +10,7 @@ from sqlmodel import Session
 
 from alerts import outbox
 from alerts.database import Database
-from alerts.delivery import Attempt, Delivery
+from alerts.delivery import Attempt, Delivery, DeliveryState
 
 _GATHER_S = 0.05  # marks of a burst share a transaction
 _AGAIN_S = 0.5
@@ -37,6 +38,13 @@ class Ledger:
         if attempt is not None:
             self._attempts.append(attempt)
         self._bound()
+        self._news.set()
+
+    def release(self) -> None:
+        """What is marked as held and may not be stored yet is due after all; a replay did not see it."""
+        for id_, mark in self._marks.items():
+            if mark.state is DeliveryState.HELD:
+                self._marks[id_] = replace(mark, state=DeliveryState.PENDING)
         self._news.set()
 
     def then(self, work: Work) -> None:

@@ -256,6 +256,20 @@ async def test_a_replay_waits_for_what_is_under_way_since_before_the_410(
     assert bench.states() == ["delivered"] * 3
 
 
+async def test_a_replay_releases_what_was_held_and_not_marked_yet(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Gone()]
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        bench.give(notice("unit/a"))
+        await bench.settled()
+        bench.give(notice("unit/b"))
+        database.run(lambda s: outbox.replay_between(s, START, START + timedelta(days=1)))
+        dispatcher.reload()
+        await anyio.sleep(5)
+    assert bench.states() == ["delivered", "delivered"]
+
+
 async def test_a_410_while_sql_is_being_read_holds_what_is_read(database: SqliteDatabase) -> None:
     hook = FakeWebhook(1.0)
     hook.answers = [Gone()]
