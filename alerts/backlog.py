@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 from alerts.delivery import Delivery, delivery_id
 from alerts.lanes import Lanes
@@ -79,12 +80,13 @@ class Backlog:
         if not gathers or delivery.attempts:
             return Turn(lane, delivery, [])
         self._group_sent_s[lane] = now_s
-        members = self._lanes.waiting(lane)
+        # A digest read back from SQL may have arrived: it goes again as it was.
+        members = list(takewhile(lambda member: member.type != "digest", self._lanes.waiting(lane)))
         return Turn(lane, delivery, members if len(members) > 1 else [])
 
     def merge(self, turn: Turn, digest: Delivery) -> None:
         """A digest takes the place of its members."""
-        self._lanes.merge(turn.lane, digest)
+        self._lanes.merge(turn.lane, digest, len(turn.together))
         self._ids.difference_update(member.id for member in turn.together)
         self._ids.add(digest.id)
 
@@ -123,13 +125,19 @@ class Backlog:
             return delivery.alert_id
         if self._rate is not None:
             return ""
-        if self._receiver.group_by and delivery.alert_id is not None:
+        if self._receiver.group_by and (delivery.alert_id is not None or delivery.type == "digest"):
             return group_of(delivery.body, self._receiver.group_by)
         return delivery.alert_id or delivery.id
 
 
 def group_of(body: bytes, keys: Iterable[str]) -> str:
-    """The group of a message: its alert's values for these keys, which are labels or fields such as rule."""
-    alert = json.loads(body).get("alert", {})
+    """The group of a message: its alert's values for these keys, which are labels or fields such as rule.
+
+    A digest, read back from SQL, is in the group of what it holds.
+    """
+    message = json.loads(body)
+    while "items" in message:
+        message = message["items"][0]
+    alert = message.get("alert", {})
     labels = alert.get("labels", {})
     return json.dumps([labels.get(key, alert.get(key)) for key in keys])

@@ -4,6 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -56,11 +57,11 @@ class Lanes(Generic[T]):
         """What is in a lane, its head first."""
         return list(self._lanes[key].waiting)
 
-    def merge(self, key: str, item: T) -> None:
-        """Put one item in the place of the head that is out and of all behind it."""
+    def merge(self, key: str, item: T, count: int) -> None:
+        """Put one item in the place of the head that is out and of those behind it, `count` in all."""
         lane = self._lanes[key]
-        self._size -= len(lane.waiting) - 1
-        lane.waiting = deque([item])
+        self._size -= count - 1
+        lane.waiting = deque([item, *islice(lane.waiting, count, None)])
 
     def put_back(self, key: str, item: T, due_s: float) -> None:
         """The head that was out did not get through: it is due again, and its lane waits with it."""

@@ -92,3 +92,30 @@ def test_a_message_that_does_not_get_through_holds_up_its_own_alert_only(setting
 def test_a_group_is_made_of_labels_and_fields() -> None:
     assert group_of(delivery(1).body, ("site", "rule", "none")) == '["dock", "r", null]'
     assert group_of(b"{}", ("site",)) == "[null]"
+
+
+def test_what_comes_while_a_digest_is_made_waits_behind_it() -> None:
+    waiting = backlog(group_by=("site",), group_wait="10s", group_interval="5m")
+    for number in range(2):
+        waiting.add(delivery(number), 0.0, START)
+    turn = taken(waiting, 10.0)
+    waiting.add(delivery(2), 10.0, START)
+    digest = Delivery("digest", "ops", "digest", START, b"{}")
+    waiting.merge(turn, digest)
+    assert len(waiting) == 2
+    waiting.finish(turn.lane, digest, 10.0)
+    assert taken(waiting, 400.0).delivery.id == "d2"
+
+
+def test_a_digest_read_back_keeps_its_place_in_its_group_and_goes_as_it_was() -> None:
+    waiting = backlog(group_by=("site",), group_wait="10s", group_interval="5m")
+    digest = Delivery("digest", "ops", "digest", START, b'{"items":[%b,%b]}' % (delivery(1).body, delivery(2).body))
+    waiting.add(delivery(0), 0.0, START)
+    waiting.add(digest, 0.0, START)
+    waiting.add(delivery(3), 0.0, START)
+    first = taken(waiting, 10.0)
+    assert (first.delivery.id, first.together) == ("d0", [])
+    assert waiting.take(10.0) is None
+    waiting.finish(first.lane, first.delivery, 10.0)
+    again = taken(waiting, 400.0)
+    assert (again.delivery.id, again.together) == ("digest", [])

@@ -36,7 +36,7 @@ def test_what_is_merged_stands_for_all_that_waited() -> None:
         lanes.add("a", item, 0.0)
     lanes.take(0.0)
     assert lanes.waiting("a") == [1, 2, 3]
-    lanes.merge("a", 100)
+    lanes.merge("a", 100, 3)
     assert len(lanes) == 1
     lanes.finish("a", 0.0)
     assert len(lanes) == 0
