@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -43,7 +44,10 @@ async def _serve_and_end(loaded: "Loaded", config: Path) -> NoReturn:
     """
     from hub.service import serve
 
-    os._exit(await serve(loaded, config, _announce))
+    code = await serve(loaded, config, _announce)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def demo() -> None:
