@@ -10,9 +10,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 Dialect = Literal["sqlite", "postgresql"]
 
+_OLDEST_SQLITE = (3, 33, 0)  # UPDATE … FROM
 _LOCK_WAIT_S = 1.0  # writers queue behind each other: none may sit long on a lock of somebody else's
 _WRITE_DEADLINE_S = 20.0
 _STEPS_BETWEEN_LOOKS = 20_000  # SQLite instructions, about a millisecond
+
+
+class SqliteTooOld(Exception):
+    """The library that came with this Python lacks what the hub writes with."""
 
 
 class Engines(NamedTuple):
@@ -24,9 +29,11 @@ class Engines(NamedTuple):
 
 
 def open_engines(url: str, readers: int, read_deadline_s: float) -> Engines:
-    """Builds the engines; no connection is made yet. Raises ValueError for a URL that cannot be served."""
+    """Builds the engines; no connection is made yet. Raises SqliteTooOld, ValueError for a URL it cannot serve."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise SqliteTooOld(f"this Python has SQLite {sqlite3.sqlite_version}; 3.33 or newer is needed")
         path = sqlite_path(parsed)
         path.parent.mkdir(parents=True, exist_ok=True)
         return Engines(

@@ -14,6 +14,7 @@ from sqlmodel import Session, select
 from alerts.database import Write
 from hub.store.claim import DatabaseTaken
 from hub.store.database import Database, open_database
+from hub.store.engines import SqliteTooOld
 from hub.store.tables import Boot, UnitState, load_unit_states, register_boot, save_unit_state
 from hub.store.trouble import describe_trouble
 
@@ -254,3 +255,10 @@ async def test_a_write_in_turn_that_is_refused_ends_them(database: Database) -> 
         await database.write_in_turn(take)
     assert left == 2
     assert await database.read(lambda session: session.execute(text("SELECT 1")).scalar()) == 1
+
+
+async def test_a_library_that_is_too_old_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 31, 0))
+    with pytest.raises(SqliteTooOld, match="or newer is needed"):
+        async with open_database(f"sqlite:///{tmp_path}/hub.db"):
+            pass
