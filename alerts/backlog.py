@@ -90,10 +90,6 @@ class Backlog:
         self._ids.difference_update(member.id for member in turn.together)
         self._ids.add(digest.id)
 
-    def put_back(self, lane: str, delivery: Delivery, due_s: float) -> None:
-        """It was not tried: it is due again, and its lane waits with it."""
-        self._lanes.put_back(lane, delivery, due_s)
-
     def put_off(self, lane: str, delivery: Delivery, due_s: float, now_s: float) -> None:
         """It did not get through. What follows in its alert waits with it; others of its lane do not."""
         own = delivery.alert_id

@@ -237,11 +237,12 @@ class Desk:
             await self._database.write_in_turn(take)
         except DBAPIError:
             self.counts.failed_commits += 1
-            if commit is None or commit.committed_s is None:
-                if commit is not None:
-                    self._waiting.put_back(commit.batch)
-                return False
-            self._committed(commit)
+            if commit is not None and commit.committed_s is not None:
+                self._committed(commit)
+                return True
+            if commit is not None:
+                self._waiting.put_back(commit.batch)
+            return False
         return True
 
     def _begin(self) -> Commit:

@@ -83,9 +83,8 @@ class Dispatcher:
         self._out: dict[str, str] = {}  # with the courier: the lane of each, by id
         self._is_behind = True  # SQL has deliveries that are not in memory
         self._has_missed = False  # one came while SQL was being read
-        self._left: dict[
-            str, int
-        ] = {}  # alerts with deliveries that only SQL has or will have, and the newest's sequence
+        # Alerts with deliveries that only SQL has or will have, and the newest's sequence.
+        self._left: dict[str, int] = {}
         self._is_loading = False
         self._load_at_s = 0.0
         self._trouble = Trouble()
@@ -250,9 +249,7 @@ class Dispatcher:
     def _sent(self, news: Sequence[Sent]) -> None:
         for sent in news:
             lane = self._out.pop(sent.delivery.id)
-            if sent.outcome is None:
-                self._backlog.put_back(lane, sent.delivery, self._clock.time())
-            else:
+            if sent.outcome is not None:  # else a 410 came before, and SQL alone has it now
                 self._settle(lane, sent.delivery, sent.outcome, sent.at, sent.duration_s)
         self._wake.set()
 
