@@ -13,8 +13,8 @@ import anyio
 
 from hub.app import Hub, open_hub
 from hub.bench.oracle_process import OracleProcess, open_oracle_process
-from hub.bench.poll import open_other_side
-from hub.bench.timing import milliseconds, run_lag, unit_id
+from hub.bench.poll import open_other_side, polls_of, units_at
+from hub.bench.timing import milliseconds, run_lag
 from hub.config import Config
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.sample_view import SECOND_LOTS
@@ -108,7 +108,7 @@ async def _refresh(feed: EquipmentFeed, outcomes: Counter[str], times: int, ever
 
 async def _phase(hub: Hub, outcomes: Counter[str], work: Callable[[], Awaitable[None]]) -> dict[str, Any]:
     lags_s: list[float] = []
-    polls, began_s = _polls(hub), time.monotonic()
+    polls, began_s = polls_of(hub), time.monotonic()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_lag, lags_s)
         await work()
@@ -117,7 +117,7 @@ async def _phase(hub: Hub, outcomes: Counter[str], work: Callable[[], Awaitable[
     return {
         "seconds": round(took_s, 1),
         "refreshes": dict(outcomes),
-        "readings_per_s": round((_polls(hub) - polls) / took_s, 1),
+        "readings_per_s": round((polls_of(hub) - polls) / took_s, 1),
         "loop_lag": milliseconds(lags_s),
     }
 
@@ -138,18 +138,10 @@ async def _sessions(oracle: OracleProcess, lane: SyncLane) -> dict[str, int]:
     }
 
 
-def _polls(hub: Hub) -> int:
-    return sum(unit.polls["ok"] for unit in hub.fleet.units.values())
-
-
 def _config(folder: Path, ports: list[int]) -> Config:
-    poll = {"watched": "1s", "idle": "1s", "gap": "900ms"}
     document = {
         "hub": {"name": "bench", "listen": "127.0.0.1:0", "data_dir": "data"},
-        "units": [
-            {"id": unit_id(index), "host": "127.0.0.1", "port": port, "poll": poll}
-            for index, port in enumerate(ports)
-        ],
+        "units": units_at(ports),
         "alerts": {
             "rules": [
                 {"name": "loud", "metric": "lp", "above": 85},

@@ -72,7 +72,7 @@ async def _measure(
     stages: dict[str, list[float]] = {}
     hub.desk.on_latency = lambda stage, seconds: stages.setdefault(stage, []).append(seconds)
     crossed = {"sent": 0, "without_webhook": 0}
-    polls, written, cpu_s, began_s = _polls(hub), hub.recorder.written, time.process_time(), time.monotonic()
+    polls, written, cpu_s, began_s = polls_of(hub), hub.recorder.written, time.process_time(), time.monotonic()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_lag, lags_s)
         place = first_live
@@ -87,7 +87,7 @@ async def _measure(
             place += crossing
         tasks.cancel_scope.cancel()
     took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
-    polled, rss = _polls(hub) - polls, rss_mb()
+    polled, rss = polls_of(hub) - polls, rss_mb()
     stored = hub.recorder.written - written
     report = await other.ask(do="report")
     return {
@@ -114,7 +114,8 @@ async def _measure(
     }
 
 
-def _polls(hub: Hub) -> int:
+def polls_of(hub: Hub) -> int:
+    """Readings taken since the start, of all units."""
     return sum(unit.polls["ok"] for unit in hub.fleet.units.values())
 
 
@@ -126,15 +127,7 @@ def _config(folder: Path, ports: list[int], url: str, rules: int) -> Config:
     crossing = {"name": "limit", "metric": "lp", "above": _LIMIT_DB, "cooldown": "0s", "notify": ["bench"]}
     document = {
         "hub": {"name": "bench", "listen": "127.0.0.1:0", "data_dir": "data"},
-        "units": [
-            {
-                "id": unit_id(index),
-                "host": "127.0.0.1",
-                "port": port,
-                "poll": {"watched": "1s", "idle": "1s", "gap": "900ms"},
-            }
-            for index, port in enumerate(ports)
-        ],
+        "units": units_at(ports),
         "alerts": {
             "rules": [crossing, *quiet],
             "receivers": [{"name": "bench", "url": url, "secret": SECRET}],
@@ -143,15 +136,22 @@ def _config(folder: Path, ports: list[int], url: str, rules: int) -> Config:
     return Config.model_validate(document, context={"folder": folder})
 
 
+def units_at(ports: list[int]) -> list[dict[str, Any]]:
+    """The configuration of meters on these ports of this machine, read once a second."""
+    poll = {"watched": "1s", "idle": "1s", "gap": "900ms"}
+    return [
+        {"id": unit_id(index), "host": "127.0.0.1", "port": port, "poll": poll} for index, port in enumerate(ports)
+    ]
+
+
 @asynccontextmanager
 async def open_other_side(units: int, hanging: float) -> AsyncIterator[OtherSide]:
     """Meters, a receiver and viewers in a second process; a share of the meters hangs."""
     command = [sys.executable, "-m", "hub.bench.other_side", str(units), str(hanging)]
     async with await anyio.open_process(command, stderr=None) as process:
         if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-            os.sched_setaffinity(
-                process.pid, {max(os.sched_getaffinity(0))}
-            )  # meters are no burden on the hub's cores
+            # meters are no burden on the hub's cores
+            os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         try:
             assert process.stdin is not None
             assert process.stdout is not None
