@@ -64,9 +64,8 @@ async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", hangup: "
         async def reload_when_told() -> None:
             while True:
                 await hangup.heard.wait()
-                hangup.heard = (
-                    anyio.Event()
-                )  # before the file is read: the next one is for what is written meanwhile
+                # before the file is read: the next one is for what is written meanwhile
+                hangup.heard = anyio.Event()
                 await reloader.reload()
 
         tasks.start_soon(reload_when_told)

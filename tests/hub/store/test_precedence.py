@@ -4,6 +4,14 @@ from hub.store.precedence import Precedence
 from tests.virtual_time import virtual
 
 
+async def rush(precedence: Precedence, at_work_s: float, rest_s: float) -> None:
+    """Urgent writers one after the other, until cancelled."""
+    while True:
+        with precedence.urgent():
+            await anyio.sleep(at_work_s)
+        await anyio.sleep(rest_s)
+
+
 async def waited_s(precedence: Precedence) -> float:
     began_s = anyio.current_time()
     await precedence.let_pass()
@@ -33,15 +41,8 @@ async def test_the_others_wait_for_an_urgent_writer_and_a_moment_longer() -> Non
 @virtual
 async def test_a_rush_that_lasts_holds_them_back_for_a_moment_once() -> None:
     precedence = Precedence()
-
-    async def rush() -> None:
-        while True:
-            with precedence.urgent():
-                await anyio.sleep(0.1)
-            await anyio.sleep(0.05)
-
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(rush)
+        tasks.start_soon(rush, precedence, 0.1, 0.05)
         await anyio.sleep(0.01)
         assert 0.34 <= await waited_s(precedence) <= 0.36
         assert await waited_s(precedence) == 0
@@ -58,15 +59,8 @@ async def test_a_writer_that_hangs_holds_them_back_no_longer() -> None:
 @virtual
 async def test_a_row_of_short_rushes_leaves_the_others_half_of_the_time() -> None:
     precedence, passed = Precedence(), 0
-
-    async def rush() -> None:
-        while True:
-            with precedence.urgent():
-                await anyio.sleep(0.01)
-            await anyio.sleep(0.105)
-
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(rush)
+        tasks.start_soon(rush, precedence, 0.01, 0.105)
         await anyio.sleep(0.005)
         ends_s = anyio.current_time() + 20
         while anyio.current_time() < ends_s:
