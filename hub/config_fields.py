@@ -1,6 +1,7 @@
 """The types of single fields of config.yaml: what may be written, and what to say where it may not."""
 
 import re
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -81,6 +82,10 @@ def _database_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     _check_url(
         url, ("postgresql", "postgresql+psycopg"), "sqlite:///data/hub.db or postgresql://user:password@host/db"
     )
+    try:
+        import_module("psycopg")
+    except ImportError:  # not installed, or installed without the library of PostgreSQL that it loads
+        raise ValueError("needs the driver of PostgreSQL: run `pip install 'monitor-hub[postgres]'`") from None
     return secret
 
 

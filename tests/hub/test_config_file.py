@@ -1,6 +1,7 @@
 """The whole file: what is read, and every way it can be wrong."""
 
 import re
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -32,6 +33,14 @@ def test_a_file_with_nothing_but_a_name_is_a_hub_without_units(tmp_path: Path) -
     assert loaded.config.hub.data_dir == tmp_path / "data"
     assert loaded.config.database.url.get_secret_value() == f"sqlite:///{tmp_path}/data/hub.db"
     assert loaded.files == (tmp_path / "config.yaml",)
+
+
+def test_postgresql_without_its_driver_is_one_line_that_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    said = "database.url: needs the driver of PostgreSQL: run `pip install 'monitor-hub[postgres]'`"
+    assert wrong(tmp_path, 'database: {url: "postgresql://me:hunter2@host/db"}') == [f"config.yaml:1:17: {said}"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
