@@ -23,6 +23,7 @@ from hub.config_fields import (
     Retention,
     Size,
     Timezone,
+    UnitName,
     between,
     matching,
     parse_listen,
@@ -123,7 +124,7 @@ class UnitConfig(_Frozen):
 
     id: Id
     kind: Literal["nl43"] = "nl43"
-    name: Annotated[str, Field(max_length=200)] | None = None
+    name: UnitName | None = None
     host: Host
     port: Port = 2255
     labels: Annotated[dict[LabelName, LabelValue], Field(max_length=32)] = {}

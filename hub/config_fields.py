@@ -147,6 +147,7 @@ Host = Annotated[str, AfterValidator(_host)]
 Retention = Annotated[Duration, between("1h", "100y")]
 LabelName = Annotated[str, matching(r"[^\W\d][\w.-]{0,63}", "must be a letter or _, then letters, digits, _ . -")]
 HubName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,64}", "must be 1 to 64 characters on one line")]
+UnitName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{0,200}", "must be at most 200 characters on one line")]
 LabelValue = Annotated[str, matching(r"[^\x00-\x1f\x7f]{0,256}", "must be at most 256 characters on one line")]
 Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes, written in YAML as `20GB`."""

@@ -89,6 +89,11 @@ class Unit:
         self._is_background_due = False
 
     @property
+    def name(self) -> str:
+        """What people call the unit; its id where the configuration gives it no name."""
+        return self.config.name or self.id
+
+    @property
     def is_wanted(self) -> bool:
         """True while a monitor has to run: a viewer, a rule, or keep-alive, and the unit is not released."""
         return not self.is_released and (self._viewers > 0 or self.keep_alive or self.rule_cadence_s is not None)

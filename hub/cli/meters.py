@@ -68,12 +68,18 @@ def watch(
     units: Annotated[str, typer.Option(help="Glob over unit ids.")] = "*",
     token_variable: Annotated[str, typer.Option(help="Environment variable that holds the token.")] = "HUB_TOKEN",
     as_json: Annotated[bool, typer.Option("--json", help="The hub's own messages, one per line.")] = False,
+    watched: Annotated[
+        bool, typer.Option("--watch", help="Have the units polled at their `watched` cadence; for operators.")
+    ] = False,
 ) -> None:
-    """A live table of all units in the terminal; plain lines where the output is no terminal."""
+    """A live table of all units in the terminal; plain lines where the output is no terminal.
+
+    It shows what the hub knows and makes no meter be polled more often, unless --watch is given.
+    """
     from hub.watch import WatchFailed, run_watch
 
     try:
-        run_async(run_watch, url, units, os.environ.get(token_variable), as_json)
+        run_async(run_watch, url, units, os.environ.get(token_variable), as_json, watched)
     except WatchFailed as error:
         raise typer.Exit(fail(str(error))) from None
     except BrokenPipeError:

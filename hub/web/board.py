@@ -15,6 +15,7 @@ _GLOBS = 100
 
 
 class _Row(NamedTuple):
+    name: str
     latest: Snapshot | None
     status: FeedStatus
     alarm: str | None
@@ -77,20 +78,27 @@ class Board:
             self._matching.clear()
         alarms, now, rows = self._alarms(), self._clock.steady(), self._rows
         for unit_id, unit in self._units.items():
-            latest, status, alarm = unit.latest, unit.status, alarms.get(unit_id)
+            name, latest, status, alarm = unit.name, unit.latest, unit.status, alarms.get(unit_id)
             if status is FeedStatus.OK and latest and now - latest.time > stale_after_s(latest.cadence_s):
                 status = FeedStatus.STALE
             row = rows.get(unit_id)
-            if row is None or row.latest is not latest or row.status is not status or row.alarm != alarm:
-                rows[unit_id] = _Row(latest, status, alarm, self._tick)
+            if (
+                row is None
+                or row.latest is not latest
+                or row.status is not status
+                or row.alarm != alarm
+                or row.name != name
+            ):
+                rows[unit_id] = _Row(name, latest, status, alarm, self._tick)
         if len(rows) > len(self._units):
             self._note_removed()
 
     def _note_removed(self) -> None:
         """A unit that has left the configuration is shown as off, without values."""
         for unit_id in self._rows.keys() - self._units.keys():
-            if self._rows[unit_id].status is not FeedStatus.OFF or self._rows[unit_id].latest is not None:
-                self._rows[unit_id] = _Row(None, FeedStatus.OFF, None, self._tick)
+            row = self._rows[unit_id]
+            if row.status is not FeedStatus.OFF or row.latest is not None:
+                self._rows[unit_id] = _Row(row.name, None, FeedStatus.OFF, None, self._tick)
 
     def _text(self, since: int, glob: str) -> str | None:
         matches = re.compile(translate(glob)).match
@@ -106,6 +114,7 @@ class Board:
         body = {
             "t": rfc3339(self._clock.now()),
             "unit_id": [unit_id for unit_id, _ in shown],
+            "name": [row.name for _, row in shown],
             "sequence": [None if one is None else one.sequence for one in latest],
             "lp": [None if one is None else one.reading.lp for one in latest],
             "leq": [None if one is None else one.reading.leq for one in latest],

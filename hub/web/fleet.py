@@ -9,7 +9,7 @@ from fastapi import APIRouter, WebSocket
 from hub.unit import Unit
 from hub.web.board import Board
 from hub.web.security import Viewer
-from hub.web.stream import HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
+from hub.web.stream import FORBIDDEN, HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
 
 _LONGEST_GLOB = 200
 
@@ -21,21 +21,28 @@ def fleet_routes() -> APIRouter:
     return routes
 
 
-async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*") -> None:
+async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", watch: bool = False) -> None:
     """Arrays of the units that match the glob `units`: first all, then per tick those that changed.
 
-    A slow viewer is not queued for: its next message holds the newest of all that changed meanwhile.
+    A slow viewer is not queued for: its next message holds the newest of all that changed meanwhile. The stream
+    shows what is known and makes no meter be polled; with `watch`, for operators, the units that match are
+    polled at their `watched` cadence while it lasts.
     """
 
     async def run(send: Send) -> None:
         if len(units) > _LONGEST_GLOB:
             raise StreamEnd(INVALID, f"units may have up to {_LONGEST_GLOB} characters")
+        if watch and not caller.may("operator"):
+            raise StreamEnd(
+                FORBIDDEN, f"{caller.name} is a {caller.role}; watch=true takes the role operator, leave it out"
+            )
         board: Board = websocket.app.state.board
         with closing(Watched()) as watched:
             since, sent_s = -1, anyio.current_time()
             while True:
                 tick = board.look()
-                watched.follow(board.units(units))
+                if watch:
+                    watched.follow(board.units(units))
                 text = board.text(since, units)
                 since = tick
                 if text is None and anyio.current_time() - sent_s >= HEARTBEAT_S:
@@ -49,7 +56,7 @@ async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*") ->
 
 
 class Watched:
-    """The units one viewer of the fleet looks at; each counts the viewer as long as it is among them."""
+    """The units one operator watches; each counts the viewer as long as it is among them."""
 
     def __init__(self) -> None:
         self._units: Sequence[Unit] = ()

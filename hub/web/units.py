@@ -124,7 +124,7 @@ def describe(unit: Unit) -> dict[str, Any]:
     config, frame = unit.config, unit.frame()
     return {
         "id": unit.id,
-        "name": config.name or unit.id,
+        "name": unit.name,
         "kind": config.kind,
         "labels": config.labels,
         "config": config.model_dump(mode="json"),

@@ -83,6 +83,20 @@ def test_a_unit_that_left_is_shown_once_as_off() -> None:
     assert ids(board.text(-1, "*")) == ["b"]
 
 
+def test_each_unit_is_shown_with_its_name_and_another_name_is_a_change() -> None:
+    board, units, clock = board_of("a", "b")
+    since = board.look()
+    units["a"].config = UnitConfig(id="a", name="Gate A", host="127.0.0.1")
+    clock.now_s += TICK_S
+    board.look()
+    text = board.text(since, "*")
+    assert text is not None
+    assert (json.loads(text)["unit_id"], json.loads(text)["name"]) == (["a"], ["Gate A"])
+    first = board.text(-1, "*")
+    assert first is not None
+    assert json.loads(first)["name"] == ["Gate A", "b"]
+
+
 def test_a_text_is_made_once_per_tick() -> None:
     board, _, _ = board_of("a")
     board.look()

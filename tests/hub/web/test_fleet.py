@@ -3,16 +3,19 @@
 import anyio
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from hub.nl43.link import LinkDown
 from hub.snapshot import Failure
 from hub.unit import Unit
 from hub.web import fleet
 from tests.hub.fake_link import FakeLink
-from tests.hub.web.parts import House, serving, until
+from tests.hub.web.parts import TOKENS, House, serving, until
 from tests.hub.web.test_live import receive
 
 pytestmark = pytest.mark.anyio
+
+VIEWER, OPERATOR = ({"Authorization": f"Bearer {TOKENS[n]['token']}"} for n in (0, 1))
 
 
 async def test_the_first_message_has_all_and_the_next_only_what_changed(house: House) -> None:
@@ -21,7 +24,7 @@ async def test_the_first_message_has_all_and_the_next_only_what_changed(house: H
         first = await receive(websocket)
         await house.poll("gate-b")
         second = await receive(websocket)
-    assert set(first) == {"t", "unit_id", "sequence", "lp", "leq", "age_s", "feed_status", "alarm"}
+    assert set(first) == {"t", "unit_id", "name", "sequence", "lp", "leq", "age_s", "feed_status", "alarm"}
     assert first["unit_id"] == ["gate-a", "gate-b"]
     assert first["sequence"] == [3, None]
     assert first["t"].endswith("Z")
@@ -79,18 +82,38 @@ async def test_many_readings_between_two_ticks_are_one_row(house: House) -> None
     assert len(seen) < 5
 
 
-async def test_whoever_watches_the_fleet_is_a_viewer_of_what_matches(house: House) -> None:
+async def test_a_look_at_the_fleet_asks_nothing_of_the_meters(house: House) -> None:
     units = house.parts.units
-    async with serving(house) as at:
-        async with connect(f"ws://{at}/api/live?units=gate-a") as websocket:
+    units["gate-a"].keep_alive = False
+    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+        await receive(websocket)
+        assert [(unit.viewers, unit.mode) for unit in units.values()] == [(0, "off"), (0, "idle")]
+
+
+async def test_an_operator_may_have_polled_what_matches(guarded: House) -> None:
+    units = guarded.parts.units
+    async with serving(guarded) as at:
+        async with connect(f"ws://{at}/api/live?units=gate-a&watch=true", additional_headers=OPERATOR) as websocket:
             await receive(websocket)
             assert (units["gate-a"].viewers, units["gate-a"].mode, units["gate-b"].viewers) == (1, "watched", 0)
         await until(lambda: units["gate-a"].viewers == 0)
 
 
+async def test_a_viewer_may_not_have_the_fleet_polled(guarded: House) -> None:
+    async with serving(guarded) as at:
+        async with connect(f"ws://{at}/api/live?watch=true", additional_headers=VIEWER) as websocket:
+            with pytest.raises(ConnectionClosed) as closed:
+                await receive(websocket)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, "watch=true" in closed.value.rcvd.reason) == (4403, True)
+        async with connect(f"ws://{at}/api/live?watch=false", additional_headers=VIEWER) as websocket:
+            assert (await receive(websocket))["unit_id"] == ["gate-a", "gate-b"]
+    assert {unit.viewers for unit in guarded.parts.units.values()} == {0}
+
+
 async def test_a_unit_that_changed_is_watched_as_the_one_before(house: House) -> None:
     before = house.parts.units["gate-a"]
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+    async with serving(house) as at, connect(f"ws://{at}/api/live?watch=true") as websocket:
         await receive(websocket)
         link = FakeLink(house.parts.clock, latency_s=0.0)
         after = house.parts.units["gate-a"] = Unit(before.config, house.parts.clock, lambda event: None, link=link)
