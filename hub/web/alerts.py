@@ -14,7 +14,7 @@ from hub.parts import Parts
 from hub.web.access import SHOWN_TEXT, PartsOf, engine_of
 from hub.web.alert_documents import alerts_of, story_of
 from hub.web.problems import Problem, not_found
-from hub.web.security import Operator, schemes
+from hub.web.roles import Operator, for_viewers
 
 Text = Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)]
 AlertId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
@@ -63,7 +63,7 @@ class Acknowledgement(BaseModel):
 
 def alert_routes() -> APIRouter:
     """GET /api/alerts and below it one alert; POST and DELETE its ack."""
-    routes = APIRouter(prefix="/api/alerts", tags=["alerts"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/alerts", tags=["alerts"], dependencies=for_viewers())
     routes.add_api_route("", list_alerts, response_model=AlertList)
     routes.add_api_route("/{alert_id}", get_alert, response_model=AlertWithPast)
     routes.add_api_route("/{alert_id}/ack", acknowledge, methods=["POST"], response_model=AlertDocument)

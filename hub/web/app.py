@@ -15,6 +15,7 @@ from hub.web.equipment import equipment_routes
 from hub.web.fleet import fleet_routes
 from hub.web.frame_text import FrameText
 from hub.web.gate import Gate
+from hub.web.head import HeadAsGet
 from hub.web.health import health_routes
 from hub.web.history import history_routes
 from hub.web.live import live_routes
@@ -22,6 +23,7 @@ from hub.web.login import login_routes
 from hub.web.metrics import metrics_routes
 from hub.web.monitors import monitor_routes
 from hub.web.problems import RESPONSES, answer_with_problems
+from hub.web.roles import for_everybody
 from hub.web.rules import rule_routes
 from hub.web.security import Sessions
 from hub.web.supervision import supervision_routes
@@ -38,14 +40,22 @@ def create_app(parts: Parts) -> FastAPI:
         version=parts.version,
         description="Monitor hub: live levels, history, alerts.",
         redoc_url=None,
+        redirect_slashes=False,
         responses=RESPONSES,
     )
+    documentation = tuple(app.routes)
     app.state.parts = parts
     app.state.sessions = Sessions(parts.clock)
     app.state.frame_text = FrameText(parts.clock.steady)
     app.state.board = Board(parts.units, parts.clock, lambda: open_severities(parts))
     answer_with_problems(app)
-    app.add_middleware(Gate, tokens=lambda: parts.config.hub.tokens, sessions=app.state.sessions)
+    app.add_middleware(
+        Gate,
+        tokens=lambda: parts.config.hub.tokens,
+        sessions=app.state.sessions,
+        documentation=documentation,
+    )
+    app.add_middleware(HeadAsGet)
     for routes in (
         health_routes(),
         login_routes(),
@@ -63,7 +73,7 @@ def create_app(parts: Parts) -> FastAPI:
         metrics_routes(),
     ):
         app.include_router(routes)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_api_route("/", _to_docs, include_in_schema=False, dependencies=for_everybody())
     return app
 
 

@@ -14,7 +14,7 @@ from hub.parts import Parts
 from hub.web.access import SHOWN_TEXT, PartsOf, within_reason
 from hub.web.alert_documents import delivery_of
 from hub.web.problems import Problem, not_found
-from hub.web.security import Operator, schemes
+from hub.web.roles import Operator, for_viewers
 
 _REPLAYED = (DeliveryState.DEAD, DeliveryState.HELD)
 
@@ -59,7 +59,7 @@ class DeliveryList(BaseModel):
 
 def delivery_routes() -> APIRouter:
     """GET /api/deliveries, POST /api/deliveries/{id}/replay and /api/deliveries/replay."""
-    routes = APIRouter(prefix="/api/deliveries", tags=["alerts"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/deliveries", tags=["alerts"], dependencies=for_viewers())
     routes.add_api_route("", list_deliveries, response_model=DeliveryList)
     routes.add_api_route("/replay", replay_range, methods=["POST"], response_model=Replayed)
     routes.add_api_route("/{delivery_id}/replay", replay, methods=["POST"], response_model=DeliveryDocument)

@@ -11,7 +11,7 @@ from hub.equipment.sync import OutcomeKind
 from hub.equipment.view import Category
 from hub.web.access import SHOWN_TEXT, PartsOf
 from hub.web.problems import Problem, busy, not_found
-from hub.web.security import Operator, schemes
+from hub.web.roles import Operator, for_viewers
 
 _ID_LENGTH = 64
 _LOOKUP_IDS = 10_000
@@ -87,7 +87,7 @@ FeedOf = Annotated[EquipmentFeed, Depends(_feed)]
 
 def equipment_routes() -> APIRouter:
     """GET /api/equipment, /status, /{resource_id}; POST /lookup, /refresh."""
-    routes = APIRouter(prefix="/api/equipment", tags=["equipment"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/equipment", tags=["equipment"], dependencies=for_viewers())
     unchanged: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing has changed."}}
     routes.add_api_route(
         "",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, WebSocket
 
 from hub.unit import Unit
 from hub.web.board import Board
-from hub.web.security import Viewer
+from hub.web.roles import Viewer
 from hub.web.stream import FORBIDDEN, HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
 
 _LONGEST_GLOB = 200

@@ -1,19 +1,22 @@
-"""The gate before every route: who asks, how much they may send, and the headers that keep browsers safe."""
+"""The gate before every route: who asks, what the route asks for, and the headers that keep browsers safe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from fastapi.routing import RouteContext
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.config import Token
-from hub.web.problems import Problem, ProblemResponse
-from hub.web.security import Sessions, admit, unauthorized
+from hub.config import Role, Token
+from hub.web.problems import Problem, ProblemResponse, nothing_here
+from hub.web.roles import declared, refusal, route_for
+from hub.web.security import Caller, Sessions, admit
+from hub.web.standing import Standing, close_socket, serve_download, serve_socket
 
 MAX_BODY = 1 << 20
 MAX_TRACE_BODY = 6 << 20  # a trace may begin with 200,000 container ids
-_OPEN_API = ("/api/login", "/api/logout")
 _POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _DOCS_POLICY = f"{_POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 _HEADERS = {
@@ -26,42 +29,73 @@ _HEADERS = {
 
 
 class Gate:
-    """ASGI middleware. `tokens` is asked at each request, so that a reload holds at once.
+    """ASGI middleware. `tokens` is asked at each request and all through a stream, so that a reload holds at once.
 
-    What lies under /api, and /metrics, is for callers that are known; a route may ask for more than that.
+    It finds the route as the router will, and asks that route which role it declares: text is never compared with
+    paths. A request that leads to no route, or to one that declares no role, is denied. `documentation` are the
+    routes that FastAPI brings along; they are for everybody.
     A WebSocket is accepted before it is refused, because only then the browser learns the code.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Callable[[], tuple[Token, ...]], sessions: Sessions) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: Callable[[], tuple[Token, ...]],
+        sessions: Sessions,
+        documentation: Sequence[BaseRoute] = (),
+    ) -> None:
         self._app = app
         self._tokens = tokens
         self._sessions = sessions
+        self._documentation = documentation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        route = route_for(scope["app"].routes, scope)
+        is_documentation = route is not None and any(route.original_route is each for each in self._documentation)
         is_socket = scope["type"] == "websocket"
         if not is_socket:
-            send = _with_headers(scope["path"], send)
+            send = _with_headers(is_documentation, send)
+            receive = _bounded(receive, _most(scope["path"]))
+        try:
+            caller = self._admit(scope, route, is_documentation)
+        except Problem as problem:
+            if is_socket:
+                await _refuse_socket(problem, receive, send)
+            else:
+                await ProblemResponse(problem)(scope, receive, send)
+            return
+        scope["hub.caller"] = caller
+        if caller is None:
+            await self._app(scope, receive, send)
+            return
+        serve = serve_socket if is_socket else serve_download
+        await serve(Standing(caller, scope, self._tokens, self._sessions), self._app, scope, receive, send)
+
+    def _admit(self, scope: Scope, route: RouteContext | None, is_documentation: bool) -> Caller | None:
+        """Who asks; None for somebody unknown where that is enough. Raises Problem."""
+        caller, wrong = None, None
         try:
             caller = admit(HTTPConnection(scope), self._tokens(), self._sessions)
-            if caller is None and _is_closed(scope["path"]):
-                raise unauthorized("send Authorization: Bearer TOKEN, or log in at POST /api/login")
         except Problem as problem:
-            if problem.status != 401 or _is_closed(scope["path"]):
-                if is_socket:
-                    await _close(problem, receive, send)
-                else:
-                    await ProblemResponse(problem)(scope, receive, send)
-                return
-            caller = None  # what is open to everybody is so to those with an old token too
-        scope["hub.caller"] = caller
-        await self._app(scope, receive if is_socket else _bounded(receive, _most(scope["path"])), send)
+            if problem.status != 401:
+                raise
+            wrong = problem  # what is open to everybody is so to those with an old token too
+        role = None if is_documentation else _role_of(route)
+        denial = wrong if wrong is not None and role is not None else refusal(role, caller)
+        if denial is not None:
+            raise denial
+        return caller
 
 
-def _is_closed(path: str) -> bool:
-    return path == "/metrics" or (path.startswith("/api/") and path not in _OPEN_API)
+def _role_of(route: RouteContext | None) -> Role | None:
+    """The role a route asks for, None for everybody. Raises Problem 404 where there is none to ask."""
+    requires = None if route is None else declared(route)
+    if requires is None:
+        raise nothing_here()
+    return requires.role
 
 
 def _most(path: str) -> int:
@@ -82,22 +116,20 @@ def _bounded(receive: Receive, most: int) -> Receive:
     return receive_bounded
 
 
-async def _close(problem: Problem, receive: Receive, send: Send) -> None:
+async def _refuse_socket(problem: Problem, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": 4000 + problem.status, "reason": problem.detail})
+    await close_socket(problem, send)
 
 
-def _with_headers(path: str, send: Send) -> Send:
-    policy = _DOCS_POLICY if path.startswith("/docs") else _POLICY
-
+def _with_headers(is_documentation: bool, send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            headers.setdefault("content-security-policy", policy)
-            if path.startswith("/api/"):
+            headers.setdefault("content-security-policy", _DOCS_POLICY if is_documentation else _POLICY)
+            if not is_documentation:
                 headers.setdefault("cache-control", "no-store")
         await send(message)
 

@@ -11,6 +11,7 @@ from hub.parts import Parts
 from hub.store.trouble import describe_trouble
 from hub.supervisor import Child, ChildState
 from hub.web.access import PartsOf
+from hub.web.roles import for_everybody
 
 _DATABASE_S = 2.0
 
@@ -22,7 +23,7 @@ _WORST_FIRST = ("down", "unhealthy", "degraded")
 
 def health_routes() -> APIRouter:
     """GET /livez, /readyz, /healthz."""
-    routes = APIRouter(tags=["health"])
+    routes = APIRouter(tags=["health"], dependencies=for_everybody())
     routes.add_api_route("/livez", get_livez)
     routes.add_api_route("/readyz", get_readyz)
     routes.add_api_route("/healthz", get_healthz)

@@ -11,7 +11,7 @@ from hub.store.resume import readings_after
 from hub.unit import Unit
 from hub.web.access import PartsOf
 from hub.web.frame_text import FrameText
-from hub.web.security import Viewer
+from hub.web.roles import Viewer
 from hub.web.stream import (
     GOING_AWAY,
     HEARTBEAT,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 from hub.config import Role
 from hub.web.access import PartsOf
 from hub.web.problems import Problem
+from hub.web.roles import for_everybody
 from hub.web.security import COOKIE, LOCAL, SESSION_S, Sessions, find_token, is_foreign, unauthorized
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ class LoggedIn(BaseModel):
 
 def login_routes() -> APIRouter:
     """POST /api/login, POST /api/logout."""
-    routes = APIRouter(prefix="/api", tags=["login"])
+    routes = APIRouter(prefix="/api", tags=["login"], dependencies=for_everybody())
     routes.add_api_route("/login", log_in, methods=["POST"], response_model=LoggedIn)
     routes.add_api_route("/logout", log_out, methods=["POST"], status_code=204)
     return routes

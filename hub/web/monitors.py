@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hub.unit import Unit
 from hub.web.access import PartsOf, UnitOf
-from hub.web.security import Operator, schemes
+from hub.web.roles import Operator, for_viewers
 
 
 class Monitor(BaseModel):
@@ -40,7 +40,7 @@ class MonitorOrder(BaseModel):
 
 def monitor_routes() -> APIRouter:
     """GET /api/monitors; under a unit PUT monitor, POST release and resume."""
-    routes = APIRouter(prefix="/api", tags=["monitors"], dependencies=schemes())
+    routes = APIRouter(prefix="/api", tags=["monitors"], dependencies=for_viewers())
     routes.add_api_route("/monitors", list_monitors, response_model=MonitorList)
     unit = "/units/{unit_id}"
     routes.add_api_route(f"{unit}/monitor", keep_monitor, methods=["PUT"], response_model=Monitor)

@@ -77,6 +77,11 @@ def not_found(what: str, which: str) -> Problem:
     return Problem(404, f"there is no {what} {which!r}")
 
 
+def nothing_here() -> Problem:
+    """404 for an address that leads nowhere."""
+    return Problem(404, _WORDS[404])
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Have every error of `app` answered by a problem."""
     app.add_exception_handler(Problem, _problem)
@@ -93,7 +98,10 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return ProblemResponse(Problem(error.status_code, _WORDS.get(error.status_code, error.detail), error.headers))
+    headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("Allow", "").split(", ")) and "HEAD" not in allowed:
+        headers["Allow"] = ", ".join([*allowed, "HEAD"])
+    return ProblemResponse(Problem(error.status_code, _WORDS.get(error.status_code, error.detail), headers))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from alerts.message import format_time
 from alerts.rule import Rule
 from alerts.status import RuleStatus
 from hub.web.access import PartsOf, engine_of
-from hub.web.security import schemes
+from hub.web.roles import for_viewers
 
 
 class RuleDocument(BaseModel):
@@ -34,7 +34,7 @@ class RuleList(BaseModel):
 
 def rule_routes() -> APIRouter:
     """GET /api/rules."""
-    routes = APIRouter(prefix="/api/rules", tags=["alerts"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/rules", tags=["alerts"], dependencies=for_viewers())
     routes.add_api_route("", list_rules, response_model=RuleList)
     return routes
 

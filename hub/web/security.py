@@ -5,10 +5,8 @@ import hmac
 import secrets
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-from fastapi import Depends
-from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
@@ -94,12 +92,18 @@ def admit(connection: HTTPConnection, tokens: tuple[Token, ...], sessions: Sessi
         return Caller(token.name, token.role)
     session = connection.cookies.get(COOKIE)
     token = None if session is None else sessions.find(session)
-    if token is None or token not in tokens:
+    token = None if token is None else _as_configured(token, tokens)
+    if token is None:
         return None
     changes = connection.scope["type"] == "websocket" or connection.scope["method"] not in _READING
     if changes and is_foreign(headers):
         raise Problem(403, "this request came from a page of another origin; use the hub's own page, or a token")
     return Caller(token.name, token.role)
+
+
+def _as_configured(token: Token, tokens: Iterable[Token]) -> Token | None:
+    """The token of a session as it is now: its role may have changed since the login."""
+    return next((each for each in tokens if (each.name, each.token) == (token.name, token.token)), None)
 
 
 def _refuse_strangers(connection: HTTPConnection) -> None:
@@ -142,32 +146,3 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
-
-
-def caller_of(connection: HTTPConnection) -> Caller:
-    """Who asks, once the gate has let them in."""
-    caller: Caller = connection.scope["hub.caller"]
-    return caller
-
-
-def _viewer(connection: HTTPConnection) -> Caller:
-    return caller_of(connection)
-
-
-def _operator(connection: HTTPConnection) -> Caller:
-    caller = caller_of(connection)
-    if not caller.may("operator"):
-        raise Problem(403, f"{caller.name} is a {caller.role}; this takes the role operator")
-    return caller
-
-
-Viewer = Annotated[Caller, Depends(_viewer)]
-"""The caller, whoever it is: the gate lets nobody below a viewer in."""
-
-Operator = Annotated[Caller, Depends(_operator)]
-"""The caller, an operator or above; others get 403."""
-
-
-def schemes() -> list[Any]:
-    """How to come in, as dependencies for the OpenAPI document; the gate does the work."""
-    return [Depends(HTTPBearer(auto_error=False)), Depends(APIKeyCookie(name=COOKIE, auto_error=False))]

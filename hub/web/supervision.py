@@ -9,7 +9,7 @@ from hub.clock import rfc3339
 from hub.supervisor import Child, ChildState
 from hub.web.access import PartsOf
 from hub.web.problems import not_found
-from hub.web.security import Operator, schemes
+from hub.web.roles import Operator, for_viewers
 
 
 class CrashDocument(BaseModel):
@@ -40,7 +40,7 @@ class Tree(BaseModel):
 
 def supervision_routes() -> APIRouter:
     """GET /api/supervisor, POST /api/supervisor/{name}/start."""
-    routes = APIRouter(prefix="/api/supervisor", tags=["supervisor"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/supervisor", tags=["supervisor"], dependencies=for_viewers())
     routes.add_api_route("", get_tree, response_model=Tree)
     routes.add_api_route("/{name:path}/start", start_child, methods=["POST"], response_model=ChildDocument)
     return routes

@@ -13,7 +13,7 @@ from hub.trace.jobs import Job, JobRefused, JobStatus
 from hub.trace.pipeline import Inline, TracePipeline
 from hub.web.access import PartsOf
 from hub.web.problems import Problem, busy
-from hub.web.security import schemes
+from hub.web.roles import for_viewers
 from hub.web.trace_documents import (
     EventsReply,
     EventsRequest,
@@ -35,7 +35,7 @@ _DISK_RETRY_S = 60.0
 
 def trace_routes() -> APIRouter:
     """POST /api/trace/seed, /lineage, /events; GET and DELETE of jobs; GET /api/trace/status."""
-    routes = APIRouter(prefix="/api/trace", tags=["trace"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/trace", tags=["trace"], dependencies=for_viewers())
     post = ["POST"]
     job: dict[int | str, dict[str, Any]] = {202: {"model": JobAccepted}}
     routes.add_api_route("/seed", find_seeds, methods=post, response_model=SeedReply)

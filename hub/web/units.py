@@ -12,7 +12,7 @@ from hub.nl43.link import LinkDown, Priority
 from hub.unit import MeterRefused, Unit
 from hub.web.access import PartsOf, UnitOf
 from hub.web.problems import Problem, busy
-from hub.web.security import Operator, schemes
+from hub.web.roles import Operator, for_viewers
 
 Feed = Literal["ok", "stale", "unreachable", "off"]
 _UNITS_AT_ONCE = 50
@@ -70,7 +70,7 @@ class UnitList(BaseModel):
 
 def unit_routes() -> APIRouter:
     """GET /api/units, and below it one unit, its snapshot, and a poll at once."""
-    routes = APIRouter(prefix="/api/units", tags=["units"], dependencies=schemes())
+    routes = APIRouter(prefix="/api/units", tags=["units"], dependencies=for_viewers())
     routes.add_api_route("", list_units, response_model=UnitList)
     routes.add_api_route("/{unit_id}", get_unit, response_model=UnitDocument)
     routes.add_api_route(
