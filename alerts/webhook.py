@@ -1,6 +1,5 @@
 """One POST of a delivery to its receiver, and what its answer means."""
 
-import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Self
 import anyio
 import httpx
 
+from alerts.addresses import is_public
 from alerts.delivery import Delivery
 from alerts.kept_connection import Address, Answer, KeptConnection, NotAnswered, NotHttp
 from alerts.message import headers, parse_secret
@@ -144,16 +144,6 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     except (ValueError, OverflowError):
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
-
-
-def is_public(address: str) -> bool:
-    """False for loopback, private, link-local, multicast and reserved addresses, IPv4 inside IPv6 too."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour
-        if inner is not None:
-            return is_public(str(inner))
-    return parsed.is_global and not parsed.is_multicast
 
 
 class PrivateAddress(OSError):

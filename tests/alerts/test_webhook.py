@@ -15,7 +15,7 @@ from alerts import webhook
 from alerts.delivery import Delivery
 from alerts.receiver import open_receiver
 from alerts.rule import Receiver
-from alerts.webhook import Delivered, Gone, Outcome, Retry, Webhook, is_public, judge, parse_retry_after
+from alerts.webhook import Delivered, Gone, Outcome, Retry, Webhook, judge, parse_retry_after
 from tests.alerts.fakes import SECRET, START
 
 pytestmark = pytest.mark.anyio
@@ -173,27 +173,6 @@ async def test_the_address_that_was_checked_is_the_one_called(monkeypatch: pytes
         assert outcome == Delivered(204)
         assert receiver.received[0].headers["host"] == f"rebinding.example:{receiver.port}"
     assert asked == ["rebinding.example"]
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("10.0.0.1", False),
-        ("169.254.169.254", False),
-        ("127.0.0.1", False),
-        ("0.0.0.0", False),
-        ("100.64.0.1", False),
-        ("::1", False),
-        ("fe80::1%eth0", False),
-        ("::ffff:10.0.0.1", False),
-        ("fd00::1", False),
-        ("224.0.0.1", False),
-    ],
-)
-async def test_which_addresses_are_public(address: str, public: bool) -> None:
-    assert is_public(address) is public
 
 
 async def test_retry_after_is_seconds_or_a_date() -> None:
