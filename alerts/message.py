@@ -14,6 +14,7 @@ from alerts.delivery import Notice
 from alerts.sample import Value
 
 _SECRET_PREFIX = "whsec_"
+_LEAST_KEY, _MOST_KEY = 24, 64  # bytes, as Standard Webhooks asks
 _COMMITTED = b'"decision_to_commit":%b}}'
 _NOT_COMMITTED = _COMMITTED % b"null"
 
@@ -117,8 +118,8 @@ def parse_secret(text: str) -> bytes:
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"a webhook secret is not base64 after whsec_; {how}") from None
-    if not key:
-        raise ValueError(f"a webhook secret is empty after whsec_; {how}")
+    if not _LEAST_KEY <= len(key) <= _MOST_KEY:
+        raise ValueError(f"a webhook secret holds {len(key)} bytes after whsec_, not 24 to 64; {how}")
     return key
 
 

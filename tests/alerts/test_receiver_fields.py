@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from alerts.rule import Receiver
 from alerts.webhook import Webhook
+from tests.alerts.fakes import SECRET
 
 GOOD = {"name": "ops", "url": "https://example.org:8443/hook?token=hunter2"}
 
@@ -24,7 +25,8 @@ GOOD = {"name": "ops", "url": "https://example.org:8443/hook?token=hunter2"}
         ("url", "http://example.org/a b?hunter2", "cannot carry"),
         ("url", "http://me:hunter2@example.org/", "under headers"),
         ("secret", "hunter2", "write whsec_"),
-        ("secret", ["whsec_QUJDREVGR0g=", "whsec_hunter2?"], "not base64"),
+        ("secret", [SECRET, "whsec_hunter2?"], "not base64"),
+        ("secret", "whsec_abc", "2 bytes after whsec_, not 24 to 64"),
         ("secret", [], "leave `secret` out"),
         ("headers", {"X Y": "hunter2"}, "no name of a header"),
         ("headers", {"X-Y\r\nZ": "hunter2"}, "no name of a header"),
@@ -55,7 +57,7 @@ def test_a_receiver_may_have_all_there_is() -> None:
     receiver = Receiver.model_validate(
         {
             **GOOD,
-            "secret": ["whsec_QUJDREVGR0g=", "whsec_QUJDREVGR0hJSg=="],
+            "secret": [SECRET, SECRET[:-4]],
             "headers": {"Authorization": "Bearer hunter2", "X-Site": "Zürich", "X-Empty": ""},
             "rate_limit": "10/min",
             "timeout": "5s",
