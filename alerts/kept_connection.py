@@ -128,6 +128,7 @@ class _Reading:
         self.can_be_kept = False
         self._bytes = 0
         self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)  # RFC 9112 section 2.2 allows it
 
     def feed(self, data: bytes) -> None:
         """Raises NotHttp."""
@@ -136,6 +137,9 @@ class _Reading:
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
+            status = self._parser.get_status_code()
+            if self.status is None and 200 <= status <= 599:  # answered, though the rest of the head is unreadable
+                self.status = status
             if self.status is None:
                 raise NotHttp(str(error)) from error
             self.is_over, self.can_be_kept = True, False  # it was answered, whatever is wrong behind the head

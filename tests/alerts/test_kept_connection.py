@@ -74,6 +74,46 @@ async def test_a_chunked_answer_keeps_the_connection() -> None:
         assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 429 Slow\nRetry-After: 9\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 9\nContent-Length: 2\n\r\nok",
+        b"HTTP/1.1 429\nRetry-After: 9\nTransfer-Encoding: chunked\n\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+async def test_an_answer_whose_lines_end_with_a_bare_lf_is_an_answer(answer: bytes) -> None:
+    async with answering(answer, DONE) as (server, connection):
+        assert await connection.exchange(server.address, REQUEST) == Answer(429, "9")
+        assert (await connection.exchange(server.address, REQUEST)).status == 204
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n",
+        b"HTTP/1.1 200 OK\rContent-Length: 0\r\r",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\nbroken\n\n",
+    ],
+)
+async def test_the_status_counts_where_the_rest_of_the_head_cannot_be_read(answer: bytes) -> None:
+    async with answering(answer) as (server, connection):
+        assert (await connection.exchange(server.address, REQUEST)).status == 200
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 20", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Go\r\nx\r\n\r\n"]
+)
+async def test_an_answer_without_a_final_status_is_none(answer: bytes) -> None:
+    async with answering(answer) as (server, connection):
+        with pytest.raises(NotHttp):
+            await connection.exchange(server.address, REQUEST)
+
+
 @pytest.mark.parametrize("head", [b"HTTP/1.0 200 OK", b"HTTP/1.1 200 OK\r\nConnection: close"])
 async def test_an_answer_that_ends_with_its_connection_is_an_answer(head: bytes) -> None:
     async with answering(head + b"\r\n\r\nthank you") as (server, connection):
