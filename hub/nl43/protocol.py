@@ -1,5 +1,6 @@
 """The meter's line protocol without I/O: commands become bytes, bytes become replies."""
 
+import re
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
@@ -9,8 +10,12 @@ MAX_LINE = 8192
 """Bytes. The longest line known has 353."""
 
 _SUB = b"\x1a"
-_PROMPT = b"$ \r"
 _SHOWN = 60
+_CONTROLS = bytes(range(0x20)) + b"\x7f"
+_NOISE = _CONTROLS + b"$"
+_TELNET = rb"\xff(?>[\xfb-\xfe].|\xfa.*?\xff\xf0|[\xf1-\xf9])"
+_LEADING_NOISE = re.compile(rb"(?>[\x00-\x1f\x7f$]|" + _TELNET + rb")++", re.DOTALL)
+_ONLY_NOISE = re.compile(rb"(?>[\x00-\x20\x7f$]|" + _TELNET + rb")*+", re.DOTALL)
 
 
 class ProtocolError(Exception):
@@ -90,30 +95,29 @@ Event = Reply | StreamLine
 class Protocol:
     """One connection: at most one command outstanding, or one stream.
 
-    Prompts (`$`) and blank lines are skipped wherever they occur, and so is an echo of the command.
+    Prompts (`$`), blank lines, and control characters and telnet negotiation round a line are noise and skipped,
+    and so is an echo of the command. Blanks of a data line with columns belong to it: their widths are fixed.
+    What arrived before a command was sent is never its answer: `send` drops it. `stale_bytes` counts the bytes
+    that were dropped or rejected because they belong to no answer; mere noise is not counted.
     After a ProtocolError the state is `CLOSED`: close the socket and begin with a new Protocol.
     """
 
     def __init__(self) -> None:
         self.state = State.IDLE
+        self.stale_bytes = 0
         self._buffer = bytearray()
         self._searched = 0
+        self._taken = 0  # bytes of the reply in progress, or of the last one, that have left the buffer
         self._command: Command
         self._echo = b""
         self._error = ""
 
     def send(self, command: Command) -> bytes:
-        """The bytes of `command`, to be written in one piece.
-
-        Raises ProtocolMisuse unless idle, ProtocolError if the meter spoke unasked since the last reply.
-        """
+        """The bytes of `command`, to be written in one piece. Raises ProtocolMisuse unless idle."""
         if self.state is not State.IDLE:
             raise ProtocolMisuse(f"cannot send {command.line}: the connection is in state '{self.state.value}'")
-        if self._buffer:
-            stray = self._buffer.strip(b"$ \r\n")
-            if stray:
-                raise self._failed("the meter sent a line nobody asked for", stray)
-            self._forget()
+        self.discard()
+        self._taken = 0
         data = command.encode()
         self._command, self._echo, self.state = command, data[:-2], State.AWAIT_RESULT
         return data
@@ -134,8 +138,21 @@ class Protocol:
             line = self._next_line()
             if line is None:
                 return NEED_DATA
-            if line and (event := self._take(line)) is not None:
+            if line.strip(b" ") and (event := self._take(line)) is not None:
                 return event
+
+    def discard(self) -> int:
+        """Drop what was received and belongs to no answer; return how many bytes, 0 for nothing but noise."""
+        dropped = 0 if _ONLY_NOISE.fullmatch(self._buffer) else len(self._buffer)
+        self._forget()
+        self.stale_bytes += dropped
+        return dropped
+
+    def reject(self) -> None:
+        """Count the bytes of the reply in progress, or of the last one: whoever read it cannot use it."""
+        self.stale_bytes += self._taken
+        self._taken = 0
+        self.discard()
 
     def stop_stream(self) -> bytes:
         """The byte that ends the stream. Lines still in flight are discarded until `stream_ended`."""
@@ -156,7 +173,7 @@ class Protocol:
         end = self._buffer.find(b"\n", self._searched)
         line = self._buffer if end < 0 else self._buffer[:end]
         if len(line) > MAX_LINE:
-            line = line.lstrip(_PROMPT)
+            line = line.lstrip(_NOISE)
             if len(line) > MAX_LINE:
                 raise self._failed(f"the meter sent a line of more than {MAX_LINE} bytes", line)
             if end < 0:
@@ -166,7 +183,8 @@ class Protocol:
             return None
         del self._buffer[: end + 1]
         self._searched = 0
-        return line.strip(_PROMPT)
+        self._taken += end + 1
+        return _without_noise(line)
 
     def _take(self, line: bytearray) -> Event | None:
         if self.state is State.AWAIT_RESULT:
@@ -175,15 +193,16 @@ class Protocol:
             raise self._failed("the meter sent a line nobody asked for", line)
         text = self._text(line)
         if self.state is State.STREAMING:
+            self._taken = 0
             return StreamLine(text)
         if text.startswith("R+"):
             raise self._failed("the meter sent a second result code instead of data", line)
         return self._complete(Result.NORMAL, text)
 
     def _take_result(self, line: bytearray) -> Event | None:
-        result = _RESULTS.get(bytes(line))
+        result = _RESULTS.get(bytes(line.lstrip(b" ")))
         if result is None:
-            if line.lower() == self._echo.lower():
+            if line.strip(b" ").lower() == self._echo.lower():
                 return None
             raise self._failed("the meter sent no result code where one was due", line)
         kind = self._command.kind
@@ -204,15 +223,21 @@ class Protocol:
             raise self._failed("the meter sent bytes beyond ASCII", line) from None
         if not text.isprintable():
             raise self._failed("the meter sent control characters", line)
-        return text
+        return text if "," in text else text.strip(" ")
 
     def _failed(self, what: str, line: bytes | bytearray) -> ProtocolError:
         shown = ascii(line[:_SHOWN].decode("ascii", "backslashreplace"))
         self._error = f"{what}: {shown}{'…' if len(line) > _SHOWN else ''}"
         self.state = State.CLOSED
-        self._forget()
+        self.reject()
         return ProtocolError(self._error)
 
     def _forget(self) -> None:
         self._buffer.clear()
         self._searched = 0
+
+
+def _without_noise(line: bytearray) -> bytearray:
+    line = line.rstrip(_NOISE)
+    noise = _LEADING_NOISE.match(line)
+    return line if noise is None else line[noise.end() :]

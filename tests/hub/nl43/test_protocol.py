@@ -157,13 +157,90 @@ def test_what_the_protocol_does_not_allow_closes_it(received: bytes, message: st
         protocol.send(c.DOD)
 
 
-@pytest.mark.parametrize("stray", [b"R+0000\r\n", b"half a li", b"$R+"])
-def test_a_line_nobody_asked_for_is_found_before_the_next_command(stray: bytes) -> None:
+@pytest.mark.parametrize(
+    "stray", [b"R+0000\r\n", b"R+0000\r\nStop\r\n", b"half a li", b"$R+", b"163, 43.7,", b"\xff"]
+)
+def test_what_arrived_before_a_command_is_dropped_and_counted_and_never_its_answer(stray: bytes) -> None:
     protocol = Protocol()
     protocol.receive_data(stray)
-    with pytest.raises(ProtocolError, match="nobody asked for"):
-        protocol.send(c.DOD)
-    assert protocol.state is State.CLOSED
+    protocol.send(c.MEASURE)
+    assert protocol.stale_bytes == len(stray)
+    assert events(protocol, b"R+0000\r\nStart\r\n") == [Reply(c.MEASURE, Result.NORMAL, "Start")]
+
+
+def test_what_follows_a_reply_is_not_carried_into_the_next_exchange() -> None:
+    protocol = Protocol()
+    protocol.send(c.MEASURE)
+    protocol.receive_data(b"R+0000\r\nStop\r\nR+0000\r\nSto")
+    assert protocol.next_event() == Reply(c.MEASURE, Result.NORMAL, "Stop")
+    assert protocol.discard() == len(b"R+0000\r\nSto")
+    protocol.send(c.MEASURE)
+    assert events(protocol, b"R+0000\r\nStart\r\n") == [Reply(c.MEASURE, Result.NORMAL, "Start")]
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [b"$", b"$ \r\n$", b"\x00\x11\x13\x07", b"\xff\xfb\x01\xff\xfd\x03\xff\xfa\x2c\x00\xff\xf0", b"\xff\xf1\r\n"],
+)
+def test_mere_noise_between_commands_is_neither_counted_nor_a_fault(noise: bytes) -> None:
+    protocol = Protocol()
+    protocol.receive_data(noise)
+    assert protocol.discard() == 0
+    protocol.send(c.MEASURE)
+    assert events(protocol, b"R+0000\r\nStop\r\n") == [Reply(c.MEASURE, Result.NORMAL, "Stop")]
+    assert protocol.stale_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        b"\x00R+0000\r\nFull\r\n",
+        b"\x11R+0000\r\n\x11Full\x13\r\n\x13",
+        b"R+0000\r\x00\nFull\r\x00\n",
+        b"\x02R+0000\x03\r\n\x02Full\x03\r\n",
+        b"\x00\r\n$\x00$R+0000\r\n\x7fFull\r\n",
+        b"\xff\xfb\x01\xff\xfd\x03R+0000\r\n\xff\xf1Full\r\n",
+        b"\xff\xfa\x2c\x01\x00\xff\xf0$R+0000\r\nFull\r\n",
+    ],
+)
+def test_control_characters_and_telnet_round_a_line_are_skipped(received: bytes) -> None:
+    for chunks in ([received], [bytes([byte]) for byte in received]):
+        assert exchange(c.BATTERY_LEVEL, *chunks) == [Reply(c.BATTERY_LEVEL, Result.NORMAL, "Full")]
+
+
+@pytest.mark.parametrize("before", [b"", b"$", b"\x11", b"$\x00"])
+def test_the_blanks_of_a_line_with_columns_belong_to_it(before: bytes) -> None:
+    [reply] = exchange(c.DOD, b"R+0000\r\n" + before + b" 45.8,  -.-,0\r\n")
+    assert isinstance(reply, Reply)
+    assert reply.line == " 45.8,  -.-,0"
+
+
+@pytest.mark.parametrize(
+    "code", [b"R+000", b"R+00000", b"r+0000", b"R-0000", b"R+0000 ", b"R +0000", b"R+0O00", b"+0000"]
+)
+def test_a_result_code_has_exactly_its_form(code: bytes) -> None:
+    with pytest.raises(ProtocolError, match="no result code"):
+        exchange(c.BATTERY_LEVEL, code + b"\r\nFull\r\n")
+
+
+def test_the_bytes_of_a_bad_reply_and_of_a_rejected_one_are_counted() -> None:
+    protocol = Protocol()
+    protocol.send(c.BATTERY_LEVEL)
+    with pytest.raises(ProtocolError):
+        events(protocol, b"R+0000\r\nFu\x00ll\r\nmore")
+    assert protocol.stale_bytes == len(b"R+0000\r\nFu\x00ll\r\nmore")
+    protocol = Protocol()
+    protocol.send(c.BATTERY_LEVEL)
+    protocol.receive_data(b"R+0000\r\nFull\r\nStop\r\n")
+    assert protocol.next_event() == Reply(c.BATTERY_LEVEL, Result.NORMAL, "Full")
+    protocol.reject()
+    assert protocol.stale_bytes == len(b"R+0000\r\nFull\r\nStop\r\n")
+
+
+def test_endless_telnet_that_never_ends_is_looked_through_quickly() -> None:
+    protocol = Protocol()
+    protocol.receive_data(b"\xff\xfa\xff\xf0" * 4000 + b"x")
+    assert protocol.discard() == 16_001
 
 
 def test_prompts_without_end_cost_no_memory_and_no_error() -> None:
