@@ -18,14 +18,25 @@ LOWEST_DB = -20.0
 HIGHEST_DB = 200.0
 
 _DRD_NAMES = ("lp", "leq", "lmax", "lmin", "lpeak", "lieq")
-_LEVEL = r"(?: *(-?[0-9]+(?:\.[0-9]+)?) *|[^,0-9]*)"
-_FLAG = r"(?: *([01]) *|[^,0-9]*)"
-_LEVEL_TOKEN = re.compile(_LEVEL)
-_FLAG_TOKEN = re.compile(_FLAG)
-_MAIN_DOD = re.compile(",".join([_LEVEL] * len(LEVEL_NAMES) + [_FLAG, _FLAG, ""]))
-_MAIN_DRD = re.compile(",".join([" *([0-9]{1,3}) *"] + [_LEVEL] * len(_DRD_NAMES) + [_FLAG, _FLAG, ""]))
+_FLAG_NAMES = ("over", "under")
+_LEVEL = r"(?: {2}[0-9]\.[0-9]| [1-9][0-9]\.[0-9]|[1-9][0-9]{2}\.[0-9]| -[0-9]\.[0-9]|-[1-9][0-9]\.[0-9])"
+_NO_LEVEL = r"(?:  -\.-| --\.-| {5})"
+_LEVEL_TOKEN = re.compile(f"{_LEVEL}|{_NO_LEVEL}")
+_FLAG_TOKEN = re.compile("[01-]")
+_COUNTER_TOKEN = re.compile("  [1-9]| [1-9][0-9]|[1-9][0-9]{2}")
+
+
+def _form(levels: int) -> re.Pattern[str]:
+    """Four channels of `levels` levels and two flags; those of the first are captured, missing ones as None."""
+    first = [f"(?:({_LEVEL})|{_NO_LEVEL})"] * levels + ["(?:([01])|-)"] * len(_FLAG_NAMES)
+    other = [f"(?:{_LEVEL}|{_NO_LEVEL})"] * levels + ["[01-]"] * len(_FLAG_NAMES)
+    return re.compile(",".join([*first, *other * 3]))
+
+
+_DOD = _form(len(LEVEL_NAMES))
+_DRD = _form(len(_DRD_NAMES))
 _CLOCK = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
-_LEADING_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: ?MB?)?")
 _FLAGS = {"0": False, "1": True, None: None}
 
 
@@ -41,7 +52,11 @@ class RunState(StrEnum):
 
 
 def parse_dod(line: str) -> Reading:
-    """The main channel of a `DOD?` line: 64 fields, levels -20..200 dB, a token without a digit is missing."""
+    """The main channel of a `DOD?` line: 351 characters, 64 fields of fixed width, levels -20..200 dB.
+
+    A level has five characters, right-aligned, with one decimal, or is missing; a flag is `0`, `1` or `-`.
+    A line that lost, doubled or changed a character does not have this form.
+    """
     return _reading(line, "DOD")
 
 
@@ -53,32 +68,33 @@ def parse_dlc(line: str) -> Reading:
 def _reading(line: str, what: str) -> Reading:
     if line.count(",") != DOD_FIELDS - 1:
         _wrong_count(what, line, DOD_FIELDS)
-    match = _MAIN_DOD.match(line)
+    levels, over, under = _main_channel(_DOD, line, what, LEVEL_NAMES)
+    return Reading._make((*levels, over, under, line))
+
+
+def parse_drd(line: str) -> DrdReading:
+    """The main channel of a `DRD?` line: counter 1..600 and 4 x 8 fields, in 163 characters."""
+    if line.count(",") != DRD_FIELDS - 1:
+        _wrong_count("DRD", line, DRD_FIELDS)
+    counter, channels = line.split(",", 1)
+    if not _COUNTER_TOKEN.fullmatch(counter) or not 1 <= int(counter) <= 600:
+        raise FieldError(f"DRD counter {counter[:20]!a} is not within 1..600, three characters wide")
+    levels, over, under = _main_channel(_DRD, channels, "DRD", _DRD_NAMES)
+    return DrdReading._make((int(counter), *levels, over, under, line))
+
+
+def _main_channel(
+    form: re.Pattern[str], channels: str, what: str, names: tuple[str, ...]
+) -> tuple[list[float | None], bool | None, bool | None]:
+    match = form.fullmatch(channels)
     if match is None:
-        _wrong_field(what, line, LEVEL_NAMES)
+        _wrong_form(what, channels, names)
     *tokens, over, under = match.groups()
     levels = [None if token is None else float(token) for token in tokens]
     for level in levels:
         if level is not None and not LOWEST_DB <= level <= HIGHEST_DB:
             _out_of_range(what, level)
-    return Reading._make((*levels, _FLAGS[over], _FLAGS[under], line))
-
-
-def parse_drd(line: str) -> DrdReading:
-    """The main channel of a `DRD?` line: counter 1..600 and 4 x 8 fields."""
-    if line.count(",") != DRD_FIELDS - 1:
-        _wrong_count("DRD", line, DRD_FIELDS)
-    match = _MAIN_DRD.match(line)
-    if match is None:
-        _wrong_field("DRD", line, ("counter", *_DRD_NAMES))
-    counter, *tokens, over, under = match.groups()
-    if not 1 <= int(counter) <= 600:
-        raise FieldError(f"DRD counter {counter} is not within 1..600")
-    levels = [None if token is None else float(token) for token in tokens]
-    for level in levels:
-        if level is not None and not LOWEST_DB <= level <= HIGHEST_DB:
-            _out_of_range("DRD", level)
-    return DrdReading._make((int(counter), *levels, _FLAGS[over], _FLAGS[under], line))
+    return levels, _FLAGS[over], _FLAGS[under]
 
 
 def parse_run_state(line: str) -> RunState:
@@ -103,15 +119,15 @@ def parse_time_weighting(line: str) -> str:
 
 def parse_percentile(line: str) -> int:
     """Percent, 1..99."""
-    text = line.strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= 2 and int(text) >= 1):
+    text = line.strip(" ")
+    if not (text.isascii() and text.isdigit() and len(text) <= 2 and not text.startswith("0")):
         _unexpected("percentile", line)
     return int(text)
 
 
 def parse_clock(line: str) -> datetime:
     """The meter's own local time, naive: the meter knows no zone. Never order readings by it."""
-    match = _CLOCK.fullmatch(line.strip())
+    match = _CLOCK.fullmatch(line)
     if match is None:
         _unexpected("clock", line)
     try:
@@ -122,26 +138,24 @@ def parse_clock(line: str) -> datetime:
 
 def parse_battery(line: str) -> str:
     """The meter's own word, `Full` for one. It is not a percentage."""
-    word = line.strip()
-    if not word.isalpha():
+    if not (line.isascii() and line.isalpha()):
         _unexpected("battery level", line)
-    return word
+    return line
 
 
 def parse_sd_size_mb(line: str) -> float:
-    """MB: the number the line begins with."""
-    match = _LEADING_NUMBER.match(line.strip())
+    """MB, with or without the unit."""
+    match = _SIZE.fullmatch(line)
     if match is None:
         _unexpected("SD card size", line)
-    return float(match[0])
+    return float(match[1])
 
 
 def parse_store_name(line: str) -> int:
     """0..9999."""
-    text = line.strip()
-    if not (text.isascii() and text.isdigit() and len(text) == 4):
+    if not (line.isascii() and line.isdigit() and len(line) == 4):
         _unexpected("store name", line)
-    return int(text)
+    return int(line)
 
 
 def parse_overwrite(line: str) -> bool:
@@ -150,8 +164,7 @@ def parse_overwrite(line: str) -> bool:
 
 
 def _word(what: str, line: str, *allowed: str) -> str:
-    word = next((word for word in allowed if word.lower() == line.strip().lower()), None)
-    return word if word is not None else _unexpected(what, line)
+    return line if line in allowed else _unexpected(what, line)
 
 
 def _unexpected(what: str, line: str) -> NoReturn:
@@ -166,8 +179,13 @@ def _out_of_range(what: str, level: float) -> NoReturn:
     raise FieldError(f"{what} level {level} dB is not within {LOWEST_DB:.0f}..{HIGHEST_DB:.0f} dB")
 
 
-def _wrong_field(what: str, line: str, names: tuple[str, ...]) -> NoReturn:
-    for name, token in zip((*names, "over", "under"), line.split(","), strict=False):
-        if not (_FLAG_TOKEN if name in ("over", "under") else _LEVEL_TOKEN).fullmatch(token):
-            raise FieldError(f"{what} field {name} cannot be read: {token[:20]!a}")
-    raise FieldError(f"a {what} line cannot be read: {line[:40]!a}")
+def _wrong_form(what: str, channels: str, names: tuple[str, ...]) -> NoReturn:
+    per_channel = len(names) + len(_FLAG_NAMES)
+    for place, token in enumerate(channels.split(",")):
+        channel, column = divmod(place, per_channel)
+        form = _LEVEL_TOKEN if column < len(names) else _FLAG_TOKEN
+        if not form.fullmatch(token):
+            name = (*names, *_FLAG_NAMES)[column]
+            where = f" of sub channel {channel}" if channel else ""
+            raise FieldError(f"{what} field {name}{where} cannot be read: {token[:20]!a}")
+    raise FieldError(f"a {what} line cannot be read: {channels[:40]!a}")

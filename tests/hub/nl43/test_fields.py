@@ -59,14 +59,62 @@ def test_a_drd_line_is_a_counter_and_the_values_of_100_ms(line: str, expected: t
     assert parse_drd(line + SUB_DRD) == (*expected, line + SUB_DRD)
 
 
-@pytest.mark.parametrize("missing", ["  -.-", " --.-", "-", "", "     ", "--"])
-def test_a_token_without_a_digit_is_a_missing_level(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["  -.-", " --.-", "     "])
+def test_a_token_of_full_width_without_a_digit_is_a_missing_level(missing: str) -> None:
     reading = parse_dod(AFTER_A_RUN.replace(" 43.7", missing, 1))
     assert (reading.leq, reading.le) == (None, 53.7)
 
 
-def test_an_empty_field_keeps_its_column() -> None:
-    assert parse_dod(AFTER_A_RUN.replace(" 53.7", "")).lmax == 44.1
+@pytest.mark.parametrize("line", [NEVER_MEASURED, AFTER_A_RUN], ids=["never measured", "after a run"])
+def test_a_line_short_of_any_byte_or_with_any_byte_doubled_is_an_error(line: str) -> None:
+    for place in range(351):
+        for damaged in (line[:place] + line[place + 1 :], line[: place + 1] + line[place:]):
+            with pytest.raises(FieldError):
+                parse_dod(damaged)
+
+
+@given(
+    st.sampled_from([NEVER_MEASURED, AFTER_A_RUN]),
+    st.integers(0, 350),
+    st.integers(0, 350),
+    st.characters(max_codepoint=255),
+)
+def test_a_byte_lost_and_one_that_came_in_elsewhere_break_the_form(
+    line: str, lost: int, new: int, byte: str
+) -> None:
+    rest = line[:lost] + line[lost + 1 :]
+    damaged = rest[:new] + byte + rest[new:]
+    with suppress(FieldError):
+        reading = parse_dod(damaged)
+        tokens = damaged.split(",")
+        assert [len(token) for token in tokens] == ([5] * 14 + [1, 1]) * 4
+        assert reading.lp is None or f"{reading.lp:5.1f}" == tokens[0]
+
+
+@pytest.mark.parametrize(
+    "level",
+    ["53.7 ", "053.7", " 53,7", "53.70", "  53.", "   53", " .537", "5 3.7", "+53.7", " 5e.7", "- 3.7", "0 3.7",
+     "--.--", "  -.7", "  5.-", "-----", "\t53.7", "٥٣.7  "],
+)  # fmt: skip
+def test_a_level_is_right_aligned_in_five_characters_with_one_decimal(level: str) -> None:
+    with pytest.raises(FieldError):
+        parse_dod(AFTER_A_RUN.replace(" 53.7", level))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_sub_channel_is_held_to_its_form_too(number: int) -> None:
+    channels = [AFTER_A_RUN[:87], *["  -.-," * 14 + "-,-"] * 3]
+    assert parse_dod(",".join(channels)).lp == 46.2
+    channels[number] = channels[number].replace("  -.-", "  -.8", 1)
+    with pytest.raises(FieldError, match=f"field lp of sub channel {number} cannot be read"):
+        parse_dod(",".join(channels))
+
+
+def test_a_stream_line_short_of_any_byte_is_an_error() -> None:
+    line = " 91, 46.2, 44.9, 46.3, 46.2, 56.6,  -.-,0,0" + SUB_DRD
+    for place in range(163):
+        with pytest.raises(FieldError):
+            parse_drd(line[:place] + line[place + 1 :])
 
 
 @pytest.mark.parametrize(
@@ -88,8 +136,8 @@ def test_flags_are_set_clear_or_left_out(flags: str, over: bool | None, under: b
         (AFTER_A_RUN.replace("53.7", "1e1"), "field le cannot be read"),
         (AFTER_A_RUN.replace("53.7", "5 .7"), "field le cannot be read"),
         (AFTER_A_RUN.replace(",0,0", ",2,0"), "field over cannot be read"),
-        (AFTER_A_RUN.replace("53.7", "453.7"), "453.7 dB is not within"),
-        (AFTER_A_RUN.replace("53.7", "-53.7"), "-53.7 dB is not within"),
+        (AFTER_A_RUN.replace(" 53.7", "453.7"), "453.7 dB is not within"),
+        (AFTER_A_RUN.replace(" 53.7", "-53.7"), "-53.7 dB is not within"),
     ],
 )
 def test_a_dod_line_that_does_not_fit_is_an_error_not_a_value(line: str, message: str) -> None:
@@ -129,7 +177,7 @@ def test_any_text_is_a_reading_or_a_field_error(text: str) -> None:
         (fields.parse_run_state, "Start", RunState.START),
         (fields.parse_run_state, "Stop", RunState.STOP),
         (fields.parse_on_off, "On", True),
-        (fields.parse_on_off, "off", False),
+        (fields.parse_on_off, "Off", False),
         (fields.parse_frequency_weighting, "A", "A"),
         (fields.parse_time_weighting, "S", "S"),
         (fields.parse_percentile, "5", 5),
@@ -152,6 +200,16 @@ def test_small_replies_have_their_meaning(parse: Callable[[str], Any], line: str
     [
         (fields.parse_run_state, "Measure"),
         (fields.parse_run_state, "R+0000"),
+        (fields.parse_run_state, "Sart"),
+        (fields.parse_run_state, "sTop"),
+        (fields.parse_run_state, "Stopp"),
+        (fields.parse_on_off, "off"),
+        (fields.parse_percentile, "05"),
+        (fields.parse_clock, "2025/12/24 02:10:5"),
+        (fields.parse_clock, "2025/12/24  02:10:55"),
+        (fields.parse_battery, "Fu ll"),
+        (fields.parse_sd_size_mb, "29862,1"),
+        (fields.parse_sd_size_mb, "29862Full"),
         (fields.parse_on_off, "Start"),
         (fields.parse_frequency_weighting, "B"),
         (fields.parse_time_weighting, "AA"),

@@ -43,7 +43,7 @@ async def test_levels_are_set_for_one_some_or_all() -> None:
         assert await tell(control, set={"lp": 70.0}) == {"ok": True}
         assert await tell(control, unit=1, set={"lp": 81.0}) == {"ok": True}
         assert await tell(control, unit=[2, 3], set={"lp": 92}) == {"ok": True}
-        assert [await lp_of(port) for port in ports] == ["70.0", "81.0", "92.0", "92.0"]
+        assert [await lp_of(port) for port in ports] == [" 70.0", " 81.0", " 92.0", " 92.0"]
 
 
 async def test_flags_items_and_commands_are_set_from_outside() -> None:

@@ -122,7 +122,7 @@ async def test_a_level_set_by_hand_is_sent_next_and_its_crossing_noted() -> None
         assert (meter.crossing.lp, meter.crossing.sent_at) == (91.5, None)
         await client.ask(c.MEASURE)
         assert meter.crossing.sent_at is None
-        assert ((await client.ask(c.DOD)).line or "").startswith("91.5,")
+        assert ((await client.ask(c.DOD)).line or "").startswith(" 91.5,")
         sent_at = meter.crossing.sent_at
         assert sent_at is not None
         assert meter.crossing.asked_at <= sent_at
