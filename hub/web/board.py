@@ -11,7 +11,6 @@ from hub.snapshot import FeedStatus, Snapshot, stale_after_s
 from hub.unit import Unit
 
 TICK_S = 0.25
-_GLOBS = 100
 
 
 class _Row(NamedTuple):
@@ -20,6 +19,33 @@ class _Row(NamedTuple):
     status: FeedStatus
     alarm: str | None
     changed: int  # tick
+
+
+class Choice:
+    """The units that one viewer asks for: the glob is compiled once, and each id is held against it once."""
+
+    def __init__(self, glob: str) -> None:
+        self._matches = re.compile(translate(glob)).match
+        self._seen: frozenset[str] = frozenset()
+        self._chosen: frozenset[str] = frozenset()
+        self._present: tuple[Unit, ...] = ()
+        self._units: tuple[Unit, ...] = ()
+
+    def ids(self, known: frozenset[str]) -> frozenset[str]:
+        """Those of the known ids that match; an id that was known before stays known."""
+        if known is not self._seen:
+            chosen = self._chosen.union(filter(self._matches, known - self._seen))
+            self._chosen = known if len(chosen) == len(known) else chosen
+            self._seen = known
+        return self._chosen
+
+    def units(self, present: tuple[Unit, ...], known: frozenset[str]) -> tuple[Unit, ...]:
+        """Those of the units that match; the same object until some came or went."""
+        if present is not self._present:
+            chosen = self.ids(known)
+            self._units = tuple(unit for unit in present if unit.id in chosen)
+            self._present = present
+        return self._units
 
 
 class Board:
@@ -34,9 +60,10 @@ class Board:
         self._alarms = alarms
         self._rows: dict[str, _Row] = {}
         self._tick = -1
-        self._texts: dict[tuple[int, str], str | None] = {}
+        self._changed: dict[int, list[tuple[str, _Row]]] = {}
+        self._texts: dict[tuple[int, frozenset[str]], str | None] = {}
         self._present: tuple[Unit, ...] = ()
-        self._matching: dict[str, tuple[Unit, ...]] = {}
+        self._known: frozenset[str] = frozenset()
 
     def rest_s(self) -> float:
         """Seconds until the next tick."""
@@ -48,34 +75,30 @@ class Board:
         tick = int(self._clock.steady() / TICK_S)
         if tick > self._tick:
             self._tick = tick
+            self._changed.clear()
             self._texts.clear()
             self._note_changes()
         return self._tick
 
-    def units(self, glob: str) -> tuple[Unit, ...]:
-        """The units matching `glob`; the same object until some came or went."""
-        if glob not in self._matching:
-            if len(self._matching) >= _GLOBS:
-                self._matching.clear()
-            matches = re.compile(translate(glob)).match
-            self._matching[glob] = tuple(unit for unit in self._present if matches(unit.id))
-        return self._matching[glob]
+    def units(self, choice: Choice) -> tuple[Unit, ...]:
+        """The units chosen; the same object until some came or went."""
+        return choice.units(self._present, self._known)
 
-    def text(self, since: int, glob: str) -> str | None:
-        """Units matching `glob` that changed after the tick `since`, as JSON; None when there are none.
+    def text(self, since: int, choice: Choice) -> str | None:
+        """Those of the chosen units that changed after the tick `since`, as JSON; None when there are none.
 
-        With -1 all of them, even if there are none at all.
+        With -1 all of them, even if there are none at all. Viewers whose globs choose the same units share a text.
         """
-        key = (since, glob)
+        ids = choice.ids(self._known)
+        key = (since, ids)
         if key not in self._texts:
-            self._texts[key] = self._text(since, glob)
+            self._texts[key] = self._text(since, ids)
         return self._texts[key]
 
     def _note_changes(self) -> None:
         present = tuple(self._units.values())
         if present != self._present:
             self._present = present
-            self._matching.clear()
         alarms, now, rows = self._alarms(), self._clock.steady(), self._rows
         for unit_id, unit in self._units.items():
             name, latest, status, alarm = unit.name, unit.latest, unit.status, alarms.get(unit_id)
@@ -90,6 +113,8 @@ class Board:
                 or row.name != name
             ):
                 rows[unit_id] = _Row(name, latest, status, alarm, self._tick)
+        if len(rows) > len(self._known):
+            self._known = frozenset(rows)
         if len(rows) > len(self._units):
             self._note_removed()
 
@@ -100,13 +125,17 @@ class Board:
             if row.status is not FeedStatus.OFF or row.latest is not None:
                 self._rows[unit_id] = _Row(row.name, None, FeedStatus.OFF, None, self._tick)
 
-    def _text(self, since: int, glob: str) -> str | None:
-        matches = re.compile(translate(glob)).match
-        shown = [
-            (unit_id, row)
-            for unit_id, row in self._rows.items()
-            if row.changed > since and (glob == "*" or matches(unit_id)) and (since >= 0 or unit_id in self._units)
-        ]
+    def _changed_since(self, since: int) -> list[tuple[str, _Row]]:
+        if since not in self._changed:
+            self._changed[since] = [
+                (unit_id, row)
+                for unit_id, row in self._rows.items()
+                if row.changed > since and (since >= 0 or unit_id in self._units)
+            ]
+        return self._changed[since]
+
+    def _text(self, since: int, ids: frozenset[str]) -> str | None:
+        shown = [changed for changed in self._changed_since(since) if changed[0] in ids]
         if not shown and since >= 0:
             return None
         now = self._clock.steady()

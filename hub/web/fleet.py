@@ -7,7 +7,7 @@ import anyio
 from fastapi import APIRouter, WebSocket
 
 from hub.unit import Unit
-from hub.web.board import Board
+from hub.web.board import Board, Choice
 from hub.web.roles import Viewer
 from hub.web.stream import FORBIDDEN, HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
 
@@ -37,13 +37,14 @@ async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", wa
                 FORBIDDEN, f"{caller.name} is a {caller.role}; watch=true takes the role operator, leave it out"
             )
         board: Board = websocket.app.state.board
+        choice = Choice(units)
         with closing(Watched()) as watched:
             since, sent_s = -1, anyio.current_time()
             while True:
                 tick = board.look()
                 if watch:
-                    watched.follow(board.units(units))
-                text = board.text(since, units)
+                    watched.follow(board.units(choice))
+                text = board.text(since, choice)
                 since = tick
                 if text is None and anyio.current_time() - sent_s >= HEARTBEAT_S:
                     text = HEARTBEAT
