@@ -50,6 +50,7 @@ class Alert:
     comment: str | None = None
     sequence: int = 0  # transitions so far of this id
     last_value_s: float | None = None  # the newest sample whose value decided; kept while not inactive
+    unbroken_until_s: float | None = None  # a value after this one comes too late to go on from `last_value_s`
     pending_since_s: float | None = None
     clearing_since_s: float | None = None
     level_since_s: tuple[float | None, ...] = ()  # the same for each of `levels` above the first

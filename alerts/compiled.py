@@ -14,7 +14,7 @@ from alerts.schedule import Window
 
 NO_DATA = "no-data"
 SLACK_S = 1e-6  # float seconds at the scale of the epoch are this exact
-_LEAST_GAP_S = 10.0
+LEAST_GAP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,7 @@ def rule_hash(rule: Rule) -> str:
 
 def gap_s(cadence_s: float) -> float:
     """The longest time between two values that still counts as without a break."""
-    return max(3 * cadence_s, _LEAST_GAP_S) + SLACK_S
+    return max(3 * cadence_s, LEAST_GAP_S) + SLACK_S
 
 
 def sampling_s(rule: Rule, watched_s: float) -> float:

@@ -47,7 +47,6 @@ class Engine:
             self.older_samples += 1
             return ()
         series.last_s, series.last_at, series.last_value = sample.time, sample.at, sample.value
-        series.cadence_s = sample.cadence_s
         if _is_heard(sample):
             series.value_s = sample.time
         if series.is_held:

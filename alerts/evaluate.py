@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alerts.alert import Alert, State, Transition, TransitionType, alert_id
-from alerts.compiled import NO_DATA, SLACK_S, CompiledRule, gap_s
+from alerts.compiled import LEAST_GAP_S, NO_DATA, SLACK_S, CompiledRule, gap_s
 from alerts.rule import SEVERITIES
 from alerts.sample import Quality, Sample, Value
 
@@ -50,6 +50,7 @@ def close(alert: Alert, sample: Sample, reason: str | None) -> Decision:
         reason=reason,
         sequence=alert.sequence + 1,
         last_value_s=None,
+        unbroken_until_s=None,
         pending_since_s=None,
         clearing_since_s=None,
         level_since_s=(),
@@ -72,10 +73,14 @@ def begin_at_most(rule: CompiledRule, alert: Alert, now_s: float) -> Alert:
     """A stored alert without timers that lie ahead, as they do where the wall clock was set back meanwhile."""
     latest = (alert.last_value_s, alert.pending_since_s, alert.clearing_since_s, *alert.level_since_s)
     last_s, pending_s, clearing_s, *levels = (None if at is None else min(at, now_s) for at in latest)
-    cooled_s = alert.cooldown_until_s
+    cooled_s, until_s = alert.cooldown_until_s, None
+    if last_s is not None and alert.last_value_s is not None:
+        longest_s = LEAST_GAP_S if alert.unbroken_until_s is None else alert.unbroken_until_s - alert.last_value_s
+        until_s = last_s + longest_s
     return replace(
         alert,
         last_value_s=last_s,
+        unbroken_until_s=until_s,
         pending_since_s=pending_s,
         clearing_since_s=clearing_s,
         level_since_s=tuple(levels),
@@ -83,12 +88,12 @@ def begin_at_most(rule: CompiledRule, alert: Alert, now_s: float) -> Alert:
     )
 
 
-def due_s(rule: CompiledRule, alert: Alert, value_s: float, cadence_s: float) -> float:
+def due_s(rule: CompiledRule, alert: Alert, value_s: float) -> float:
     """When time alone may next change the alert, if nothing is heard since `value_s`; or infinity."""
     due = float("inf")
     cooled_s = alert.cooldown_until_s if alert.cooldown_until_s is not None else float("-inf")
-    if alert.state is State.PENDING and alert.last_value_s is not None:
-        due = alert.last_value_s + gap_s(cadence_s)
+    if alert.state is State.PENDING and alert.last_value_s is not None and alert.unbroken_until_s is not None:
+        due = alert.unbroken_until_s
         if cooled_s > alert.last_value_s:
             due = min(due, cooled_s)
     no_data = rule.rule.no_data
@@ -105,7 +110,7 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
         alert = _at_rest(alert)  # what is left of the one before
     on, count = rule.levels_on(alert), len(rule.thresholds)
     now_s = sample.time
-    is_broken = alert.last_value_s is None or now_s - alert.last_value_s > gap_s(sample.cadence_s)
+    is_broken = _is_broken(alert, now_s)
     before = (alert.clearing_since_s if on else alert.pending_since_s, *alert.level_since_s)
     since: list[float | None] = [None] * count
     for level in range(count):
@@ -127,6 +132,7 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
         value=sample.value,
         peak=_peak(rule, alert.peak, sample.value),
         last_value_s=now_s,
+        unbroken_until_s=now_s + gap_s(sample.cadence_s),
         pending_since_s=None if on else since[0],
         clearing_since_s=since[0] if on else None,
         level_since_s=tuple(since[1:]),
@@ -144,7 +150,7 @@ def _pass_time(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
     """What time alone does: a pending onset loses its thread or its cooldown ends, silence becomes no-data."""
     now_s, value_s = tick.time, alert.last_value_s
     if alert.state is State.PENDING and value_s is not None:
-        if now_s - value_s > gap_s(tick.cadence_s):
+        if _is_broken(alert, now_s):
             alert = _at_rest(alert)
         elif not _is_cooling(alert, now_s):
             reached = _reached(rule, (alert.pending_since_s, *alert.level_since_s), 0, value_s)
@@ -165,6 +171,11 @@ def _reached(rule: CompiledRule, since: Sequence[float | None], on: int, now_s: 
     rising = sum(began is not None and now_s - began >= rule.for_s for began in since[on:])
     falling = sum(began is not None and now_s - began >= rule.clear_for_s for began in since[:on])
     return on + rising - falling
+
+
+def _is_broken(alert: Alert, now_s: float) -> bool:
+    """Whether too long has passed since the last value, by the cadence its subject was sampled at from then on."""
+    return alert.last_value_s is None or alert.unbroken_until_s is None or now_s > alert.unbroken_until_s
 
 
 def _is_cooling(alert: Alert, now_s: float) -> bool:

@@ -33,13 +33,12 @@ class Subject:
 class Series:
     """One metric of one subject: what was heard last, and the pairs it decides."""
 
-    __slots__ = ("cadence_s", "last_at", "last_s", "last_value", "metric", "pairs", "subject", "value_s")
+    __slots__ = ("last_at", "last_s", "last_value", "metric", "pairs", "subject", "value_s")
 
     def __init__(self, subject: Subject, metric: str, now_s: float) -> None:
         self.subject = subject
         self.metric = metric
         self.pairs: list[Pair] = []
-        self.cadence_s = 1.0
         self.last_s = -NEVER  # time of the newest sample
         self.last_at: datetime | None = None
         self.last_value: Value = None
@@ -53,7 +52,7 @@ class Series:
     def tick(self, at: datetime, now_s: float) -> Sample:
         """Time passing without a sample."""
         silent_s = now_s - self.value_s
-        return Sample(self.subject.id, self.metric, None, at, now_s, Quality.TICK, None, self.cadence_s, silent_s)
+        return Sample(self.subject.id, self.metric, None, at, now_s, Quality.TICK, silent_s=silent_s)
 
 
 class Pair:
@@ -74,7 +73,7 @@ class Pair:
 
     def due_s(self) -> float:
         """When time alone may next change it; or infinity."""
-        return due_s(self.rule, self.alert, self.series.value_s, self.series.cadence_s)
+        return due_s(self.rule, self.alert, self.series.value_s)
 
 
 class DueQueue:

@@ -26,7 +26,8 @@ class Sample(NamedTuple):
 
     `time` is a steady clock in seconds: it decides every duration and never steps.
     `at` is the wall clock (aware UTC): it is shown, stored, and decides schedules.
-    `cadence_s` is how often the subject is sampled now; it decides what counts as a gap.
+    `cadence_s` is how often the subject is sampled from here on, as often as it can be: it decides how long after
+    this sample the next one still continues it. The interval between two samples is judged by the first of them.
     `silent_s` is filled in on a tick: how long the subject has had no value.
     """
 

@@ -6,6 +6,7 @@ import pytest
 
 from alerts.alert import State, TransitionType
 from alerts.sample import Quality
+from alerts.stored import decode_alert, encode_alert
 from alerts.system import system_rule
 from tests.alerts.play import BEGIN_S, Play, at, make_rule
 
@@ -166,6 +167,32 @@ def test_a_restart_goes_on_with_a_pending_timer() -> None:
     after = Play(rule)
     after.engine.restore([pending], *at(7))
     assert after.samples(range(8, 15), 70.0) == [(10, "onset")]
+
+
+@pytest.mark.parametrize("cadence_s", [1.0, 10.0, 20.0, 30.0])
+@pytest.mark.parametrize("last_s", [43.0, 50.0])
+def test_a_restart_goes_on_with_what_was_sampled_slowly(cadence_s: float, last_s: float) -> None:
+    rule = make_rule(above=65, **{"for": "60s"})
+    before, after = Play(rule), Play(rule)
+    for second in (0.0, 10.0, 20.0, 30.0, 40.0, last_s):
+        before.sample(second, 70.0, cadence_s=cadence_s)
+    (pending,) = before.engine.take_dirty()
+    stored = decode_alert(encode_alert(pending, 0.0), 0.0)
+    after.engine.restore([stored], *at(56))
+    assert after.ticks([56, 57, 58]) == []
+    happened = [after.sample(second, 70.0, cadence_s=cadence_s) for second in (59.0, 60.0)]
+    survives = last_s + max(3 * cadence_s, 10) >= 59
+    assert happened == [[], ["onset"] if survives else []]
+
+
+def test_a_pending_timer_stored_by_a_version_without_deadlines_goes_on() -> None:
+    rule = make_rule(above=65, **{"for": "30s"})
+    before, after = Play(rule), Play(rule)
+    before.samples([0, 10, 20], 70.0)
+    (pending,) = before.engine.take_dirty()
+    after.engine.restore([replace(pending, unbroken_until_s=None)], *at(26))
+    assert after.tick(27) == []
+    assert after.sample(30, 70.0) == ["onset"]
 
 
 def test_a_restart_with_a_unit_lost_still_holds_its_others() -> None:

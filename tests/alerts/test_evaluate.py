@@ -1,5 +1,6 @@
 """The state machine, case by case."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -115,6 +116,34 @@ def test_a_gap_longer_than_three_cadences_or_ten_seconds_breaks_a_pending_onset(
     play = Play(make_rule(above=65, **{"for": "10s"}))
     play.sample(0, 70.0, cadence_s=cadence_s)
     assert (play.sample(gap_s, 70.0, cadence_s=cadence_s) == ["onset"]) is fires
+
+
+@pytest.mark.parametrize("ticks", [(), (35, 41, 55)])
+def test_a_viewer_who_makes_the_polls_faster_does_not_break_what_was_sampled_slowly(ticks: Sequence[int]) -> None:
+    play = Play(make_rule(above=65, **{"for": "90s"}))
+    for second in (0, 30):
+        play.sample(second, 70.0, cadence_s=30.0)
+    assert play.ticks(ticks) == []
+    for second in range(56, 90):
+        assert play.sample(second, 70.0, cadence_s=1.0) == []
+    assert play.sample(90, 70.0, cadence_s=1.0) == ["onset"]
+
+
+def test_an_interval_is_judged_by_the_cadence_it_began_with() -> None:
+    play = Play(make_rule(above=65, **{"for": "40s"}))
+    play.sample(0, 70.0, cadence_s=1.0)
+    play.sample(30, 70.0, cadence_s=30.0)  # 30 s without a value while one was due every second
+    assert play.sample(60, 70.0, cadence_s=30.0) == []
+    assert play.sample(90, 70.0, cadence_s=1.0) == ["onset"]
+
+
+@pytest.mark.parametrize(("fast_s", "cleared"), [(56, (90, "clear")), (50, (90, "clear"))])
+def test_a_viewer_does_not_break_a_clear_either(fast_s: int, cleared: tuple[int, str]) -> None:
+    play = Play(make_rule(above=65, clear_for="90s"))
+    play.sample(-1, 70.0, cadence_s=30.0)
+    for second in (0, 30):
+        play.sample(second, 50.0, cadence_s=30.0)
+    assert play.samples(range(fast_s, 100), 50.0)[:1] == [cleared]
 
 
 def test_a_gap_breaks_a_clear_too() -> None:

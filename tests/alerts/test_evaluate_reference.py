@@ -27,11 +27,17 @@ class Event:
     second: float
     value: float
     quality: Quality
+    cadence_s: float = 1.0
 
 
 def is_in_window(event: Event) -> bool:
     """Whether it lies in 22:01 to 22:04, the schedule of the rules below that have one."""
     return 1 <= (BEGIN + timedelta(seconds=event.second)).minute < 4
+
+
+def holds_until(event: Event) -> float:
+    """How long it may be until the next one: three of the intervals that were asked for at this one, or 10 s."""
+    return event.second + max(3 * event.cadence_s, 10)
 
 
 class Reference:
@@ -71,18 +77,18 @@ class Reference:
         )
 
     def lasted(self, verdict: str) -> tuple[float, float] | None:
-        """For how long all that decided said so without a break, and when it was last said."""
-        run: list[float] = []
+        """For how long all that decided said so without a break, and up to when that holds without another."""
+        run: list[Event] = []
         for event in reversed(self.events[self.began :]):
             said = self.verdict(event)
             if event.quality is Quality.RUN_ENDED or (self.rule.schedule and not is_in_window(event)):
                 break
             if said is None:
                 continue
-            if said != verdict or (run and run[-1] - event.second > 10):
+            if said != verdict or (run and run[-1].second > holds_until(event)):
                 break
-            run.append(event.second)
-        return (run[0] - run[-1], run[0]) if run else None
+            run.append(event)
+        return (run[0].second - run[-1].second, holds_until(run[0])) if run else None
 
     def heard_s(self) -> float:
         """When there was last a value."""
@@ -118,7 +124,7 @@ class Reference:
                 return "clear data-returned"
         elif said is not None or (event.quality is Quality.TICK and not is_open):
             run = self.lasted("exceeds")
-            if run and run[0] >= rule.for_ and event.second - run[1] <= 10 and (is_open or not is_cooling):
+            if run and run[0] >= rule.for_ and event.second <= run[1] and (is_open or not is_cooling):
                 return "onset over-range" if event.quality is Quality.OVER else "onset None"
         if event.quality is Quality.TICK and event.second - self.heard_s() >= rule.no_data.after:
             if rule.no_data.action == "clear" and is_open:
@@ -144,18 +150,20 @@ SIDES = st.sampled_from(["above", "below"])
 STRETCH = st.tuples(
     st.sampled_from([Quality.OK] * 6 + [Quality.TICK] * 2 + [q for q in Quality if q is not Quality.UNREACHABLE]),
     st.sampled_from([50.0, 62.0, 63.0, 64.0, 65.0, 66.0, 67.0, 68.0, 80.0]),
-    st.sampled_from([0.5, 1.0, 1.0, 1.0, 5.0, 10.0, 10.5]),
+    st.sampled_from([0.5, 1.0, 1.0, 1.0, 5.0, 10.0, 10.5, 30.0, 90.5]),
     st.integers(1, 12),
+    st.sampled_from([1.0, 1.0, 1.0, 3.0, 5.0, 30.0]),
 )
+Stretch = tuple[Quality, float, float, int, float]
 
 
-def events_of(stretches: list[tuple[Quality, float, float, int]]) -> list[Event]:
+def events_of(stretches: list[Stretch]) -> list[Event]:
     """Stretches of the same sample; a tick follows every few samples."""
     events, second = [], 0.0
-    for quality, value, step_s, times in stretches:
+    for quality, value, step_s, times, cadence_s in stretches:
         for turn in range(times):
             second += step_s
-            events.append(Event(second, value, quality))
+            events.append(Event(second, value, quality, cadence_s))
             if turn % 4 == 3:
                 events.append(Event(second, value, Quality.TICK))
     return events
@@ -165,13 +173,13 @@ def play_event(play: Play, event: Event) -> list[str]:
     """Put it to the engine; the types of what happened."""
     if event.quality is Quality.TICK:
         return play.tick(event.second)
-    return play.sample(event.second, event.value, event.quality)
+    return play.sample(event.second, event.value, event.quality, cadence_s=event.cadence_s)
 
 
 @FOLLOW
 @given(RULES, SIDES, st.lists(STRETCH, min_size=2, max_size=20))
 def test_the_machine_does_what_the_rules_mean(
-    fields: dict[str, object], side: str, stretches: list[tuple[Quality, float, float, int]]
+    fields: dict[str, object], side: str, stretches: list[Stretch]
 ) -> None:
     rule = make_rule(**fields, **{side: 65})
     play, reference = Play(rule), Reference(rule)
@@ -186,7 +194,7 @@ def test_the_machine_does_what_the_rules_mean(
     st.sampled_from(["0s", "3s", "10s"]), st.sampled_from(["0s", "2s"]), st.lists(STRETCH, min_size=2, max_size=20)
 )
 def test_levels_are_as_many_rules_of_which_the_most_severe_counts(
-    for_: str, clear_for: str, stretches: list[tuple[Quality, float, float, int]]
+    for_: str, clear_for: str, stretches: list[Stretch]
 ) -> None:
     levels = [("info", 62.0), ("warning", 64.0), ("critical", 67.0)]
     common = {"for": for_, "clear_for": clear_for, "cooldown": "0s"}
@@ -208,7 +216,7 @@ def bare(alert: Alert) -> Alert:
 @LAW
 @given(RULES, st.booleans(), st.lists(STRETCH, min_size=2, max_size=20), st.integers(0, 100))
 def test_a_restart_at_any_moment_changes_nothing(
-    fields: dict[str, object], has_levels: bool, stretches: list[tuple[Quality, float, float, int]], cut: int
+    fields: dict[str, object], has_levels: bool, stretches: list[Stretch], cut: int
 ) -> None:
     levels = [
         {"severity": "info", "above": 62},
