@@ -256,7 +256,7 @@ class Unit:
             run_state,
             self._run_started_at,
             qualities(reading, run_state),
-            self.cadence_s,
+            max(self.cadence_s, self.config.poll.gap + answer.took_s),  # no poll can follow sooner than that
         )
         self.next_sequence += 1
         self._emit(snapshot)
@@ -269,7 +269,7 @@ class Unit:
             self._set_reachable(False, down.failure.value)
         elif self.reachable is False:
             self.reason = down.failure.value
-        cadence_s = max(self.cadence_s, down.retry_in_s)
+        cadence_s = max(self.cadence_s, self.config.poll.gap, down.retry_in_s)
         now = self._clock.steady()
         self._emit(PollFailure(self.id, self._clock.now(), now, down.failure, self.reachable, cadence_s))
 

@@ -46,6 +46,15 @@ async def test_a_reading_is_stamped_at_its_receipt() -> None:
 
 
 @virtual
+@pytest.mark.parametrize(
+    ("latency_s", "gap", "cadence_s"), [(0.2, "0s", 1.0), (0.2, "2.5s", 2.7), (1.2, "1s", 2.2), (8.0, "0s", 8.0)]
+)
+async def test_a_reading_tells_how_soon_the_next_can_be_had(latency_s: float, gap: str, cadence_s: float) -> None:
+    unit, _ = new_unit(FakeLink(VirtualClock(), latency_s), poll={"idle": "1s", "gap": gap})
+    assert (await unit.poll(MONITOR)).cadence_s == pytest.approx(cadence_s)
+
+
+@virtual
 async def test_three_failed_polls_make_a_unit_unreachable_and_one_reading_brings_it_back() -> None:
     link = FakeLink(VirtualClock())
     unit, events = new_unit(link)
@@ -69,9 +78,10 @@ async def test_three_failed_polls_make_a_unit_unreachable_and_one_reading_brings
 
 @virtual
 async def test_a_failed_poll_of_a_stale_unit_makes_it_unreachable_at_once() -> None:
-    link = FakeLink(VirtualClock(), latency_s=40.0)
+    link = FakeLink(VirtualClock())
     unit, _ = new_unit(link)
     await unit.poll(MONITOR)
+    await anyio.sleep(40)
     link.failure = Failure.MUTE
     with pytest.raises(LinkDown):
         await unit.poll(MONITOR)
