@@ -40,7 +40,8 @@ class CompiledRule:
                 return len(self.thresholds), len(self.thresholds)
             # An over-range value is a lower bound: it can prove a `below` rule clear, and nothing else.
             return (0, 0) if self.sense == "below" and value is not None and self.held(value) == 0 else None
-        if sample.quality is not Quality.OK or value is None or value != value:
+        is_number = sample.quality is Quality.OK or (sample.quality is Quality.UNDER and sample.window is not None)
+        if not is_number or value is None or value != value:
             return None
         return self.exceeded(value), self.held(value)
 

@@ -8,7 +8,7 @@ Value = float | str | bool | None
 
 
 class Quality(StrEnum):
-    """What a sample's value is worth. Only `ok` and `over` carry a number that decides."""
+    """What a sample's value is worth. Only `ok` and `over` decide, and `under` over a window."""
 
     OK = "ok"
     OVER = "over"  # over-range: counts as exceeding an `above` rule
@@ -21,6 +21,17 @@ class Quality(StrEnum):
     TICK = "tick"  # time passing without a sample
 
 
+class WindowBasis(NamedTuple):
+    """What a value over a window of time was made of: readings of Lp, and how much of the window they cover.
+
+    `quality` says what of some of them: `under` (counted at the range's lower end), `over` (at the upper).
+    """
+
+    samples: int
+    coverage: float  # 0..1
+    quality: tuple[str, ...] = ()
+
+
 class Sample(NamedTuple):
     """A value as it was measured.
 
@@ -29,6 +40,7 @@ class Sample(NamedTuple):
     `cadence_s` is how often the subject is sampled from here on, as often as it can be: it decides how long after
     this sample the next one still continues it. The interval between two samples is judged by the first of them.
     `silent_s` is filled in on a tick: how long the subject has had no value.
+    `window` is of a windowed value. Such a one with the quality `under` is a number that decides all the same.
     """
 
     subject: str
@@ -40,3 +52,4 @@ class Sample(NamedTuple):
     reason: str | None = None
     cadence_s: float = 1.0
     silent_s: float = 0.0
+    window: WindowBasis | None = None

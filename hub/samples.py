@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from alerts.rule import RUN_TOTALS, WINDOWED
 from alerts.sample import Quality, Sample
 from hub.snapshot import Event, PollFailure, Snapshot
-from hub.windows import LevelWindows
+from hub.windows import LevelWindows, LpReading
 
 _PLAIN = ("lp", *sorted(RUN_TOTALS))
 
@@ -35,20 +35,13 @@ class UnitSampler:
         self._windows = LevelWindows(windowed)
         return bool(windowed)
 
-    def refill(self, readings: Iterable[tuple[float, float, float]], now_s: float) -> None:
-        """Take stored readings (Lp in dB, time, cadence_s), oldest first: a restart does not blind a window.
+    def refill(self, readings: Iterable[LpReading], now_s: float) -> None:
+        """Take stored readings, oldest first: a restart does not blind a window.
 
         What came while they were read stays behind them. Stored times follow the wall clock: those that lie
         ahead of `now_s`, as after it was set back, would keep out all that comes until then, and are left out.
         """
-        recent = list(self._windows.readings())
-        before_s = recent[0][1] if recent else now_s
-        self._windows = LevelWindows(self._windows.metrics)
-        for lp, time, cadence_s in readings:
-            if time < before_s:
-                self._windows.add(lp, time, cadence_s)
-        for lp, time, cadence_s in recent:
-            self._windows.add(lp, time, cadence_s)
+        self._windows = self._windows.after(readings, now_s)
 
     def samples(self, event: Event) -> list[Sample]:
         """The samples of one event."""
@@ -78,9 +71,10 @@ class UnitSampler:
                 quality = Quality.RUN_ENDED if snapshot.run_state == "Stop" else Quality.UNKNOWN_RUN
             samples.append(Sample(subject, name, value, at, time, quality, None, cadence_s))
         if self._windows.metrics:
-            if reading.lp is not None and not reading.under:
-                self._windows.add(reading.lp, time, cadence_s)
-            for name, level in self._windows.values(time).items():
-                quality = Quality.MISSING if level is None else Quality.OK
-                samples.append(Sample(subject, name, level, at, time, quality, None, cadence_s))
+            self._windows.add(reading.lp, time, cadence_s, bool(reading.under), bool(reading.over))
+            for name, level, basis in self._windows.levels(time):
+                quality = Quality.UNDER if basis.quality and Quality.UNDER in basis.quality else Quality.OK
+                if level is None:
+                    quality = Quality.MISSING
+                samples.append(Sample(subject, name, level, at, time, quality, None, cadence_s, 0.0, basis))
         return samples

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -11,6 +11,7 @@ from sqlmodel import Session
 from hub.nl43.reading import Reading
 from hub.snapshot import FRAME_LEVELS, Snapshot
 from hub.store.tables import SEQUENCES_PER_BOOT, StoredReading, StoredSnapshot
+from hub.windows import LpReading
 
 _LOOK_BACK = (timedelta(hours=1), timedelta(hours=24), None)
 
@@ -20,14 +21,6 @@ _COLUMNS = (
     "unit_id", "sequence", "at", "run_state", "run_started_at", "quality", "cadence_s", "over", "under",
     "raw_payload", *FRAME_LEVELS,
 )  # fmt: skip
-
-
-class LpReading(NamedTuple):
-    """An Lp in dB at a time in epoch seconds, and how often the unit was read then."""
-
-    lp: float
-    time: float
-    cadence_s: float
 
 
 def readings_after(session: Session, unit_id: str, sequence: int, limit: int) -> list[Snapshot]:
@@ -78,23 +71,25 @@ def latest_snapshots(session: Session) -> dict[str, Snapshot]:
 
 
 def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading]:
-    """Every Lp of a unit from `since` on that is not under range, in order of time, to fill windows again."""
+    """Every Lp of a unit from `since` on, or that it was under range, in order of time, to fill windows again.
+
+    Times are epoch seconds.
+    """
     at = _readings.c.at
     if session.get_bind().dialect.name == "sqlite":
         time: sa.ColumnElement[Any] = (sa.func.julianday(at) - 2440587.5) * 86400.0
     else:
         time = sa.cast(sa.extract("epoch", at), sa.Float)
     rows = session.execute(
-        sa.select(_readings.c.lp, time, _readings.c.cadence_s)
+        sa.select(_readings.c.lp, time, _readings.c.cadence_s, _readings.c.under, _readings.c.over)
         .where(
             _readings.c.unit_id == unit_id,
             at >= since,
-            _readings.c.lp.is_not(None),
-            _readings.c.under.is_not(sa.true()),
+            sa.or_(_readings.c.lp.is_not(None), _readings.c.under.is_(sa.true())),
         )
         .order_by(at, _readings.c.sequence)
     )
-    return [LpReading(*row) for row in rows]
+    return [LpReading(lp, time, cadence_s, bool(under), bool(over)) for lp, time, cadence_s, under, over in rows]
 
 
 def _last_seen(session: Session, unit_id: str) -> Any:

@@ -1,9 +1,12 @@
 from datetime import UTC, datetime
 
-from alerts.sample import Quality
+import pytest
+
+from alerts.sample import Quality, WindowBasis
 from hub.nl43.reading import Reading
 from hub.samples import UnitSampler
 from hub.snapshot import Failure, PollFailure, RunState, Snapshot
+from hub.windows import LOWER_END_DB, LpReading
 
 AT = datetime(2026, 3, 18, 22, 14, 7, tzinfo=UTC)
 NOTHING: Reading = Reading._make([None] * 16 + [""])
@@ -53,7 +56,7 @@ def test_reachability_is_told_only_once_known() -> None:
 
 def test_a_restart_does_not_blind_a_window() -> None:
     sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
-    sampler.refill([(70.0, AT.timestamp() - 60 + second, 1.0) for second in range(60)], AT.timestamp())
+    sampler.refill([LpReading(70.0, AT.timestamp() - 60 + second, 1.0) for second in range(60)], AT.timestamp())
     assert one(sampler, snapshot(NOTHING._replace(lp=70.0), time=AT.timestamp())) == (70.0, Quality.OK)
 
 
@@ -67,14 +70,46 @@ def test_what_is_measured_while_windows_are_refilled_does_not_keep_the_past_out(
     sampler, now_s = UnitSampler("gate-a", frozenset({"laeq_1m"})), AT.timestamp()
     for second in range(3):
         sampler.samples(snapshot(NOTHING._replace(lp=70.0), time=now_s + second))
-    stored = [(60.0, now_s - 60 + second, 1.0) for second in range(62)]  # some of those of now among them
+    stored = [LpReading(60.0, now_s - 60 + second, 1.0) for second in range(62)]  # some of those of now among them
     sampler.refill(stored, now_s + 2)
     assert one(sampler, snapshot(NOTHING._replace(lp=70.0), time=now_s + 3)) == (62.0, Quality.OK)
 
 
 def test_readings_stored_ahead_of_now_do_not_stop_a_window() -> None:
     sampler, now_s = UnitSampler("gate-a", frozenset({"laeq_1m"})), AT.timestamp()
-    sampler.refill([(90.0, now_s + 3600 + second, 1.0) for second in range(60)], now_s)
+    sampler.refill([LpReading(90.0, now_s + 3600 + second, 1.0) for second in range(60)], now_s)
     for second in range(60):
         seen = one(sampler, snapshot(NOTHING._replace(lp=50.0), time=now_s + second))
     assert seen == (50.0, Quality.OK)
+
+
+def test_a_windowed_sample_says_how_it_was_made() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
+    for second in (*range(50), *range(51, 60)):
+        (sample,) = sampler.samples(snapshot(NOTHING._replace(lp=70.0), time=float(second)))
+    assert sample.window == WindowBasis(59, 0.99)
+    (early,) = UnitSampler("gate-a", frozenset({"laeq_1m"})).samples(snapshot(NOTHING._replace(lp=70.0)))
+    assert (early.value, early.quality, early.window) == (None, Quality.MISSING, WindowBasis(1, 0.02))
+
+
+@pytest.mark.parametrize("shown", [25.0, None])
+def test_quiet_minutes_under_range_are_part_of_a_mean_and_flagged(shown: float | None) -> None:
+    sampler = UnitSampler("gate-a", frozenset({"laeq_15m", "la90_15m"}))
+    for second in range(600):
+        sampler.samples(snapshot(NOTHING._replace(lp=shown, under=True), time=float(second)))
+    for second in range(600, 900):
+        samples = sampler.samples(snapshot(NOTHING._replace(lp=70.0), time=float(second)))
+    assert [(s.metric, s.value, s.quality) for s in samples] == [
+        ("la90_15m", shown or LOWER_END_DB, Quality.UNDER),
+        ("laeq_15m", 65.2, Quality.UNDER),
+    ]
+    assert samples[0].window == WindowBasis(900, 1.0, ("under",))
+
+
+def test_a_level_over_range_is_part_of_a_mean_and_flagged_but_alone_exceeds_nothing() -> None:
+    sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
+    for second in range(60):
+        reading = NOTHING._replace(lp=130.0 if second == 30 else 50.0, over=second == 30)
+        (sample,) = sampler.samples(snapshot(reading, time=float(second)))
+    assert (sample.value, sample.quality) == (112.2, Quality.OK)
+    assert sample.window == WindowBasis(60, 1.0, ("over",))
