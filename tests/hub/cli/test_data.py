@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from pathlib import Path
 
@@ -6,6 +5,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hub.cli import app
+from tests.child_process import open_child
 
 TODAY = ["--from", "2026-11-21T00:00:00Z", "--to", "2026-11-22T00:00:00Z"]
 
@@ -68,9 +68,9 @@ def test_an_empty_range_is_a_table_without_rows(config: Path) -> None:
 def test_a_reader_that_goes_ends_the_export_in_silence(config: Path) -> None:
     assert hub(config, "db", "upgrade").exit_code == 0
     command = [sys.executable, "-m", "hub", "export", *TODAY, "--config", str(config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with open_child(command) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == ""
         assert process.wait(20) == 1

@@ -1,8 +1,8 @@
 """Many meters and their control port."""
 
 import resource
+import signal
 import socket
-import subprocess
 import sys
 
 import anyio
@@ -10,6 +10,7 @@ import pytest
 
 from hub.nl43.simulator.faults import Fault, parse_faults
 from hub.nl43.simulator.fleet import FleetOptions, open_fleet, raise_file_limit, run_fleet, simulate
+from tests.child_process import open_child
 from tests.hub.nl43.simulator.client import connect_outcome
 
 pytestmark = pytest.mark.anyio
@@ -56,14 +57,16 @@ def test_the_command_announces_itself_and_ends_on_interrupt() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = (
+    program = (  # which takes the interrupt even where the suite runs with SIGINT ignored
+        "import signal\n"
         "from hub.nl43.simulator import simulate\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"try: simulate(1, {port}, announce=lambda text: print(text, flush=True))\n"
         "except KeyboardInterrupt: print('ended', flush=True)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+    with open_child([sys.executable, "-c", program]) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"1 meter on 127.0.0.1:{port}-{port}\n"
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "ended\n"
-    assert process.returncode == 0
+        assert process.wait(20) == 0
