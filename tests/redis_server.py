@@ -89,7 +89,7 @@ async def private_redis() -> AsyncIterator[RedisServer]:
                 await server.stop()
 
 
-async def eventually(question: Callable[[], bool | Awaitable[bool]], within_s: float = 10) -> None:
+async def eventually(question: Callable[[], bool | Awaitable[bool]], within_s: float = 30) -> None:
     """Wait until the answer is yes; for what another process does and does not tell."""
     with anyio.fail_after(within_s):
         while True:

@@ -95,7 +95,7 @@ def test_a_window_that_is_asked_forwards_and_backwards_gives_the_same_answers() 
     assert forwards == [is_within(night, moment, LONDON) for moment in moments]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 30)).map(lambda wall: wall.replace(tzinfo=UTC)),  # noqa: DTZ001
     st.sets(st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]), min_size=1),

@@ -79,7 +79,7 @@ class RunningHub:
         assert self.process.exitcode is not None
         return self.process.exitcode
 
-    async def stop(self, within_s: float = 5.0) -> int:
+    async def stop(self, within_s: float = 30.0) -> int:
         """SIGTERM, and the exit code."""
         self.send(signal.SIGTERM)
         return await self.ended(within_s)
@@ -142,7 +142,7 @@ async def _keep_lines(output: Connection, lines: list[str]) -> None:
         lines.extend(line.decode(errors="replace") for line in whole)
 
 
-async def eventually(look: Callable[[], T], within_s: float = 5.0) -> T:
+async def eventually(look: Callable[[], T], within_s: float = 30.0) -> T:
     """What `look` gives once it is true; asked again and again, as the other side is another process."""
     ends = anyio.current_time() + within_s
     while not (found := look()):

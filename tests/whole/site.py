@@ -72,7 +72,7 @@ class Site:
         """The bodies that the receiver got, in order."""
         return [document for received in self.receiver.received if wanted(document := received.document)]
 
-    async def hears(self, type_: str, rule: str, subject: str | None = None, within_s: float = 5.0) -> Received:
+    async def hears(self, type_: str, rule: str, subject: str | None = None, within_s: float = 30.0) -> Received:
         """The first message of this type about this rule, once it is there."""
 
         def look() -> Received | None:

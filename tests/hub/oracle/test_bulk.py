@@ -173,10 +173,12 @@ async def test_a_database_that_is_away_opens_the_breaker_and_is_left_alone() -> 
 
 async def test_many_reads_good_and_bad_leak_no_session() -> None:
     async with open_oracle() as server:
-        lane = lane_to(server, 2, Deadlines(connect_s=0.2, query_s=0.2))
+        lane = lane_to(server, 2)
         ended = {"good": 0, "bad": 0}
         for number in range(40):
-            server.faults.hang = "LOTWIPHISTORY" if number % 8 == 3 else None
+            is_hanging = number % 8 == 3
+            server.faults.hang = "LOTWIPHISTORY" if is_hanging else None
+            lane._deadlines = Deadlines(query_s=0.2 if is_hanging else 60)
             server.faults.drop_after_rows = 60 if number % 8 == 6 else None
             try:
                 await read(lane)
