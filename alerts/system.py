@@ -17,6 +17,7 @@ SYSTEM_SUBJECTS: Mapping[str, str] = MappingProxyType(
         "feed-failing": "hub/feed/",
         "config-rejected": "hub/config",
         "disk-full": "hub/disk",
+        "edge-overloaded": "hub/edge",
     }
 )
 """Name of each system rule -> the prefix of the subjects it is about."""

@@ -18,9 +18,11 @@ from alerts.system import SYSTEM_SUBJECTS, system_rules
 from hub.cache.redis import RedisClients, open_redis
 from hub.clock import Clock
 from hub.config import Config
+from hub.descriptors import limit, most_connections, too_few
 from hub.feeds import Feeds
 from hub.figures import Figures, run_loop_lag
 from hub.fleet import Fleet
+from hub.imports import load_everything
 from hub.lock import open_lock
 from hub.parts import Parts
 from hub.poller import Poller
@@ -35,6 +37,7 @@ from hub.store.tables import register_boot, sequence_base
 from hub.supervisor import Supervisor
 from hub.trace.build import trace_of
 from hub.web.app import create_app
+from hub.web.connections import Connections
 from hub.web.server import Server, bind, url_of
 
 log = structlog.get_logger()
@@ -121,6 +124,7 @@ class Hub:
             config.hub.timezone,
             redis,
         )
+        self.connections = Connections(most_connections(config, limit()))
         self.parts = Parts(
             config=config,
             clock=clock,
@@ -156,6 +160,9 @@ class Hub:
         await self.equipment.open(self.config.feeds)
         await self.desk.restore()
         self.config_rejected(None)  # the file of this start was good
+        self.edge_overloaded(None)
+        if (reason := too_few(self.config, limit())) is not None:
+            log.warning(reason)
 
     async def start(self) -> None:
         """Start the sinks, then the feeds."""
@@ -204,6 +211,10 @@ class Hub:
         if changes.restart_needed:
             log.warning("restart the hub to take these up", keys=list(changes.restart_needed))
         return changes
+
+    def edge_overloaded(self, reason: str | None) -> None:
+        """Report as a system alert that clients take all connections of the web server; None when that is over."""
+        self._report("hub/edge", reason is None, reason)
 
     def config_rejected(self, reason: str | None) -> None:
         """Tell, as an alert of the hub's own, that a changed file was refused; None when it is good again."""
@@ -254,6 +265,7 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
     Raises OSError for a port or folder that cannot be had, AlreadyRunning or DatabaseTaken where another hub
     works on the same data, DBAPIError for a database that cannot be used.
     """
+    load_everything()
     clock = Clock()
     async with AsyncExitStack() as stack:
         stack.enter_context(open_lock(config.hub.data_dir / "hub.lock", config.hub.name))
@@ -273,7 +285,8 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
             try:
                 async with hub.feeds:
                     await hub.start()
-                    server = Server(create_app(hub.parts), listener)
+                    app = create_app(hub.parts)
+                    server = Server(app, listener, hub.connections, hub.edge_overloaded)
                     async with hub.web:
                         hub.web.spawn("server", server.run, essential=True)
                         try:

@@ -13,12 +13,19 @@ ONLY_IN = {
     "sqlmodel": ("alerts/", "hub/store/"),
     "fastapi": ("hub/web/",),
     "starlette": ("hub/web/",),
-    "uvicorn": ("hub/web/server.py",),
+    "uvicorn": ("hub/web/server.py", "hub/web/protocols.py"),
     "httpx": ("alerts/webhook.py",),
     "httptools": ("alerts/kept_connection.py",),
     "redis": ("hub/cache/",),
     "oracledb": ("hub/oracle/",),
-    "asyncio": ("hub/nl43/simulator", "hub/web/server.py", "hub/oracle/", "hub/cache/"),
+    "asyncio": (
+        "hub/nl43/simulator",
+        "hub/web/server.py",
+        "hub/web/accept.py",
+        "hub/web/protocols.py",
+        "hub/oracle/",
+        "hub/cache/",
+    ),
     "typer": ("hub/cli",),
 }
 PURE = (

@@ -1,24 +1,32 @@
 """The web server: bound before anything starts, asked to stop and never cancelled."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import anyio
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from hub.web.accept import Acceptor
+from hub.web.connections import Connection, Connections
+from hub.web.overload import Overload
 from hub.web.problems import ProblemResponse, busy
-from hub.web.stream import SEND_S, TRY_LATER
+from hub.web.protocols import HttpProtocol
+from hub.web.stream import SEND_S
+
+log = structlog.get_logger()
 
 _BACKLOG = 1024
 _DRAIN_S = 1  # with a database that hangs too, all of the stop fits into 5 s
 _STOP_S = 4.0
-_LINGER_S = 2.0
 _PING_S = 10.0
+_SWEEP_S = 1.0
+_NEVER_S = 86400
+_PLACES = 1024  # unless told otherwise
 
 
 class PortTaken(OSError):
@@ -54,9 +62,18 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves `app` on a bound socket. `run` is asked to end, by `stop` or by cancellation, and never torn off."""
+    """Serves `app` on a bound socket. `run` is asked to end, by `stop` or by cancellation, and never torn off.
 
-    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
+    `connections` are the places there are; `on_overload` is told why they do not suffice, and None when they do.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        listening: socket.socket,
+        connections: Connections | None = None,
+        on_overload: Callable[[str | None], None] = lambda reason: None,
+    ) -> None:
         config = uvicorn.Config(
             _Answered(app),
             lifespan="off",
@@ -65,16 +82,19 @@ class Server:
             server_header=False,
             http="h11",  # which bounds the head of a request
             proxy_headers=False,
-            ws=_ViewerProtocol,
             ws_max_size=4096,
             ws_ping_interval=_PING_S,
             ws_ping_timeout=SEND_S,
             ws_per_message_deflate=False,
+            timeout_keep_alive=_NEVER_S,  # the table of connections closes those that are idle
             timeout_graceful_shutdown=_DRAIN_S,
-            backlog=_BACKLOG,
         )
-        self._listening = listening
-        self._server = _QuietServer(config)
+        self._connections = Connections(_PLACES) if connections is None else connections
+        self._on_overload = on_overload
+        self._overload = Overload()
+        self._server = _Uvicorn(config)
+        self._acceptor = Acceptor(listening, self._connections, self._overload, self._server.protocol)
+        self._server.acceptor = self._acceptor
         self._shield = anyio.CancelScope(shield=True)
         self._ended = anyio.Event()
         self._is_started = False
@@ -102,9 +122,27 @@ class Server:
     async def _serve(self) -> None:
         try:
             with self._shield:
-                await self._server.serve([self._listening])
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._acceptor.run)
+                    tasks.start_soon(self._sweep)
+                    await self._server.serve()
+                    tasks.cancel_scope.cancel()
         finally:
+            self._acceptor.close()
             self._ended.set()
+
+    async def _sweep(self) -> None:
+        """Every second close what has stood still for too long, and tell of an overload once."""
+        while True:
+            await anyio.sleep(_SWEEP_S)
+            now_s = asyncio.get_running_loop().time()
+            for connection in self._connections.overdue(now_s):
+                self._overload.timed_out(connection.address)
+                connection.close()
+            if self._overload.look(now_s):
+                reason = self._overload.reason
+                log.warning("overloaded by connections" if reason else "connections fit again", reason=reason)
+                self._on_overload(reason)
 
 
 class _Answered:
@@ -131,30 +169,23 @@ class _Answered:
                 await ProblemResponse(busy("the hub is stopping; ask again when it is back"))(scope, receive, send)
 
 
-class _QuietServer(uvicorn.Server):
-    """Leaves the signals of the process alone."""
+class _Uvicorn(uvicorn.Server):
+    """Leaves the signals of the process alone, and has connections accepted by an acceptor."""
+
+    acceptor: Acceptor
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def protocol(self, place: Connection) -> HttpProtocol:
+        """The protocol of a new connection."""
+        return HttpProtocol(self.config, self.server_state, place)
 
-class _ViewerProtocol(WebSocketsSansIOProtocol):
-    """Gives a viewer up that does not read: with 1013, and without waiting for its buffer to empty."""
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.servers = []
+        self.started = True
 
-    async def send(self, message: Any) -> None:
-        if message["type"] == "websocket.close":
-            self.writable.set()
-            self.loop.call_later(_LINGER_S, self.transport.abort)
-        await super().send(message)
-
-    def keepalive_timeout(self) -> None:
-        self.pong_timer = None
-        self.pending_ping_payload = None
-        if self.close_sent or self.transport.is_closing():
-            return
-        self.conn.fail(TRY_LATER, "nothing was read; connect again")
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.transport.close()
-        self.loop.call_later(_LINGER_S, self.transport.abort)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.acceptor.close()
+        await super().shutdown()
