@@ -11,6 +11,7 @@ from sqlalchemy import delete, or_, tuple_
 from sqlmodel import Session, col, select
 
 from alerts.alert import Alert, State
+from alerts.moments import known_moment
 from alerts.stored import decode_value
 from alerts.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
 
@@ -201,9 +202,8 @@ def _decode(cursor: str) -> tuple[datetime, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, _, id_ = text.partition(" ")
-        started_at = datetime.fromisoformat(at)
-        if started_at.tzinfo is None or not id_.isprintable():
+        if not id_.isprintable():
             raise ValueError("not of this list")
-        return started_at, id_
+        return known_moment(at), id_
     except (ValueError, binascii.Error):
-        raise ValueError("the cursor is not one this list gave; leave it out to start at the newest") from None
+        raise ValueError("cursor: is not one this list gave; leave it out to start at the newest") from None

@@ -33,6 +33,7 @@ PURE = (
     "alerts/alert.py",
     "alerts/evaluate.py",
     "alerts/message.py",
+    "alerts/moments.py",
     "hub/backoff.py",
     "hub/nl43/protocol.py",
     "hub/nl43/reading.py",

@@ -1,17 +1,21 @@
-"""Stored rows as CSV, a piece at a time, for `hub export` and downloads."""
+"""Stored rows as CSV or JSON, a piece at a time, for `hub export`, downloads and pages."""
 
 import csv
 import io
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from sqlmodel import Session
+
 from hub.clock import rfc3339
 from hub.store.database import Database
-from hub.store.history import columns, history
+from hub.store.history import Page, columns, history
 
 _ROWS_PER_PIECE = 2_000
+_ITEMS_PER_PIECE = 1_000
 
 
 async def export_rows(
@@ -32,15 +36,57 @@ async def export_rows(
     for unit_id in unit_ids:
         cursor: str | None = None
         while True:
-            page = await database.read(partial(part, unit_id=unit_id, cursor=cursor))
-            if page.items:
-                yield csv_text(unit_id, page.items, with_header=not has_header)
+            read = partial(_piece, part=part, unit_id=unit_id, cursor=cursor, with_header=not has_header)
+            text, cursor = await database.read(read)
+            if text:
+                yield text
                 has_header = True
-            cursor = page.next_cursor
             if cursor is None:
                 break
     if not has_header:
         yield ",".join(["unit_id", *columns(step_s, metrics)]) + "\n"
+
+
+async def export_page(
+    database: Database,
+    unit_id: str,
+    from_at: datetime,
+    to_at: datetime,
+    *,
+    step_s: float | None = None,
+    metrics: Sequence[str] | None = None,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> AsyncIterator[str]:
+    """Yields the JSON `{"items": […], "next_cursor": …}` of a page of `history`. Raises what `history` raises."""
+    part = partial(history, unit_id=unit_id, from_at=from_at, to_at=to_at, step_s=step_s, metrics=metrics)
+    opening = '{"items":['
+    while True:
+        read = partial(_items, part=part, limit=min(limit, _ITEMS_PER_PIECE), cursor=cursor)
+        text, count, cursor = await database.read(read)
+        yield opening + text
+        opening = ","
+        limit -= count
+        if cursor is None or limit <= 0:
+            break
+    yield f'],"next_cursor":{json.dumps(cursor)}}}'
+
+
+def _items(
+    session: Session, part: Callable[..., Page], limit: int, cursor: str | None
+) -> tuple[str, int, str | None]:
+    page = part(session, limit=limit, cursor=cursor)
+    items = ({**item, "at": rfc3339(item["at"])} for item in page.items)
+    text = ",".join(json.dumps(item, separators=(",", ":"), allow_nan=False) for item in items)
+    return text, len(page.items), page.next_cursor
+
+
+def _piece(
+    session: Session, part: Callable[..., Page], unit_id: str, cursor: str | None, with_header: bool
+) -> tuple[str, str | None]:
+    """Made into text in the thread that reads, so that rows do not wait in memory until somebody has read them."""
+    page = part(session, unit_id=unit_id, cursor=cursor)
+    return csv_text(unit_id, page.items, with_header=with_header), page.next_cursor
 
 
 def csv_text(unit_id: str, items: Sequence[dict[str, Any]], *, with_header: bool) -> str:

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from alerts.moments import known_moment
 from hub.snapshot import FRAME_LEVELS
 from hub.store.tables import Minute, StoredReading
 
+_SHOWN = 40
+_SHOWN_NAMES = 3
 STEP_METRICS = ("lp_max", "lp_min", "leq_lp", "count", "coverage")
 
 _readings: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
@@ -42,9 +45,9 @@ def history(
     `from_at` and `to_at`. A step without readings is left out. Raises ValueError with what to ask for instead.
     """
     if from_at.tzinfo is None or to_at.tzinfo is None:
-        raise ValueError("from and to need an offset or Z")
+        raise ValueError("from: from and to need an offset or Z")
     if limit < 1:
-        raise ValueError("limit must be 1 or more")
+        raise ValueError("limit: must be 1 or more")
     if step_s is None:
         return _raw(session, unit_id, from_at, to_at, _known(metrics, FRAME_LEVELS, "without step"), limit, cursor)
     return _steps(session, unit_id, from_at, to_at, whole_step(step_s), _step_names(metrics), limit, cursor)
@@ -57,24 +60,28 @@ def columns(step_s: float | None, metrics: Sequence[str] | None) -> list[str]:
     return ["at", *_step_names(metrics)]
 
 
-def _step_names(metrics: Sequence[str] | None) -> list[str]:
-    names = [name for name in metrics or () if name in STEP_METRICS]
-    _known([name for name in metrics or () if name not in ("lp", *names)], STEP_METRICS, "with step")
-    return list(STEP_METRICS) if metrics is None or "lp" in metrics else names
+def _step_names(metrics: Sequence[str] | None) -> Sequence[str]:
+    names = _known(
+        None if metrics is None else [name for name in metrics if name != "lp"], STEP_METRICS, "with step"
+    )
+    return STEP_METRICS if "lp" in (metrics or ()) else names
 
 
 def whole_step(step_s: float) -> int:
     """A step in seconds as `history` takes it. Raises ValueError."""
     if step_s < 1 or step_s % 1:
-        raise ValueError("step must be a whole number of seconds, 1s or more")
+        raise ValueError("step: must be a whole number of seconds, 1s or more")
     return int(step_s)
 
 
 def _known(metrics: Sequence[str] | None, known: Sequence[str], where: str) -> Sequence[str]:
+    """The metrics asked for, each once; all without a wish. Raises ValueError for one that does not exist."""
     unknown = sorted(set(metrics or ()) - set(known))
     if unknown:
-        raise ValueError(f"there is no {', '.join(unknown)} {where}; ask for {', '.join(known)}")
-    return known if metrics is None else metrics
+        named = ", ".join(name[:_SHOWN] for name in unknown[:_SHOWN_NAMES])
+        more = f" and {len(unknown) - _SHOWN_NAMES} more" if len(unknown) > _SHOWN_NAMES else ""
+        raise ValueError(f"metrics: there is no {named}{more} {where}; ask for {', '.join(known)}")
+    return known if metrics is None else list(dict.fromkeys(metrics))
 
 
 def _raw(
@@ -196,12 +203,12 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
     """What `make_cursor` was given. Raises ValueError for anything else."""
     try:
         at, number = urlsafe_b64decode(cursor.encode()).decode().split("|")
-        parsed = datetime.fromisoformat(at)
-        if parsed.tzinfo is None or not 0 <= int(number) < 1 << 63:
+        moment = known_moment(at)
+        if not 0 <= int(number) < 1 << 63:
             raise ValueError("not of this place")
-        return parsed, int(number)
+        return moment, int(number)
     except ValueError:
-        raise ValueError("cursor is not one that was given out; ask again without it") from None
+        raise ValueError("cursor: is not one that was given out; ask again without it") from None
 
 
 def _time(seconds: int) -> datetime:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Path
 from starlette.requests import HTTPConnection
 
+from alerts.moments import FIRST, LAST
 from hub.parts import Parts
 from hub.unit import Unit
 from hub.web.problems import not_found
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters."""
-
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _parts(connection: HTTPConnection) -> Parts:
@@ -47,4 +46,4 @@ def engine_of(parts: Parts) -> "Engine":
 
 def within_reason(at: datetime) -> datetime:
     """A time asked for, cut to years that every database and every zone can hold."""
-    return max(_FIRST, min(at, _LAST))
+    return max(FIRST, min(at, LAST)).astimezone(UTC)

@@ -13,7 +13,7 @@ from alerts.rule import Severity
 from hub.parts import Parts
 from hub.web.access import SHOWN_TEXT, PartsOf, engine_of
 from hub.web.alert_documents import alerts_of, story_of
-from hub.web.problems import Problem, not_found
+from hub.web.problems import Problem, invalid, not_found
 from hub.web.roles import Operator, for_viewers
 
 Text = Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)]
@@ -91,7 +91,7 @@ async def list_alerts(
             )
         )
     except ValueError as error:
-        raise Problem(422, str(error)) from None
+        raise invalid(str(error)) from None
     return {"items": alerts_of(page.items), "next_cursor": page.next_cursor}
 
 

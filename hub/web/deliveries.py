@@ -13,7 +13,7 @@ from alerts.delivery import DeliveryState
 from hub.parts import Parts
 from hub.web.access import SHOWN_TEXT, PartsOf, within_reason
 from hub.web.alert_documents import delivery_of
-from hub.web.problems import Problem, not_found
+from hub.web.problems import Problem, invalid, not_found
 from hub.web.roles import Operator, for_viewers
 
 _REPLAYED = (DeliveryState.DEAD, DeliveryState.HELD)
@@ -77,7 +77,7 @@ async def list_deliveries(
     try:
         page = await parts.database.read(lambda s: list_rows(s, state=state, limit=limit, cursor=cursor))
     except ValueError as error:
-        raise Problem(422, str(error)) from None
+        raise invalid(str(error)) from None
     return {"items": [delivery_of(told) for told in page.items], "next_cursor": page.next_cursor}
 
 
@@ -106,6 +106,8 @@ async def replay_range(
 ) -> dict[str, int]:
     """Send all again that were created with `from <= at < to` and are dead or held, each with its id and body."""
     since, until = within_reason(from_), within_reason(to)
+    if since > until:
+        raise invalid("from: must not be after to")
     replayed = await parts.database.write(lambda s: outbox.replay_between(s, since, until, receiver))
     _reload(parts, replayed.receivers)
     return {"replayed": replayed.deliveries}

@@ -14,6 +14,7 @@ from hub.web.problems import Problem, ProblemResponse, nothing_here
 from hub.web.roles import declared, refusal, route_for
 from hub.web.security import Caller, Sessions, admit
 from hub.web.standing import Standing, close_socket, serve_download, serve_socket
+from hub.web.streaming import BrokenOff
 
 MAX_BODY = 1 << 20
 MAX_TRACE_BODY = 6 << 20  # a trace may begin with 200,000 container ids
@@ -72,7 +73,10 @@ class Gate:
             await self._app(scope, receive, send)
             return
         serve = serve_socket if is_socket else serve_download
-        await serve(Standing(caller, scope, self._tokens, self._sessions), self._app, scope, receive, send)
+        try:
+            await serve(Standing(caller, scope, self._tokens, self._sessions), self._app, scope, receive, send)
+        except BrokenOff:
+            pass  # without the end of its answer the server closes the connection
 
     def _admit(self, scope: Scope, route: RouteContext | None, is_documentation: bool) -> Caller | None:
         """Who asks; None for somebody unknown where that is enough. Raises Problem."""

@@ -1,20 +1,17 @@
 """The history of a unit: raw readings or steps, as JSON by pages or as CSV in one go."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
 from alerts.duration import Duration
-from hub.clock import rfc3339
-from hub.store.export import export_rows
-from hub.store.history import history
+from hub.store.export import export_page, export_rows
 from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf, within_reason
-from hub.web.problems import Problem
+from hub.web.problems import invalid
 from hub.web.roles import for_viewers
+from hub.web.streaming import streamed
 
 _SINCE = timedelta(hours=1)
 _LONGEST_STEP_S = 2 * 365 * 86400.0
@@ -34,8 +31,8 @@ def history_routes() -> APIRouter:
     routes.add_api_route(
         "/{unit_id}/history",
         get_history,
-        response_model=HistoryPage,
-        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+        response_class=Response,
+        responses={200: {"model": HistoryPage, "content": {"text/csv": {"schema": {"type": "string"}}}}},
     )
     return routes
 
@@ -50,34 +47,23 @@ async def get_history(
     format: Annotated[Literal["json", "csv"], Query(description="`csv` is the whole range at once.")] = "json",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
-) -> Any:
+) -> Response:
     """Readings with `from <= at < to`, or per `step` the energy mean of Lp, its extremes, count and coverage."""
     until = within_reason(to or parts.clock.now())
     since = within_reason(from_ or until - _SINCE)
     if step is not None and step > _LONGEST_STEP_S:
-        raise Problem(422, "step may be up to 2y")
+        raise invalid("step: may be up to 2y")
     if since > until:
-        raise Problem(422, "from must not be after to")
+        raise invalid("from: must not be after to")
     names = None if metrics is None else [name for some in metrics for name in some.split(",") if name]
     try:
         if format == "csv":
             rows = export_rows(parts.database, [unit.id], since, until, step_s=step, metrics=names)
-            first = await anext(rows, "")
-            return StreamingResponse(
-                _joined(first, rows),
-                media_type="text/csv; charset=utf-8",
-                headers={"content-disposition": f'attachment; filename="{unit.id}.csv"'},
-            )
-        page = await parts.database.read(
-            lambda s: history(s, unit.id, since, until, step_s=step, metrics=names, limit=limit, cursor=cursor)
+            headers = {"content-disposition": f'attachment; filename="{unit.id}.csv"'}
+            return await streamed(rows, "text/csv; charset=utf-8", headers)
+        page = export_page(
+            parts.database, unit.id, since, until, step_s=step, metrics=names, limit=limit, cursor=cursor
         )
+        return await streamed(page, "application/json")
     except ValueError as error:
-        raise Problem(422, str(error)) from None
-    items = [{**item, "at": rfc3339(item["at"])} for item in page.items]
-    return {"items": items, "next_cursor": page.next_cursor}
-
-
-async def _joined(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    yield first
-    async for piece in rest:
-        yield piece
+        raise invalid(str(error)) from None

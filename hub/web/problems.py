@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 from starlette.exceptions import HTTPException
 
 from hub.store.trouble import describe_trouble
@@ -77,6 +77,12 @@ def not_found(what: str, which: str) -> Problem:
     return Problem(404, f"there is no {what} {which!r}")
 
 
+def invalid(text: str) -> Problem:
+    """422 for a parameter of the query; `text` is such as `cursor: is not one that was given out`."""
+    name, _, message = text.partition(": ")
+    return Problem(422, text, errors=[{"where": f"query.{name}", "message": message}])
+
+
 def nothing_here() -> Problem:
     """404 for an address that leads nowhere."""
     return Problem(404, _WORDS[404])
@@ -113,9 +119,19 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _no_database(request: Request, error: Exception) -> Response:
     assert isinstance(error, SQLAlchemyError)
+    if is_about_a_value(error):
+        log.warning("request refused: the database cannot hold one of its values", path=request.scope["path"])
+        return ProblemResponse(Problem(422, "a value of this request is none that the database can hold"))
     trouble = describe_trouble(error)
-    log.error("request failed at the database", path=request.url.path, reason=trouble)
+    log.error("request failed at the database", path=request.scope["path"], reason=trouble)
     return ProblemResponse(busy(f"the database cannot be used now: {trouble}", _DATABASE_RETRY_S))
+
+
+def is_about_a_value(error: SQLAlchemyError) -> bool:
+    """True for a value that was refused before or by the database: the fault of a request, not of the database."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError)
+    return isinstance(error, StatementError) and isinstance(error.orig, ValueError | OverflowError)
 
 
 async def _crash(request: Request, error: Exception) -> Response:

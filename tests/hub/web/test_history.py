@@ -1,11 +1,15 @@
 """History over HTTP."""
 
 from base64 import urlsafe_b64encode
+from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from hub.clock import rfc3339
-from tests.hub.web.parts import House
+from hub.store import export
+from tests.hub.web.parts import House, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +114,68 @@ async def test_a_step_cursor_far_in_the_future_is_the_end(past: House) -> None:
         params = {"step": "1m", "cursor": cursor("2026-01-01T00:00:00+00:00|999999999999999999")}
         answer = await client.get(PATH, params=params)
     assert (answer.status_code, answer.json()) == (200, {"items": [], "next_cursor": None})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9999-12-31T23:59:59-12:00|1",
+        "0001-01-01T00:00:00+14:00|1",
+        "2026-01-01T00:00:00+00:00|" + "9" * 100,
+        "2026-01-01T00:00:00+00:00|-1",
+        "2026-01-01T00:00:00+23:59:59.999999|1\x00",
+        "2026-01-01T00:00:00+00:00",
+        "|",
+        "\udc80".encode("utf-8", "surrogatepass").decode("latin1"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"step": "1m"}, {"step": "1s", "metrics": "lp_max"}])
+async def test_a_cursor_that_was_never_given_out_is_422_and_named(
+    house: House, text: str, more: dict[str, str]
+) -> None:
+    async with house.client() as client:
+        answer = await client.get(PATH, params={"cursor": cursor(text), **more})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["where"] == "query.cursor"
+
+
+@pytest.mark.parametrize("more", [{}, {"format": "csv"}, {"step": "1h"}])
+async def test_metrics_asked_for_again_and_again_are_one(past: House, more: dict[str, str]) -> None:
+    async with past.client() as client:
+        many = await client.get(PATH, params={"metrics": ",".join(["lp"] * 1900), **more})
+        one = await client.get(PATH, params={"metrics": "lp", **more})
+        wrong = await client.get(PATH, params={"metrics": ",".join(f"m{n}" for n in range(5000)), **more})
+    assert many.text == one.text
+    assert (wrong.status_code, wrong.json()["errors"][0]["where"]) == (422, "query.metrics")
+    assert len(wrong.text) < 1000
+
+
+async def test_a_long_page_is_read_in_pieces_and_looks_like_one(
+    past: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with past.client() as client:
+        whole = [(await client.get(PATH, params=params)).json() for params in ({}, {"limit": 5}, {"step": "1s"})]
+        monkeypatch.setattr(export, "_ITEMS_PER_PIECE", 2)
+        pieces = [(await client.get(PATH, params=params)).json() for params in ({}, {"limit": 5}, {"step": "1s"})]
+        rest = (await client.get(PATH, params={"cursor": pieces[1]["next_cursor"]})).json()
+    assert pieces == whole
+    assert [item["sequence"] for item in pieces[1]["items"] + rest["items"]] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_an_answer_that_the_database_breaks_off_is_not_ended(
+    past: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_ITEMS_PER_PIECE", 2)
+    read, reads = past.parts.database.read, 0
+
+    async def fail_at_the_third(work: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 3:
+            raise OperationalError("SELECT", None, Exception("gone"))
+        return await read(work)
+
+    monkeypatch.setattr(past.parts.database, "read", fail_at_the_third)
+    async with serving(past) as at, httpx.AsyncClient(base_url=f"http://{at}") as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(PATH)
