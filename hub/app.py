@@ -29,6 +29,7 @@ from hub.poller import Poller
 from hub.receivers import Receivers
 from hub.reload import Changes, changes_between
 from hub.store.database import Database, open_database
+from hub.store.meter_settings import SettingsWriter
 from hub.store.recorder import Recorder
 from hub.store.repair import repair
 from hub.store.retention import Ages, Retention
@@ -104,6 +105,7 @@ class Hub:
             max_size=config.database.max_size,
             on_space=lambda reason: self._report("hub/disk", reason is None, reason),
         )
+        self.settings = SettingsWriter(database, clock)
         self.fleet = Fleet(
             self.feeds,
             database,
@@ -112,6 +114,7 @@ class Hub:
             self.desk,
             clock,
             self.figures.poll_s,
+            self.settings.offer_nowait,
             sequence_base(boot) + 1,
         )
         self.equipment = Feeds(
@@ -169,6 +172,7 @@ class Hub:
         self.sinks.spawn("recorder", self.recorder.run, essential=True)
         self.sinks.spawn("desk", self.desk.run, essential=True)
         await self.receivers.configure(self.config.alerts.receivers)
+        self.sinks.spawn("settings", self.settings.run)
         self.sinks.spawn("retention", self.retention.run)
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
         if self.database.dialect == "postgresql":

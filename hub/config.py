@@ -120,7 +120,10 @@ class Timeouts(_Frozen):
 
 
 class UnitConfig(_Frozen):
-    """One meter. `reconnect` is the pause after a lost connection, seconds; `offline_after` counts failed polls."""
+    """One meter. `reconnect` is the pause after a lost connection, seconds; `offline_after` counts failed polls.
+
+    `keep_awake` lets the hub write `Sleep Mode,Off` to the meter while no run is on; it writes nothing else.
+    """
 
     id: Id
     kind: Literal["nl43"] = "nl43"
@@ -133,6 +136,7 @@ class UnitConfig(_Frozen):
     timeouts: Timeouts = Timeouts()
     offline_after: Annotated[Count, Field(ge=1, le=1000)] = 3
     reconnect: Annotated[Duration, between("10ms", "1h")] = 5.0
+    keep_awake: bool = False
 
 
 class TraceSection(_Frozen):

@@ -1,6 +1,6 @@
 """The units of the hub as they come, change and go: each with its task group, its samples and its place in SQL."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from hashlib import sha256
 
@@ -14,9 +14,11 @@ from hub.clock import Clock
 from hub.config import UnitConfig
 from hub.figures import Histogram
 from hub.monitor import run_unit
+from hub.nl43.settings import Setting
 from hub.samples import UnitSampler, unit_subject
 from hub.snapshot import Event
 from hub.store.database import Database
+from hub.store.meter_settings import load_settings, restored
 from hub.store.recorder import Recorder
 from hub.store.resume import latest_snapshots, recent_lp
 from hub.store.tables import UnitState, load_unit_states, save_unit_state
@@ -44,6 +46,7 @@ class Fleet:
         desk: Desk,
         clock: Clock,
         poll_s: Histogram,
+        on_settings: Callable[[str, Mapping[str, Setting]], None],
         first_sequence: int,
     ) -> None:
         self.units: dict[str, Unit] = {}
@@ -54,6 +57,7 @@ class Fleet:
         self._desk = desk
         self._clock = clock
         self._poll_s = poll_s
+        self._on_settings = on_settings
         self._first_sequence = first_sequence
         self._samplers: dict[str, UnitSampler] = {}
         self._states: dict[str, UnitState] = {}
@@ -63,8 +67,10 @@ class Fleet:
         """Register the units as they were left, without starting them. Raises DBAPIError."""
         self._states = await self._database.read(load_unit_states)
         latest = await self._database.read(latest_snapshots)
+        settings = await self._database.read(load_settings)
         for config in configs:
-            self._register(config, None).latest = latest.get(config.id)
+            known = restored(settings.get(config.id, ()), self._clock)
+            self._register(config, None).resume(latest.get(config.id), known)
 
     async def start(self) -> None:
         """Start every registered unit."""
@@ -143,10 +149,13 @@ class Fleet:
             self._take,
             before.next_sequence if before else self._first_sequence,
             on_latency=self._poll_s.observe,
+            on_settings=self._on_settings,
         )
         unit.link.rest_until(self._resting.get((config.host, config.port), 0.0))
         if before is not None:
-            unit.latest, unit.reachable, unit.reason = before.latest, before.reachable, before.reason
+            same = (before.config.host, before.config.port) == (config.host, config.port)  # else another meter
+            unit.resume(before.latest, before.session.settings if same else {})
+            unit.reachable, unit.reason = before.reachable, before.reason
         state = self._states.get(config.id)
         if state is not None:
             unit.release(state.released, at_start=True)
@@ -206,4 +215,4 @@ def _child(unit_id: str) -> str:
 
 
 def _hash(config: UnitConfig) -> str:
-    return sha256(config.model_dump_json().encode()).hexdigest()[:16]
+    return sha256(config.model_dump_json(exclude={"keep_awake"}).encode()).hexdigest()[:16]

@@ -52,7 +52,10 @@ class Snapshot(NamedTuple):
 
 
 class StateChange(NamedTuple):
-    """Something other than a level changed: `what` is reachability, run_state, released or sleep_mode."""
+    """Something other than a level changed.
+
+    `what` is reachability, run_state, released, sleep_mode, meter (another one answers), or a setting by its name.
+    """
 
     unit_id: str
     at: datetime

@@ -1,6 +1,6 @@
 """One meter: what is known of it, who wants it, and how a poll becomes a snapshot."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
@@ -17,6 +17,7 @@ from hub.nl43.link import Answer, Link, LinkDown, Priority
 from hub.nl43.protocol import Result
 from hub.nl43.reading import Reading
 from hub.nl43.session import Session
+from hub.nl43.settings import Setting
 from hub.snapshot import Event, FeedStatus, PollFailure, RunState, Snapshot, StateChange, frame, stale_after_s
 
 Mode = Literal["watched", "idle", "backoff", "off"]
@@ -50,7 +51,8 @@ class MeterRefused(Exception):
 class Unit:
     """State and demand of one meter. `publish` gets every event; `sequence` numbers go on from `first_sequence`.
 
-    `config` may be replaced by one with the same `link_options`.
+    `config` may be replaced by one with the same `link_options`. `on_settings(unit_id, settings)` hears of all that
+    is known of the meter's settings each time one was asked for.
     A monitor runs while `is_wanted`; whoever changes the demand wakes it through `demand_changed`.
     """
 
@@ -62,6 +64,7 @@ class Unit:
         first_sequence: int = 1,
         link: Link | None = None,
         on_latency: Callable[[float], None] = lambda seconds: None,
+        on_settings: Callable[[str, Mapping[str, Setting]], None] = lambda unit_id, settings: None,
     ) -> None:
         self.config = config
         self.id = config.id
@@ -80,10 +83,12 @@ class Unit:
         self._clock = clock
         self._publish = publish
         self._on_latency = on_latency
+        self._on_settings = on_settings
+        self._took_s = 0.0
         self.next_sequence = first_sequence
         self._viewers = 0
         self._run_state: RunState | None = None
-        self._run_started_at: datetime | None = None
+        self._run_started: tuple[float, datetime] | None = None  # steady, and as it is shown
         self._demand = anyio.Event()
         self._naps: set[anyio.CancelScope] = set()
         self._is_background_due = False
@@ -136,6 +141,14 @@ class Unit:
         """The latest snapshot as a frame, with its true age."""
         now_s = self._clock.steady()
         return frame(self.id, self.latest, self.status, self.reason, now_s, dropped, with_raw)
+
+    def resume(self, latest: Snapshot | None, settings: Mapping[str, Setting]) -> None:
+        """Go on with what was known of the unit before: its latest reading and its meter's settings."""
+        self.latest = latest
+        self.session.restore(settings.items())
+        if latest is not None and latest.run_state == "Start" and latest.run_started_at is not None:
+            age_s = (self._clock.now() - latest.run_started_at).total_seconds()
+            self.session.run.presume(self._clock.steady() - age_s)
 
     @contextmanager
     def watch(self, size: int) -> Iterator[Subscription[Event]]:
@@ -224,7 +237,9 @@ class Unit:
 
     async def ask_questions(self, priority: Priority) -> None:
         """Ask what the session has to ask, if it is time for it; a failure shows at the next poll."""
-        while (question := self.session.next_question(self._clock.steady(), self.cadence_s)) is not None:
+        self.session.keep_awake = self.config.keep_awake
+        cost_s = self.config.poll.gap + self._took_s
+        while (question := self.session.next_question(self._clock.steady(), self.cadence_s, cost_s)) is not None:
             if not self.link.is_connected:
                 return
             self.session.asked(question, self._clock.steady())
@@ -240,7 +255,8 @@ class Unit:
     def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
         self.polls["ok"] += 1
         self._on_latency(answer.took_s)
-        self.session.polled(self.link.connects, answer.time)
+        self._took_s = answer.took_s
+        self.session.polled(self.link.connects, reading, answer.time)
         self.failures_in_a_row = 0
         if self.reachable is not True:
             self._set_reachable(True, None)
@@ -254,7 +270,7 @@ class Unit:
             answer.time,
             reading,
             run_state,
-            self._run_started_at,
+            self.run_started_at,
             qualities(reading, run_state),
             max(self.cadence_s, self.config.poll.gap + answer.took_s),  # no poll can follow sooner than that
         )
@@ -292,9 +308,18 @@ class Unit:
     def _question_answered(self, question: Command, answer: Answer[Any]) -> None:
         was_asleep = self.session.is_sleep_mode_on
         line = answer.value if answer.value is None else str(answer.value)
-        self.session.answered(question, answer.result.ok, line, answer.time)
+        session, meter = self.session, self.session.meter
+        swaps, before = session.swaps, session.settings.get(question.name)
+        session.answered(question, answer.result, line, answer.time)
         if question == MEASURE:
             self._refreshed_run_state(answer.time)
+            return
+        if session.swaps != swaps:
+            log.warning("another meter answers", unit=self.id, before=meter, now=session.meter)
+            self._change("meter", meter, session.meter, None)
+        elif before is not None and before.value != (now := session.settings[question.name].value):
+            self._change(question.name, before.value, now, None)
+        self._on_settings(self.id, session.settings)
         if self.session.is_sleep_mode_on is not was_asleep:
             on = {True: "on", False: "off", None: None}
             self._change("sleep_mode", on[was_asleep], on[self.session.is_sleep_mode_on], None)
@@ -303,9 +328,19 @@ class Unit:
         new, old = self.session.run_state(now_s), self._run_state
         if new != old:
             self._run_state = new
-            self._run_started_at = self._clock.now() if (old, new) == ("Stop", "Start") else None
             self._change("run_state", old, new, None)
         return new
+
+    @property
+    def run_started_at(self) -> datetime | None:
+        """When the run that is on began, to the second; None while no run is known to be on, or nothing tells."""
+        started_s = self.session.run.started_s
+        if self._run_state != "Start" or started_s is None:
+            return None
+        if self._run_started is None or self._run_started[0] != started_s:
+            at = self._clock.now() - timedelta(seconds=self._clock.steady() - started_s - 0.5)
+            self._run_started = started_s, at.replace(microsecond=0)
+        return self._run_started[1]
 
     def _change(self, what: str, old: str | None, new: str | None, reason: str | None) -> None:
         self._emit(StateChange(self.id, self._clock.now(), self._clock.steady(), what, old, new, reason))

@@ -101,7 +101,6 @@ PAUSE_OFF = setting("Pause", "Off")
 MANUAL_STORE = setting("Manual Store", "Start")
 
 CLOCK = request("Clock")
-ECHO_OFF = setting("Echo", "Off")
 SLEEP_MODE = request("Sleep Mode")
 SLEEP_MODE_OFF = setting("Sleep Mode", "Off")
 BATTERY_LEVEL = request("Battery Level")

@@ -80,7 +80,7 @@ class Minute(SQLModel, table=True):
 
 
 class StoredStateChange(SQLModel, table=True):
-    """A change of reachability, run state, release or sleep mode."""
+    """A change of reachability, run state, release, sleep mode, the meter itself, or one of its settings."""
 
     __tablename__ = "state_changes"
     __table_args__ = (Index("ix_state_changes_unit_id_at", "unit_id", "at"),)
@@ -122,6 +122,23 @@ class UnitState(SQLModel, table=True):
     """None: as configured."""
     config_hash: str | None = None
     """Of the unit's configuration when `keep_alive` was set: another one ends what was decided."""
+
+
+class StoredMeterSetting(SQLModel, table=True):
+    """A setting of the meter of a unit, as the meter answered; all rows of a unit are of one meter."""
+
+    __tablename__ = "meter_settings"
+    __table_args__ = (PrimaryKeyConstraint("unit_id", "name"), _ONE_TREE)
+
+    unit_id: str
+    name: str
+    """As the meter calls it; `Type` and `Serial Number` are among them."""
+    value: str | None = None
+    refusal: str | None = None
+    """The result code where the meter refused to answer, such as `R+0001`."""
+    asked_at: datetime
+    since_at: datetime
+    """When this value was read for the first time."""
 
 
 class Boot(SQLModel, table=True):

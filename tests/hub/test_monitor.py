@@ -88,7 +88,7 @@ async def test_without_demand_nothing_is_polled_until_the_poller_orders_it() -> 
         assert [(line, priority) for _, line, priority in link.asked] == [
             ("DOD?", Priority.BACKGROUND),
             ("Measure?", Priority.BACKGROUND),
-            ("Echo,Off", Priority.BACKGROUND),
+            ("Frequency Weighting (Main)?", Priority.BACKGROUND),
         ]
 
 
@@ -114,7 +114,7 @@ async def test_slow_polls_too_know_the_run_state_and_ask_for_the_settings(config
             readings = [event for event in events.drain_nowait() if isinstance(event, Snapshot)]
         assert len(readings) >= 19
         assert {reading.run_state for reading in readings[1:]} == {"Start"}
-        assert {"Echo,Off", "Sleep Mode?", "Percentile 5?"} <= {line for _, line, _ in link.asked}
+        assert {"Sleep Mode?", "Percentile 5?"} <= {line for _, line, _ in link.asked}
         tasks.cancel_scope.cancel()
 
 

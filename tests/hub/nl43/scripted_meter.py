@@ -15,7 +15,7 @@ Script = Callable[[str], bytes | None]
 
 def obey(command: str) -> bytes | None:
     """Answer as a healthy, stopped meter; None is silence."""
-    answers = {"DOD?": DOD_LINE, "Measure?": "Stop", "Sleep Mode?": "Off", "Echo,Off": None}
+    answers = {"DOD?": DOD_LINE, "Measure?": "Stop", "Sleep Mode?": "Off"}
     line = answers.get(command, "A")
     return b"R+0000\r\n" + (b"" if line is None else f"{line}\r\n".encode())
 

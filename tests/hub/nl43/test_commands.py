@@ -23,7 +23,6 @@ from hub.nl43 import commands as c
         (c.set_percentile(1, 95), b"Percentile 1,95\r\n"),
         (c.set_store_name(19), b"Store Name,0019\r\n"),
         (c.set_store_mode("Auto"), b"Store Mode,Auto\r\n"),
-        (c.ECHO_OFF, b"Echo,Off\r\n"),
         (c.MANUAL_STORE, b"Manual Store,Start\r\n"),
     ],
 )
