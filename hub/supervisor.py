@@ -174,7 +174,7 @@ class Supervisor:
 
     def _report(self, child: Child, crash: BaseException) -> None:
         trace = "".join(format_exception(crash))
-        child.last_crash = Crash(self._clock.now(), f"{type(crash).__name__}: {crash}", trace)
+        child.last_crash = Crash(self._clock.now(), _cause_of(crash), trace)
         log.error("child crashed", group=self.name, child=child.name, error=child.last_crash.error, traceback=trace)
 
     def _give_up(self, child: Child) -> None:
@@ -184,6 +184,13 @@ class Supervisor:
         if child.essential:
             raise EssentialChildFailed(f"{child.name} crashed {self._policy.crashes} times: {error}")
         self._on_failed(child.name, error)
+
+
+def _cause_of(crash: BaseException) -> str:
+    """What failed: the first error inside a group, since a group's own text says nothing."""
+    while isinstance(crash, BaseExceptionGroup):
+        crash = crash.exceptions[0]
+    return f"{type(crash).__name__}: {crash}"
 
 
 def without_cancellation(error: BaseException) -> BaseException | None:

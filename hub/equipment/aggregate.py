@@ -28,6 +28,7 @@ class Tally:
     unknown_codes: dict[str, int] = field(default_factory=dict)  # code -> machines
     bad_times: int = 0
     bad_quantities: int = 0
+    bad_texts: int = 0
 
 
 def aggregate(rows: Iterable[Row]) -> tuple[list[Record], Tally]:

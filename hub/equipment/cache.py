@@ -11,7 +11,7 @@ from hub.cache.two_tier import CacheCounters, TwoTier
 from hub.clock import Clock
 from hub.equipment.machines import Plant, dump_plant, parse_plant
 
-SCHEMA = "v1"
+SCHEMA = "v2"
 """Part of the key in Redis: a hub that writes records of another shape must not be read by this one."""
 
 FUTURE_S = 5.0

@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from hub.clock import Clock
 from hub.equipment.view import COLUMNS
-from hub.oracle.connection import Binds, Connection, Rows
+from hub.oracle.connection import Binds, Connection, Reading, Rows
 
 KINDS = (
     ("GWBK", "ASSEMBLY", "Wire Bond"),
@@ -72,7 +72,7 @@ class SampleView:
         """A connection to the plant, for a lane."""
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         """The whole view, whatever is asked for."""
         return Rows(COLUMNS, await to_thread.run_sync(self.rows_at, self._clock.now()))
 

@@ -64,7 +64,9 @@ def plant_counts(plant: Plant | None) -> dict[str, Any]:
     """What is in a plant, and what was odd about the rows it came from."""
     if plant is None:
         names = ("machines", "count", "rows", "dropped_rows", "conflicts", "unknown_codes", "bad_times")
-        return dict.fromkeys((*names, "bad_quantities", "categories", "ou_percent", "availability_percent"))
+        return dict.fromkeys(
+            (*names, "bad_quantities", "bad_texts", "categories", "ou_percent", "availability_percent")
+        )
     tally = plant.tally
     return {
         "machines": len(plant.machines),
@@ -75,6 +77,7 @@ def plant_counts(plant: Plant | None) -> dict[str, Any]:
         "unknown_codes": tally.unknown_codes,
         "bad_times": tally.bad_times,
         "bad_quantities": tally.bad_quantities,
+        "bad_texts": tally.bad_texts,
         "categories": {category.value: count for category, count in plant.categories.items()},
         "ou_percent": plant.percent((Category.PRODUCTIVE,), OPERATING),
         "availability_percent": plant.percent(RUNNABLE, TOTAL),

@@ -146,7 +146,7 @@ class Sync:
         """In a worker thread: thousands of rows take longer than the loop may stand still."""
         clean, bad = parse_rows(rows, self._source.zone, self._source.drop)
         records, tally = aggregate(clean)
-        tally.bad_times, tally.bad_quantities = bad.times, bad.quantities
+        tally.bad_times, tally.bad_quantities, tally.bad_texts = bad.times, bad.quantities, bad.texts
         machines = sorted((machine_of(record) for record in records), key=lambda machine: machine.resource_id)
         as_of = datetime.fromtimestamp(turn.started_ms / 1000, UTC)
         return Plant(turn.generation, as_of, tuple(machines), tally, query_ms)

@@ -31,8 +31,13 @@ COLUMNS = STATUS_COLUMNS + JOB_COLUMNS + LOT_COLUMNS
 """The 34 columns in view order, spelt as the view spells them: two are in mixed case and must be quoted in SQL."""
 
 PERSONAL_COLUMNS = ("CREATEUSERNAME", "CREATEUSER", "TECHNICIANUSERNAME", "TECHNICIANUSER", "LOTTRACKINEMPLOYEE")
-TIME_COLUMNS = frozenset({"CREATEDATE", "LOTTRACKINTIME"})
+TIME_COLUMNS = ("LOTTRACKINTIME", "CREATEDATE")
+_DATES_LAST = (*(name for name in COLUMNS if name not in TIME_COLUMNS), *TIME_COLUMNS)
 QUANTITY_COLUMN = "LOTTRACKINQTY_PCS"
+
+
+MOST = 2**53
+"""No machine holds so many pieces, and above it JSON's readers round: such a quantity is a damaged cell."""
 
 
 class Category(StrEnum):
@@ -76,10 +81,13 @@ _OBJECT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_$#]*(\.[A-Za-z][A-Za-z0-9_$#]*)?"
 
 
 def select_sql(view: str, drop: Collection[str] = ()) -> str:
-    """The statement that reads the whole view, without the dropped columns, in an order that does not change."""
+    """The statement that reads the whole view, without the dropped columns, in an order that does not change.
+
+    Dates come last: a driver that cannot decode a date may lose what comes after it in the row.
+    """
     if not _OBJECT_NAME.fullmatch(view):
         raise ValueError(f"{view!r} is not the name of a view, such as OWNER.VIEW")
-    columns = ", ".join(f'"{name}"' for name in COLUMNS if name not in drop)
+    columns = ", ".join(f'"{name}"' for name in _DATES_LAST if name not in drop)
     return f'SELECT {columns} FROM {view} ORDER BY "RESOURCEID", "JOBID", "RUNCARDLOTID"'
 
 
@@ -89,10 +97,11 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class BadCells:
-    """Cells that could not be read, and therefore count as empty."""
+    """Cells that could not be read, and therefore count as empty; texts keep what could be read of them."""
 
     times: int = 0
     quantities: int = 0
+    texts: int = 0  # with U+FFFD for bytes that are no character
 
 
 def parse_rows(result: "Rows", zone: tzinfo, drop: Collection[str] = ()) -> tuple[list[Row], BadCells]:
@@ -104,7 +113,9 @@ def parse_rows(result: "Rows", zone: tzinfo, drop: Collection[str] = ()) -> tupl
     missing = [name for name in COLUMNS if name not in place and name not in drop]
     if missing:
         raise ViewChanged(f"the view has no column {', '.join(missing)}")
-    bad = BadCells()
+    bad = BadCells(
+        sum(result.unreadable.get(name, 0) for name in TIME_COLUMNS), result.unreadable.get(QUANTITY_COLUMN, 0)
+    )
     plan = [(name.upper(), None if name in drop else place[name]) for name in COLUMNS]
     return [_row(cells, plan, zone, bad) for cells in result.rows], bad
 
@@ -118,8 +129,8 @@ def _row(cells: tuple[Any, ...], plan: Iterable[tuple[str, int | None]], zone: t
                 value = _time(value, zone, bad)
             elif name == QUANTITY_COLUMN:
                 value = _quantity(value, bad)
-            elif not isinstance(value, str):
-                value = str(value)
+            else:
+                value = _text(value, bad)
         row[name] = value
     return row
 
@@ -133,6 +144,12 @@ def _blank_to_none(value: Any) -> Any:
     return value
 
 
+def _text(value: Any, bad: BadCells) -> str:
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    bad.texts += "\N{REPLACEMENT CHARACTER}" in text
+    return text
+
+
 def _time(value: Any, zone: tzinfo, bad: BadCells) -> datetime | None:
     if isinstance(value, str):
         try:
@@ -144,20 +161,18 @@ def _time(value: Any, zone: tzinfo, bad: BadCells) -> datetime | None:
         return None
     try:
         return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
-    except OverflowError:
+    except (OverflowError, ValueError):
         bad.times += 1
         return None
 
 
 def _quantity(value: Any, bad: BadCells) -> int | float | None:
-    if isinstance(value, int):
-        return value
     try:
         number = Decimal(str(value))
     except ArithmeticError:
         bad.quantities += 1
         return None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number) > MOST:
         bad.quantities += 1
         return None
     return int(number) if number == number.to_integral_value() else float(number)

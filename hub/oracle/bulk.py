@@ -8,7 +8,7 @@ import anyio
 
 from hub.oracle.admission import Admission
 from hub.oracle.breaker import Breaker
-from hub.oracle.connection import Binds, StreamingConnection, Take
+from hub.oracle.connection import Binds, Reading, StreamingConnection, Take
 from hub.oracle.deadline import until_cut
 from hub.oracle.fleet_cap import SessionCap
 from hub.oracle.lanes import Deadlines, LaneCounters, connected, drop, log_off
@@ -57,14 +57,17 @@ class BulkLane:
         """True when the lane keeps to a limit over all hubs."""
         return self._cap is not None
 
-    async def read(self, sql: str, binds: Binds, take: Take) -> None:
-        """Hand the rows to `take` in chunks. Raises `OracleError` (`LaneBusy` before anything was asked)."""
+    async def read(self, sql: str, binds: Binds, take: Take, reading: Reading = Reading.PLAIN) -> None:
+        """Hand the rows to `take` in chunks. Raises `OracleError` (`LaneBusy` before anything was asked).
+
+        After a `DriverFailed` begin anew with a more careful `reading`.
+        """
         self.breaker.check()
         async with self.admission.place():
             session = await self._obtain()
             try:
                 with self.breaker.guard():
-                    await self._read(session, sql, binds, take)
+                    await self._read(session, sql, binds, take, reading)
             except BaseException:
                 await self._give_up(session)
                 raise
@@ -115,14 +118,14 @@ class BulkLane:
             await self._give_up(session)
             raise
 
-    async def _read(self, session: _Session, sql: str, binds: Binds, take: Take) -> None:
+    async def _read(self, session: _Session, sql: str, binds: Binds, take: Take, reading: Reading) -> None:
         limits = self._deadlines
         until = anyio.current_time() + limits.query_s
         if session.connection is None:
             session.connection = await connected(self._connect, limits.connect_s, self.counters)
         connection = session.connection
         left_s = until - anyio.current_time()
-        await until_cut(connection, "query", left_s, lambda: connection.stream(sql, binds, take))
+        await until_cut(connection, "query", left_s, lambda: connection.stream(sql, binds, take, reading))
 
     async def _give_up(self, session: _Session) -> None:
         if session.connection is not None:

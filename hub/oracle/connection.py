@@ -1,23 +1,42 @@
 """One connection to Oracle through the thin driver: how it is opened, read and given up; what its errors mean."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import oracledb
 from pydantic import SecretStr
 
-Binds = Mapping[str, Any]
+from hub.oracle.errors import (
+    DeadlineExceeded,
+    DriverFailed,
+    OracleError,
+    OracleRejected,
+    OracleUnavailable,
+    driver_errors,
+)
+from hub.oracle.reading import Binds, Reading, Rows, read_chunks
 
-
-class Rows(NamedTuple):
-    """A result: the column names as the database spells them, and one tuple per row in their order."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+__all__ = [
+    "Account",
+    "Binds",
+    "Connect",
+    "Connection",
+    "DeadlineExceeded",
+    "DriverFailed",
+    "OracleConnection",
+    "OracleError",
+    "OracleRejected",
+    "OracleUnavailable",
+    "Reading",
+    "Rows",
+    "StreamingConnection",
+    "Take",
+    "connector",
+]
 
 
 Take = Callable[[Rows], Awaitable[bool]]
@@ -27,7 +46,7 @@ Take = Callable[[Rows], Awaitable[bool]]
 class Connection(Protocol):
     """What a lane needs of a connection."""
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         """All rows of a query, or an `OracleError`; never a part of them."""
 
     async def close(self) -> None:
@@ -40,7 +59,7 @@ class Connection(Protocol):
 class StreamingConnection(Connection, Protocol):
     """What the bulk lane needs of a connection."""
 
-    async def stream(self, sql: str, binds: Binds, take: Take) -> tuple[str, ...]:
+    async def stream(self, sql: str, binds: Binds, take: Take, reading: Reading = Reading.PLAIN) -> tuple[str, ...]:
         """Hand the rows to `take` in chunks; returns the columns. May raise an `OracleError` after some of them."""
 
     @property
@@ -49,31 +68,6 @@ class StreamingConnection(Connection, Protocol):
 
 
 Connect = Callable[[], Awaitable[Connection]]
-
-
-class OracleError(Exception):
-    """Something Oracle could not do. `code` is such as `ORA-00942`; the text carries no secret."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
-        self.code = code
-        self.text = text
-
-
-class OracleUnavailable(OracleError):
-    """The database cannot be reached or went away: nothing is wrong with the statement."""
-
-
-class OracleRejected(OracleError):
-    """The database answered, and said no: credentials, rights, or the statement itself."""
-
-
-class DeadlineExceeded(OracleUnavailable):
-    """A stage took too long; `stage` is acquire, connect, query or call."""
-
-    def __init__(self, stage: str, limit_s: float) -> None:
-        super().__init__("DEADLINE", f"{stage} took longer than {limit_s:g} s")
-        self.stage = stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +80,8 @@ class Account:
     program: str = "hub"  # what a DBA sees in v$session
 
 
-CALL_TIMED_OUT = "DPY-4024"
-UNAVAILABLE = frozenset(
-    {
-        *("DPY-1001", "DPY-4011", "DPY-6000", "DPY-6001", "DPY-6003", "DPY-6005"),
-        *("ORA-00257", "ORA-01033", "ORA-01034", "ORA-01089", "ORA-03113", "ORA-03114", "ORA-03135"),
-        *("ORA-12170", "ORA-12537", "ORA-12541", "ORA-12547", "ORA-12570", "ORA-02068"),
-    }
-)
-"""Codes that mean the database, its listener or the far end of a database link is not there."""
-
 _SAFE_AFTER_S = 0.25
 """How long a call that is given up may take to get to its next chunk."""
-
-_CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
-
-
-def translate(error: oracledb.Error, call_s: float) -> OracleError:
-    """The hub's error for one of the driver's; the innermost code, since the driver wraps the cause in its own."""
-    detail = error.args[0] if error.args else None
-    code = getattr(detail, "full_code", "") or "DPY-0000"
-    text = getattr(detail, "message", None) or str(error)
-    if code == CALL_TIMED_OUT:
-        return DeadlineExceeded("call", call_s)
-    first_line = text.split("\n", 1)[0].removeprefix(f"{code}: ")
-    inner = _CODE.findall(text)[-1:] if code in UNAVAILABLE else []
-    if code in UNAVAILABLE:
-        return OracleUnavailable((inner or [code])[0], first_line)
-    return OracleRejected(code, first_line)
 
 
 class OracleConnection:
@@ -129,28 +97,29 @@ class OracleConnection:
         # On the driver's own object, and anew on each: a proxy or a pool would lose it.
         connection.call_timeout = round(call_s * 1000)
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         """All rows; `call_s` bounds each round trip, so the whole still needs a deadline of its own."""
-        found = Rows((), [])
+        rows: list[tuple[Any, ...]] = []
+        unreadable: Counter[str] = Counter()
 
         async def take(some: Rows) -> bool:
-            nonlocal found
-            found = Rows(some.columns, found.rows)
-            found.rows.extend(some.rows)
+            rows.extend(some.rows)
+            unreadable.update(some.unreadable)
             return True
 
-        columns = await self.stream(sql, binds or {}, take)
-        return Rows(columns, found.rows)
+        columns = await self.stream(sql, binds or {}, take, reading)
+        return Rows(columns, rows, unreadable)
 
-    async def stream(self, sql: str, binds: Binds, take: Take) -> tuple[str, ...]:
+    async def stream(self, sql: str, binds: Binds, take: Take, reading: Reading = Reading.PLAIN) -> tuple[str, ...]:
         """Hand the rows to `take`, `fetch_rows` at a time, while it wants more; returns the columns' names."""
-        with self._calling(), self._connection.cursor() as cursor:
-            cursor.arraysize = cursor.prefetchrows = self._fetch_rows
-            await cursor.execute(sql, dict(binds))
-            columns = tuple(column.name for column in cursor.description or ())
-            while not self._is_given_up and (rows := await cursor.fetchmany(self._fetch_rows)):
-                if not await take(Rows(columns, rows)):
-                    break
+        columns: tuple[str, ...] = ()
+        with self._calling(), self._cursor() as cursor:
+            chunks = read_chunks(cursor, sql, binds, self._fetch_rows, reading, self._call_s)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    columns = chunk.columns
+                    if self._is_given_up or (chunk.rows and not await take(chunk)):
+                        break
         return columns
 
     @property
@@ -160,7 +129,7 @@ class OracleConnection:
 
     async def close(self) -> None:
         """Log off, which also ends the transaction that a database link opened."""
-        with self._calling():
+        with self._calling(), driver_errors(self._call_s):
             await self._connection.close()
 
     def terminate(self) -> None:
@@ -177,13 +146,21 @@ class OracleConnection:
             self._connection.terminate()
 
     @contextmanager
+    def _cursor(self) -> Iterator[oracledb.AsyncCursor]:
+        with driver_errors(self._call_s):
+            cursor = self._connection.cursor()
+        try:
+            yield cursor
+        finally:
+            with suppress(oracledb.Error):  # it went with its connection
+                cursor.close()
+
+    @contextmanager
     def _calling(self) -> Iterator[None]:
-        """One call of the driver; its errors become the hub's, and it fails once it is given up."""
+        """One call of the driver, which fails once it is given up."""
         self._is_in_call = True
         try:
             yield
-        except oracledb.Error as error:
-            raise translate(error, self._call_s) from None
         finally:
             self._is_in_call = False
             if self._drop_later is not None:
@@ -205,7 +182,7 @@ def connector(
     """
 
     async def connect() -> OracleConnection:
-        try:
+        with driver_errors(call_s):
             opened = await oracledb.connect_async(
                 account.dsn,
                 user=account.user,
@@ -216,8 +193,6 @@ def connector(
                 expire_time=2,  # minutes between keep-alives
                 stmtcachesize=statements,
             )
-        except oracledb.Error as error:
-            raise translate(error, call_s) from None
         return OracleConnection(opened, call_s, fetch_rows)
 
     return connect

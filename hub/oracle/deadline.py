@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import anyio
 
-from hub.oracle.connection import Connection, DeadlineExceeded, OracleError
+from hub.oracle.connection import Connection, DeadlineExceeded
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class _Call(Generic[T]):
     def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
         self.ended = anyio.Event()
         self.results: list[T] = []
-        self.error: OracleError | None = None
+        self.error: Exception | None = None
         self.shield = anyio.CancelScope(shield=True)
         self._call = call
 
@@ -69,7 +69,7 @@ class _Call(Generic[T]):
         with self.shield:
             try:
                 self.results.append(await self._call())
-            except OracleError as error:
+            except Exception as error:  # noqa: BLE001 - raised again by `until_cut`, as itself and in no group
                 self.error = error
             finally:
                 self.ended.set()

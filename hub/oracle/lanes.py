@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from hub.oracle.admission import Admission
 from hub.oracle.breaker import Breaker
 from hub.oracle.connection import Binds, Connect, Connection, OracleError, Rows
 from hub.oracle.deadline import deadline, until_cut
+from hub.oracle.reading import Reading, read_carefully
 
 T = TypeVar("T")
 
@@ -71,15 +73,21 @@ class SyncLane:
         self.admission = Admission(name, 1, waiters, self._deadlines.acquire_s)
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
-        """All rows of a query. Raises `OracleError`; a `DeadlineExceeded` names its stage."""
-        limits = self._deadlines
+        """All rows of a query. Raises `OracleError`; a `DeadlineExceeded` names its stage.
+
+        A cell that the driver cannot decode is None and counted, at the cost of a second query.
+        """
         self.breaker.check()
         async with self.admission.place():
-            with self.breaker.guard():
-                async with open_connection(self._connect, limits, self.counters) as connection:
-                    return await until_cut(
-                        connection, "query", limits.query_s, lambda: connection.fetch(sql, binds)
-                    )
+            return await read_carefully(partial(self._fetch, sql, binds))
+
+    async def _fetch(self, sql: str, binds: Binds | None, reading: Reading) -> Rows:
+        limits = self._deadlines
+        with self.breaker.guard():
+            async with open_connection(self._connect, limits, self.counters) as connection:
+                return await until_cut(
+                    connection, "query", limits.query_s, lambda: connection.fetch(sql, binds, reading)
+                )
 
 
 @asynccontextmanager

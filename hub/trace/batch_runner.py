@@ -37,14 +37,15 @@ async def run_batches(
 ) -> None:
     """`attempt` each; `on_done(batch, code)` is told, with the error's code when it failed twice.
 
-    Raises `LaneBusy` where the patience says so; what runs then is cut.
+    Raises `LaneBusy` where the patience says so, and what else an attempt raises, as itself and in no group; what
+    runs then is cut.
     """
     run = _Run(list(reversed(batches)), attempt, on_done, patience)
     async with anyio.create_task_group() as run.tasks:
         for _ in range(min(workers, len(batches))):
             run.tasks.start_soon(run.work)
-    if run.busy is not None:
-        raise run.busy
+    if run.error is not None:
+        raise run.error
 
 
 class _Failure(NamedTuple):
@@ -61,7 +62,7 @@ class _Run(Generic[T]):
         patience: Patience,
     ) -> None:
         self.tasks = anyio.create_task_group()
-        self.busy: LaneBusy | None = None
+        self.error: Exception | None = None
         self._left = left
         self._attempt = attempt
         self._on_done = on_done
@@ -91,9 +92,15 @@ class _Run(Generic[T]):
             await self._attempt(batch)
         except LaneBusy as busy:
             if self._patience.tells:
-                self.busy = busy
-                self.tasks.cancel_scope.cancel()
+                self._end(busy)
             return _Failure(busy.code, min(busy.retry_after_s, self._patience.busy_s))
         except OracleError as error:
             return _Failure(error.code, _AGAIN_S)
+        except Exception as error:  # noqa: BLE001 - `run_batches` raises it again
+            self._end(error)
+            return _Failure("ENDED", 0.0)
         return None
+
+    def _end(self, error: Exception) -> None:
+        self.error = self.error or error
+        self.tasks.cancel_scope.cancel()

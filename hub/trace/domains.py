@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 OWNER = "DWH"
+_DATES = ("DATE", "TIMESTAMP", "TXN_DAY")
 
 
 class DomainName(StrEnum):
@@ -42,12 +43,22 @@ class Domain:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns in a result."""
-        return tuple(column.rpartition(" ")[2].rpartition(".")[2] for column in self.columns)
+        return tuple(name_of(column) for column in self.columns)
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The columns as a statement has them; dates last: a driver may lose what follows a bad one in its row."""
+        return tuple(sorted(self.columns, key=lambda column: column.endswith(_DATES)))
 
     @property
     def batch(self) -> int:
         """Ids per statement, at most."""
         return self.sizes[-1]
+
+
+def name_of(column: str) -> str:
+    """The name that a column expression has in a result."""
+    return column.rpartition(" ")[2].rpartition(".")[2]
 
 
 def _of(alias: str, names: str) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
 """What happened to containers: the rows of the event domains for any number of ids, streamed into a spool."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
+from functools import partial
 from typing import NamedTuple
 
 from anyio import Lock, to_thread
 
-from hub.oracle.connection import Rows
+from hub.oracle.connection import Reading, Rows
+from hub.oracle.reading import read_carefully
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.domains import DOMAINS, Domain, DomainName
 from hub.trace.lines import encode_lines, event_rows
@@ -73,7 +76,7 @@ class BulkHistory:
         and `LaneBusy` where the patience says so."""
 
         async def attempt(batch: Batch) -> None:
-            await self._read(batch, run, spool)
+            await read_carefully(partial(self._read, batch, run, spool))
 
         def on_done(batch: Batch, code: str | None) -> None:
             tally = run.tallies[batch.domain.name]
@@ -84,33 +87,44 @@ class BulkHistory:
 
         await run_batches(run.batches, self._workers, attempt, on_done, patience)
 
-    async def _read(self, batch: Batch, run: HistoryRun, spool: Spool) -> None:
+    async def _read(self, batch: Batch, run: HistoryRun, spool: Spool, reading: Reading) -> None:
         domain, tally = batch.domain, run.tallies[batch.domain.name]
         if tally.rows >= run.row_cap:
             tally.limits["row_cap"] = None
             return
         wanted = frozenset(batch.ids)
+        unreadable: Counter[str] = Counter()
         with spool.lines() as lines:
 
             async def take(rows: Rows) -> bool:
                 async with self._pen:
                     written = lines.rows
                     room = run.row_cap - tally.rows - tally.pending
-                    has_room = await to_thread.run_sync(self._write, lines, domain, rows, wanted, room)
+                    has_room = await to_thread.run_sync(self._write, lines, domain, rows, wanted, room, unreadable)
                     tally.pending += lines.rows - written
                 if not has_room:
                     tally.limits["row_cap"] = None
                 return has_room
 
             try:
-                await self._source.read(event_query(domain, batch.ids), take)
+                await self._source.read(event_query(domain, batch.ids), take, reading)
                 await spool.add(domain.name, lines)
                 tally.rows += lines.rows
+                tally.unreadable += unreadable.total()
             finally:
                 tally.pending -= lines.rows
 
-    def _write(self, lines: Lines, domain: Domain, result: Rows, wanted: frozenset[str], room: int) -> bool:
+    def _write(
+        self,
+        lines: Lines,
+        domain: Domain,
+        result: Rows,
+        wanted: frozenset[str],
+        room: int,
+        unreadable: Counter[str],
+    ) -> bool:
+        unreadable.update(result.unreadable)
         columns, rows = event_rows(domain, result, wanted)
         kept = rows[: max(0, room)]
-        lines.write(encode_lines(columns, kept, self._zone), len(kept))
+        lines.write(encode_lines(columns, kept, self._zone, unreadable), len(kept))
         return len(kept) == len(rows)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
+from traceback import format_exception
 
 import anyio
 import structlog
@@ -53,6 +54,7 @@ class Job:
     spool: Spool
     created_at: datetime
     status: JobStatus = JobStatus.RUNNING
+    error: str | None = None  # why it failed
     ended_at: datetime | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -187,7 +189,13 @@ class Jobs:
                 job.work.stopped("cancelled")
         except OSError as error:
             log.error("a trace job cannot write its result", job=job.id, error=str(error))
+            job.error = "the result cannot be written; look at the disk of hub.data_dir"
             job.work.stopped("disk")
+        except Exception as error:  # noqa: BLE001 - a bug at one user's data must not end the jobs of others
+            trace = "".join(format_exception(error))
+            log.error("trace job crashed", job=job.id, error=type(error).__name__, traceback=trace)
+            job.error = "the hub failed at this job; its log has the details"
+            job.work.stopped("crashed")
         finally:
             job.status = status
             job.ended_at = self._clock.now()

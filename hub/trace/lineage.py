@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple
 import anyio
 import anyio.lowlevel
 
-from hub.oracle.connection import Rows
+from hub.oracle.connection import Reading, Rows
+from hub.oracle.reading import read_carefully
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.domains import OWNER
 from hub.trace.quality import FailedRange, Quality, Tally
-from hub.trace.query import SIZES, Query, TraceSource, batches, bound, distinct
+from hub.trace.query import SIZES, Query, TraceSource, batches, bound, distinct, text_of
 
 Direction = Literal["ancestors", "descendants", "both"]
 
@@ -137,21 +138,25 @@ class Lineage:
             if code is not None:
                 run.tally.failed.append(FailedRange(step.ids[0], step.ids[-1], len(step.ids), code, step.kind))
 
-        await run_batches(steps, self._workers, partial(self._read, run), on_done, patience)
+        async def attempt(step: _Step) -> None:
+            await read_carefully(partial(self._read, run, step))
 
-    async def _read(self, run: LineageRun, step: _Step) -> None:
+        await run_batches(steps, self._workers, attempt, on_done, patience)
+
+    async def _read(self, run: LineageRun, step: _Step, reading: Reading) -> None:
         if run.is_full():
             run.limit("node_cap")
             return
         add = _add_merges if step.kind == "merges" else _add_splits
 
         async def take(result: Rows) -> bool:
+            run.tally.unreadable += sum(result.unreadable.values())
             for row in result.rows:
                 add(run, row)
             await anyio.lowlevel.checkpoint()
             return not run.is_full() or "node_cap" not in run.tally.limits
 
-        await self._source.read(lineage_query(step.kind, step.ids), take)
+        await self._source.read(lineage_query(step.kind, step.ids), take, reading)
 
 
 def lineage_query(kind: str, ids: tuple[str, ...]) -> Query:
@@ -166,18 +171,17 @@ def lineage_query(kind: str, ids: tuple[str, ...]) -> Query:
 def _add_splits(run: LineageRun, row: tuple[Any, ...]) -> None:
     """One level more than allowed is asked for, only to know that there is more."""
     container, parent, name, depth = row
-    if depth > DEPTH:
+    if (depth or 0) > DEPTH:
         run.limit("depth")
         return
-    node = container.strip()
-    if not run.add_node(node, name.strip() if name else None):
+    node, source = text_of(container), text_of(parent)
+    if node is None or not run.add_node(node, text_of(name)):
         return
-    source = (parent or "").strip()
     if source:
         run.edges[Edge(source, node, EdgeType.SPLIT_FROM)] = None
 
 
 def _add_merges(run: LineageRun, row: tuple[Any, ...]) -> None:
-    target, source = (str(cell or "").strip() for cell in row)
+    target, source = (text_of(cell) for cell in row)
     if source and target and run.add_node(source):
         run.edges[Edge(source, target, EdgeType.MERGE_SOURCE)] = None

@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from hub.oracle.connection import Rows
@@ -14,11 +16,25 @@ _MEMBERS = re.compile(r"[^,;|\s]+")
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def encode_lines(columns: tuple[str, ...], rows: Iterable[Iterable[Any]], zone: tzinfo) -> bytes:
-    """One JSON object per row, each ended by a newline. Zone-less dates are of `zone`."""
-    return "".join(
-        [_ENCODE(dict(zip(columns, [_clean(cell, zone) for cell in row], strict=True))) + "\n" for row in rows]
-    ).encode()
+def encode_lines(
+    columns: tuple[str, ...], rows: Iterable[Iterable[Any]], zone: tzinfo, unreadable: Counter[str] | None = None
+) -> bytes:
+    """One JSON object per row, each ended by a newline. Zone-less dates are of `zone`.
+
+    A cell that JSON cannot hold is null, and counted in `unreadable` by its column.
+    """
+    lines = []
+    for row in rows:
+        cells = {}
+        for name, cell in zip(columns, row, strict=True):
+            try:
+                cells[name] = _clean(cell, zone)
+            except (OverflowError, ValueError):
+                cells[name] = None
+                if unreadable is not None:
+                    unreadable[name] += 1
+        lines.append(_ENCODE(cells) + "\n")
+    return "".join(lines).encode(errors="replace")
 
 
 def event_rows(
@@ -33,19 +49,24 @@ def event_rows(
 
 def _by_member(rows: list[tuple[Any, ...]], place: int, wanted: Collection[str]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for member in dict.fromkeys(_MEMBERS.findall(row[place] or "")):
+        for member in dict.fromkeys(_MEMBERS.findall(str(row[place] or ""))):
             if member in wanted:
                 yield (member, *row)
 
 
 def _clean(cell: Any, zone: tzinfo) -> Any:
+    """What JSON can hold of a cell. Raises OverflowError or ValueError where that is nothing."""
+    if cell is None or isinstance(cell, int):
+        return cell
     if isinstance(cell, str):
         return cell.rstrip() or None
     if isinstance(cell, datetime):
         aware = cell if cell.tzinfo else cell.replace(tzinfo=zone)
         return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-    if isinstance(cell, Decimal):
-        return int(cell) if cell == cell.to_integral_value() else float(cell)
-    if cell != cell:  # NaN is the only value that differs from itself
-        return None
-    return cell
+    if isinstance(cell, Decimal | float):
+        if cell != cell:  # NaN, the database's own word for no number
+            return None
+        if not isfinite(cell):
+            raise ValueError("no number")
+        return int(cell) if isinstance(cell, Decimal) and cell == cell.to_integral_value() else float(cell)
+    return cell.hex() if isinstance(cell, bytes) else str(cell)

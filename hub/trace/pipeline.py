@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -13,6 +14,7 @@ from anyio import to_thread
 from hub.clock import Clock
 from hub.oracle.connection import Rows
 from hub.oracle.oracle_lanes import Lane, OracleLanes
+from hub.oracle.reading import read_carefully
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.cache import EventCache
 from hub.trace.domains import DomainName
@@ -20,7 +22,7 @@ from hub.trace.history import ROW_CAP, BulkHistory, HistoryRun
 from hub.trace.jobs import Job, JobLimits, JobRefused, Jobs
 from hub.trace.lineage import Direction, Lineage, LineageRun
 from hub.trace.quality import FailedRange, Quality, Tally
-from hub.trace.query import Query, TraceSource
+from hub.trace.query import Query, TraceSource, text_of
 from hub.trace.seeds import seed_queries
 from hub.trace.spool import Spool
 from hub.trace.work import EventsWork, LineageWork, Work
@@ -98,11 +100,13 @@ class TracePipeline:
         found: dict[str, str | None] = {}
 
         async def take(result: Rows) -> bool:
+            tally.unreadable += sum(result.unreadable.values())
             for container, name in result.rows:
                 if len(found) >= SEED_CAP:
                     tally.limits["seed_cap"] = None
                     return False
-                found[container.strip()] = name.strip() if name else None
+                if seed := text_of(container):
+                    found[seed] = text_of(name)
             return True
 
         def on_done(query: Query, code: str | None) -> None:
@@ -112,7 +116,7 @@ class TracePipeline:
                 tally.failed.append(FailedRange(first, last, len(query.keys), code, query.kind))
 
         async def attempt(query: Query) -> None:
-            await self._source.read(query, take)
+            await read_carefully(partial(self._source.read, query, take))
 
         await run_batches(queries, self._workers, attempt, on_done, _INLINE_PATIENCE)
         tally.rows = len(found)

@@ -45,13 +45,14 @@ class Quality:
     limits: tuple[str, ...] = ()
     unfinished: str | None = None
     succeeded: bool = True  # not every batch that ended has failed
+    unreadable: int = 0  # cells that are null because they could not be read
 
     @property
     def status(self) -> Status:
         """The gravest that applies."""
         if (self.failed or self.unfinished) and not self.succeeded:
             return Status.FAILED
-        if self.failed or self.unfinished:
+        if self.failed or self.unfinished or self.unreadable:
             return Status.PARTIAL
         return Status.TRUNCATED if self.limits else Status.COMPLETE
 
@@ -63,12 +64,14 @@ class Quality:
     def document(self) -> dict[str, Any]:
         """The `quality` of a reply."""
         reasons = [*self.limits, *(["batch_failed"] if self.failed else []), *filter(None, [self.unfinished])]
+        reasons += ["unreadable_cells"] if self.unreadable else []
         return {
             "status": self.status,
             "reasons": reasons,
             "failed_ranges": [one.document() for one in self.failed],
             "observed_rows": self.observed_rows,
             "truncated": bool(self.limits),
+            **({"unreadable_cells": self.unreadable} if self.unreadable else {}),
         }
 
 
@@ -83,12 +86,13 @@ class Tally:
     failed: list[FailedRange] = field(default_factory=list)
     limits: dict[str, None] = field(default_factory=dict)
     unfinished: str | None = None
+    unreadable: int = 0
 
     def quality(self) -> Quality:
         """As it stands now."""
         unfinished = self.unfinished or ("unfinished" if self._is_open() else None)
         succeeded = not self.failed or self.done > len(self.failed)
-        return Quality(self.rows, tuple(self.failed), tuple(self.limits), unfinished, succeeded)
+        return Quality(self.rows, tuple(self.failed), tuple(self.limits), unfinished, succeeded, self.unreadable)
 
     def _is_open(self) -> bool:
         return self.done < self.batches and not self.limits
@@ -103,4 +107,5 @@ def worst(qualities: Iterable[Quality]) -> Quality:
         tuple(dict.fromkeys(limit for one in every for limit in one.limits)),
         next((one.unfinished for one in every if one.unfinished), None),
         any(one.succeeded for one in every) or not every,
+        sum(one.unreadable for one in every),
     )

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hub.oracle.connection import Take
-from hub.trace.domains import Domain
+from hub.oracle.connection import Reading, Take
+from hub.trace.domains import Domain, name_of
 
 SIZES = (1, 10, 100, 999)
 """How many ids a statement has. Oracle allows 1,000 in a list; few sizes mean few statements to parse."""
@@ -25,8 +25,13 @@ class Query:
 class TraceSource(Protocol):
     """Where rows come from."""
 
-    async def read(self, query: Query, take: Take) -> None:
-        """Hand the rows to `take` in chunks; raises `OracleError`."""
+    async def read(self, query: Query, take: Take, reading: Reading = Reading.PLAIN) -> None:
+        """Hand the rows to `take` in chunks; raises `OracleError`, and `DriverFailed` where more care may help."""
+
+
+def text_of(cell: Any) -> str | None:
+    """An id or a name out of a row; None for an empty or unreadable cell."""
+    return str(cell).strip() or None if cell is not None else None
 
 
 def distinct(ids: Iterable[str]) -> list[str]:
@@ -62,7 +67,7 @@ def event_query(domain: Domain, ids: tuple[str, ...]) -> Query:
         condition = f"{domain.key} IN ({marks})"
     if domain.where:
         condition = f"{condition} AND {domain.where}"
-    sql = f"SELECT {', '.join(domain.columns)} FROM {domain.tables} WHERE {condition}"
+    sql = f"SELECT {', '.join(domain.selected)} FROM {domain.tables} WHERE {condition}"
     if domain.newest_of:
         sql = _newest(domain, condition)
     return Query(domain.name, sql, binds, ids, domain.names)
@@ -70,5 +75,6 @@ def event_query(domain: Domain, ids: tuple[str, ...]) -> Query:
 
 def _newest(domain: Domain, condition: str) -> str:
     rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(domain.newest_of)} ORDER BY {domain.newest_by} DESC)"
-    inner = f"SELECT {', '.join(domain.columns)}, {rank} AS RECENCY FROM {domain.tables} WHERE {condition}"
-    return f"SELECT {', '.join(domain.names)} FROM ({inner}) WHERE RECENCY = 1"
+    names = [name_of(column) for column in domain.selected]
+    inner = f"SELECT {', '.join(domain.selected)}, {rank} AS RECENCY FROM {domain.tables} WHERE {condition}"
+    return f"SELECT {', '.join(names)} FROM ({inner}) WHERE RECENCY = 1"

@@ -37,8 +37,9 @@ def trace_routes() -> APIRouter:
     """POST /api/trace/seed, /lineage, /events; GET and DELETE of jobs; GET /api/trace/status."""
     routes = APIRouter(prefix="/api/trace", tags=["trace"], dependencies=for_viewers())
     post = ["POST"]
+    unset: dict[str, Any] = {"response_model_exclude_unset": True}
     job: dict[int | str, dict[str, Any]] = {202: {"model": JobAccepted}}
-    routes.add_api_route("/seed", find_seeds, methods=post, response_model=SeedReply)
+    routes.add_api_route("/seed", find_seeds, methods=post, response_model=SeedReply, **unset)
     routes.add_api_route(
         "/lineage",
         find_lineage,
@@ -54,8 +55,8 @@ def trace_routes() -> APIRouter:
         response_class=Response,
     )
     routes.add_api_route("/status", get_status)
-    routes.add_api_route("/jobs/{job_id}", get_job, response_model=JobDocument)
-    routes.add_api_route("/jobs/{job_id}", delete_job, methods=["DELETE"], response_model=JobDocument)
+    routes.add_api_route("/jobs/{job_id}", get_job, response_model=JobDocument, **unset)
+    routes.add_api_route("/jobs/{job_id}", delete_job, methods=["DELETE"], response_model=JobDocument, **unset)
     routes.add_api_route(
         "/jobs/{job_id}/events",
         get_job_events,

@@ -67,13 +67,15 @@ class EventsRequest(_Request):
 
 
 class QualityDocument(BaseModel):
-    """How far a result can be trusted. `failed_ranges`: domain, first and last id, count and code of batches."""
+    """How far a result can be trusted. `failed_ranges`: domain, first and last id, count and code of
+    batches. `unreadable_cells` are null in their rows: dates and numbers that cannot be read."""
 
     status: Literal["complete", "partial", "truncated", "failed"]
     reasons: list[str]
     failed_ranges: list[dict[str, Any]]
     observed_rows: int
     truncated: bool
+    unreadable_cells: int = 0  # only where there are any
 
 
 class SeedReply(BaseModel):
@@ -119,6 +121,7 @@ class JobDocument(BaseModel):
     job_id: str
     kind: Literal["events", "lineage"]
     status: Literal["running", "finished", "failed", "cancelled"]
+    error: str | None = None  # only of a job that failed
     progress: dict[str, int]
     parts: dict[str, QualityDocument]
     quality: QualityDocument
@@ -148,6 +151,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "job_id": job.id,
         "kind": job.work.kind,
         "status": job.status,
+        **({"error": job.error} if job.error else {}),
         "progress": dict(job.work.progress()),
         "parts": {part: job.work.quality(part).document() for part in job.work.parts},
         "quality": job.quality.document(),

@@ -187,3 +187,20 @@ async def test_a_crash_beside_a_cancellation_is_split_from_it() -> None:
             raise
     with pytest.raises(SystemExit):
         without_cancellation(SystemExit(1))
+
+
+async def test_a_crash_inside_a_task_group_is_reported_by_its_cause() -> None:
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail)
+            await anyio.sleep_forever()
+
+    async def fail() -> None:
+        raise LookupError("the cause")
+
+    async with Supervisor("group", Clock(), RestartPolicy(crashes=1)) as group:
+        child = group.spawn("child", run)
+        with anyio.fail_after(5):
+            await child.ended.wait()
+    assert child.last_crash is not None
+    assert child.last_crash.error == "LookupError: the cause"

@@ -37,6 +37,7 @@ class Column:
     precision: int = 0
     scale: int = -127
     nullable: bool = True
+    as_text: str = ""  # the kind that TO_CHAR is applied to
 
     def described(self, position: int) -> bytes:
         """The column as a describe message has it (field version 24)."""
@@ -66,6 +67,12 @@ class Column:
 
     def encoder(self) -> Callable[[Scalar], bytes]:
         """How a value of this column goes into a row."""
+        encode = self._encoder()
+        return lambda value: blob(value) if isinstance(value, encoding.Raw) and not self.as_text else encode(value)
+
+    def _encoder(self) -> Callable[[Scalar], bytes]:
+        if self.as_text:
+            return lambda value: blob((encoding.as_text(self.as_text, value) or "").encode())
         if self.kind == "CHAR":
             return lambda value: blob(str(value).ljust(self.size).encode()) if value is not None else b"\0"
         if self.kind == "VARCHAR2":

@@ -16,6 +16,10 @@ NCHAR_FORM = 2
 Scalar: TypeAlias = str | int | float | Decimal | datetime | date | bytes | bool | None
 
 
+class Raw(bytes):
+    """A cell's bytes as they go over the wire, whatever they mean: a date before the year 1, half a character."""
+
+
 class Incomplete(Exception):
     """The message goes on in the next packet."""
 
@@ -139,6 +143,30 @@ def moment(value: date, *, fraction: bool) -> bytes:
         (value.year // 100 + 100, value.year % 100 + 100, value.month, value.day, hour + 1, minute + 1, second + 1)
     )
     return raw + struct.pack(">I", micro * 1000) if fraction and micro else raw
+
+
+def date_bytes(year: int, month: int = 1, day: int = 1) -> Raw:
+    """A DATE of any year, before Christ too, or of none: year 0, month 13."""
+    century, rest = (abs(year) // 100, abs(year) % 100)
+    sign = -1 if year < 0 else 1
+    return Raw((100 + sign * century, 100 + sign * rest, month, day, 1, 1, 1))
+
+
+def as_text(kind: str, value: Scalar) -> str | None:
+    """What TO_CHAR makes of a date or a number."""
+    if value is None:
+        return None
+    if kind == "NUMBER":
+        if isinstance(value, Raw):
+            try:
+                return str(parse_number(value))
+            except ArithmeticError:
+                return "~"
+        return str(value)
+    raw = value if isinstance(value, Raw) else moment(value, fraction=kind == "TIMESTAMP")  # type: ignore[arg-type]
+    year = (raw[0] - 100) * 100 + raw[1] - 100
+    time = f"{raw[2]:02d}-{raw[3]:02d}T{raw[4] - 1:02d}:{raw[5] - 1:02d}:{raw[6] - 1:02d}"
+    return f"{'-' if year < 0 else ' '}{abs(year):04d}-{time}"
 
 
 def parse_moment(raw: bytes) -> datetime:

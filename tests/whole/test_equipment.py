@@ -9,6 +9,7 @@ import pytest
 
 from tests.oracle_database import OracleDatabase, feed_keys
 from tests.oracle_wire import OraError, Plant, open_oracle
+from tests.oracle_wire.encoding import date_bytes
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import Site, free_port, open_site
 
@@ -90,6 +91,24 @@ async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_re
             "alert.onset",
             "alert.clear",
         ]
+
+
+async def test_a_date_before_christ_costs_neither_the_alarm_nor_the_feed(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
+        site.config["feeds"] = [oracle_feed(server.dsn)]
+        site.config["alerts"]["rules"] = [DOWN]
+        machine = server.plant.machines[3]
+        async with site.run() as hub:
+            with anyio.fail_after(10):
+                await loaded(hub)
+            server.plant.view.update("RESOURCEID", machine, {"CREATEDATE": date_bytes(-4712)})
+            server.plant.set_status(machine, "UDT", "Vacuum low")
+            await site.hears("alert.onset", "down", machine, within_s=10)
+            status = await hub.get("/api/equipment/status")
+            assert (status["last_outcome"], status["bad_times"], status["health"]) == ("refreshed", 1, "ok")
+            assert (await hub.get(f"/api/equipment/{machine}"))["record"]["CREATEDATE"] is None
+            [child] = [one for one in (await hub.get("/api/supervisor"))["items"] if one["name"] == "feed/fab"]
+            assert (child["state"], child["restarts"]) == ("running", 0)
 
 
 async def test_a_dead_oracle_is_told_and_the_last_answer_stays(tmp_path: Path) -> None:

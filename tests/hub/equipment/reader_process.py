@@ -14,7 +14,7 @@ from hub.cache.redis import open_redis
 from hub.clock import Clock
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
-from hub.oracle.connection import Binds, Connection, Rows
+from hub.oracle.connection import Binds, Connection, Reading, Rows
 from hub.oracle.lanes import SyncLane
 from tests.hub.equipment.plant import view_rows
 from tests.hub.equipment.scripted import machines
@@ -30,7 +30,7 @@ class LoggedView:
     async def connect(self) -> Connection:
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         self.note("ask")
         await anyio.sleep(self._takes_s)
         self.note("answer")

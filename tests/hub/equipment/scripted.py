@@ -9,7 +9,7 @@ from hub.clock import Clock
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
-from hub.oracle.connection import Binds, Connection, OracleError, OracleUnavailable, Rows
+from hub.oracle.connection import Binds, Connection, OracleError, OracleUnavailable, Reading, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
 from hub.snapshot import MachineChange
 from tests.hub.equipment.plant import view_rows
@@ -41,7 +41,7 @@ class ScriptedView:
         self.gone = anyio.Event()
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         self.asked_at.append(anyio.current_time())
         self.asked.set()
         if self.takes_s:

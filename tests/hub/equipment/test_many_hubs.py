@@ -87,7 +87,7 @@ async def test_killing_the_reader_in_mid_query_costs_less_than_one_cycle(tmp_pat
 
 
 async def is_published_after(versions: Versions, time: float) -> bool:
-    version = await versions.load("fab.v1")
+    version = await versions.load("fab.v2")
     assert version.payload
     assert parse_plant(zlib.decompress(version.payload)).generation == version.generation
     return version.started_ms / 1000 > time
@@ -100,7 +100,7 @@ async def test_generations_only_rise_while_four_hubs_publish(tmp_path: Path) -> 
         versions = Versions(redis, "equipment")
 
         async def has_seen_enough() -> bool:
-            generation = (await versions.load("fab.v1")).generation
+            generation = (await versions.load("fab.v2")).generation
             if generation and generation != (seen[-1] if seen else 0):
                 seen.append(generation)
             return len(seen) >= 3

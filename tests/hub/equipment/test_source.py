@@ -10,11 +10,12 @@ from hub.clock import Clock
 from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
-from hub.equipment.reads import Found
+from hub.equipment.reads import Found, Page
 from hub.equipment.source import source_of
 from hub.snapshot import MachineChange
 from tests.oracle_database import OracleDatabase, feed_keys
 from tests.oracle_wire import Plant, open_oracle
+from tests.oracle_wire.encoding import Raw, Scalar, date_bytes
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +102,30 @@ async def test_a_database_that_goes_and_comes_back_costs_no_plant() -> None:
         await server.start_listening(port)
         assert (await one.refresh(force=True)).kind == "refreshed"
         assert one.status()["last_error"] is None
+
+
+@pytest.mark.parametrize("knows_to_char", [True, False])
+async def test_bad_cells_of_one_machine_are_empty_and_counted_and_its_alarm_comes(knows_to_char: bool) -> None:
+    async with open_oracle(plant=Plant(20, 20)) as server:
+        server.plant.view.knows_to_char = knows_to_char
+        one = feed_on(oracle_feed(server.dsn))
+        await one.refresh()
+        machine, other = server.plant.machines[7], server.plant.machines[3]
+        half = Raw("陳技師".encode()[:-1])
+        server.plant.set_status(machine, "UDT", "Vacuum low")
+        changes: dict[str, Scalar] = {"CREATEDATE": date_bytes(-4712), "TECHNICIANUSERNAME": half}
+        server.plant.view.update("RESOURCEID", machine, changes)
+        server.plant.view.update("RESOURCEID", other, {"LOTTRACKINTIME": date_bytes(0)})
+        outcome = await one.refresh(force=True)
+        assert (outcome.kind, outcome.machines) == ("refreshed", 20)
+        found = one.get(machine)
+        assert isinstance(found, Found)
+        record = found.machine.record()
+        assert (record["STATUS_CATEGORY"], record["CREATEDATE"]) == ("DOWN", None)
+        assert record["TECHNICIANUSERNAME"] == "陳技\N{REPLACEMENT CHARACTER}"
+        status = one.status()
+        assert (status["bad_times"], status["bad_texts"], status["bad_quantities"]) == (2, 1, 0)
+        assert status["last_error"] is None
+        loaded = one.list()
+        assert isinstance(loaded, Page)
+        assert sum(machine.record()["LATEST_TRACKIN_TIME"] is not None for machine in loaded.items) > 5

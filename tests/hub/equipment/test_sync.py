@@ -160,7 +160,7 @@ async def test_a_stamp_from_the_future_counts_as_none() -> None:
         view = ScriptedView(*machines(3))
         hub = Hub(view, redis)
         await hub.kind()
-        [pointer] = [key async for key in redis.commands.scan_iter(f"{redis.prefix}:equipment:fab.v1")]
+        [pointer] = [key async for key in redis.commands.scan_iter(f"{redis.prefix}:equipment:fab.v2")]
         ahead = int(await redis.commands.hget(pointer, "checked_ms") or 0) + 3_600_000
         await redis.commands.hset(pointer, "checked_ms", str(ahead))
         assert await hub.kind() == "refreshed"
@@ -188,7 +188,7 @@ async def test_a_hub_that_was_overtaken_does_not_publish() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(slow.kind)
             await slow_view.asked.wait()
-            await redis.commands.delete(redis.key("lock", "equipment.fab.v1"))  # as if it had run out
+            await redis.commands.delete(redis.key("lock", "equipment.fab.v2"))  # as if it had run out
             assert await quick.kind() == "refreshed"
         assert slow.outcomes[0].kind is OutcomeKind.FRESH
         assert await slow.kind() == "fresh"
@@ -198,7 +198,7 @@ async def test_a_hub_that_was_overtaken_does_not_publish() -> None:
 async def test_a_reader_killed_in_mid_query_blocks_the_others_only_for_its_lock() -> None:
     async with shared_redis() as redis:
         view = ScriptedView(*machines(3))
-        await redis.commands.set(redis.key("lock", "equipment.fab.v1"), "dead", px=300)
+        await redis.commands.set(redis.key("lock", "equipment.fab.v2"), "dead", px=300)
         hub = Hub(view, redis, interval_s=1.0)
         with anyio.move_on_after(0.9):
             await hub.sync.run()
@@ -235,4 +235,4 @@ async def test_stopping_in_mid_query_drops_the_connection_and_the_lock() -> None
                 await view.asked.wait()
                 tasks.cancel_scope.cancel()
         assert view.terminated == 1
-        assert await redis.commands.get(redis.key("lock", "equipment.fab.v1")) is None
+        assert await redis.commands.get(redis.key("lock", "equipment.fab.v2")) is None

@@ -2,7 +2,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hub.oracle.connection import Binds, DeadlineExceeded, OracleUnavailable, Rows
+from hub.oracle.connection import Binds, DeadlineExceeded, OracleUnavailable, Reading, Rows
 from hub.oracle.deadline import until_cut
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ class Stubborn:
         self.ended_by = "the dropped socket"
         raise OracleUnavailable("DPY-1001", "not connected")
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         return await self.call()
 
     async def close(self) -> None:

@@ -2,7 +2,15 @@ import anyio
 import pytest
 
 from hub.oracle.admission import LaneBusy
-from hub.oracle.connection import Binds, Connection, DeadlineExceeded, OracleRejected, OracleUnavailable, Rows
+from hub.oracle.connection import (
+    Binds,
+    Connection,
+    DeadlineExceeded,
+    OracleRejected,
+    OracleUnavailable,
+    Reading,
+    Rows,
+)
 from hub.oracle.lanes import Deadlines, SyncLane
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +40,7 @@ class Scripted:
         self.gone = anyio.Event()
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
         await self.step("query")
         return ROWS
 

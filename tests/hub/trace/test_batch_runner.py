@@ -86,3 +86,16 @@ async def test_a_job_waits_for_a_busy_lane_and_tries_again() -> None:
     await scripted.run(3, patience=Patience(0.01))
     assert scripted.attempts[0] == 2
     assert scripted.ended == dict.fromkeys(range(3))
+
+
+async def test_any_other_error_ends_the_run_and_comes_out_as_itself() -> None:
+    disk_full = OSError(28, "No space left on device")
+
+    async def attempt(batch: int) -> None:
+        if batch == 1:
+            raise disk_full
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(5), pytest.raises(OSError, match="No space") as caught:
+        await run_batches(range(4), 2, attempt, lambda batch, code: None, Patience(0.01))
+    assert caught.value is disk_full

@@ -20,7 +20,7 @@ class Scripted:
     kind = "events"
     parts = ("history",)
 
-    def __init__(self, fails: OSError | None = None) -> None:
+    def __init__(self, fails: Exception | None = None) -> None:
         self.go_on = anyio.Event()
         self.fails = fails
         self.reason: str | None = None
@@ -105,6 +105,25 @@ async def test_a_full_disk_fails_the_job_and_not_the_others(tmp_path: Path) -> N
         assert first.quality.document()["reasons"] == ["disk"]
         good.go_on.set()
         assert await ended(second) is JobStatus.FINISHED
+
+
+async def test_a_bug_at_the_data_of_one_job_fails_that_job_alone(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        kept, broken, other = Scripted(), Scripted(ExceptionGroup("work", [KeyError("odd")])), Scripted()
+        kept.go_on.set()
+        finished = await jobs.start(kept)
+        await ended(finished)
+        for _ in range(6):
+            broken.go_on.set()
+            crashed = await jobs.start(broken)
+            assert await ended(crashed) is JobStatus.FAILED
+        assert crashed.quality.document()["reasons"] == ["crashed"]
+        assert crashed.error == "the hub failed at this job; its log has the details"
+        good = await jobs.start(other)
+        other.go_on.set()
+        assert await ended(good) is JobStatus.FINISHED
+        assert jobs.is_running
+        assert await finished.spool.page("history", 0, 10) == ([b'{"n":1}\n'], None)
 
 
 async def test_too_many_jobs_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +32,27 @@ def decoded(cell: Any, zone: str = "UTC") -> Any:
 )
 def test_a_cell_is_clean_json(cell: Any, value: Any) -> None:
     assert decoded(cell) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "zone"),
+    [
+        (float("inf"), "UTC"),
+        (Decimal("-Infinity"), "UTC"),
+        (datetime(1, 1, 1), "Asia/Taipei"),  # noqa: DTZ001
+        (datetime(9999, 12, 31, 23), "America/New_York"),  # noqa: DTZ001
+    ],
+)
+def test_a_cell_that_json_cannot_hold_is_null_and_counted(cell: Any, zone: str) -> None:
+    unreadable: Counter[str] = Counter()
+    line = encode_lines(("A", "B"), [(cell, 1)], ZoneInfo(zone), unreadable)
+    assert json.loads(line) == {"A": None, "B": 1}
+    assert unreadable == {"A": 1}
+
+
+@pytest.mark.parametrize("cell", [b"\x01\xff", timedelta(hours=1), object(), "\ud800"])
+def test_a_cell_of_any_other_type_is_some_text(cell: Any) -> None:
+    assert isinstance(decoded(cell), str)
 
 
 def test_a_date_of_the_plant_becomes_utc() -> None:

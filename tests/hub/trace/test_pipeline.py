@@ -1,6 +1,7 @@
 """The pipeline on the real driver: what is answered at once, what becomes a job, what is kept."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -18,7 +19,9 @@ from hub.trace.jobs import Job, JobStatus
 from hub.trace.pipeline import INLINE_IDS, Inline
 from hub.trace.quality import Status
 from tests.hub.trace.place import ids, lanes_to, open_trace
-from tests.oracle_wire import OraError, open_oracle
+from tests.oracle_wire import Binds, Column, OraError, ResultSet, open_oracle
+from tests.oracle_wire.encoding import Raw, Scalar, date_bytes
+from tests.oracle_wire.tables import Table
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio
@@ -164,3 +167,63 @@ async def test_a_database_that_is_away_is_a_failed_result_and_then_a_refusal(tmp
                 await trace.seed("query_tool", {"lot_id": ["GA00000001-A00-001"]})
         with pytest.raises(OracleError):
             await trace.ping()
+
+
+def _with_bad_cells(bad: Scalar) -> Table:
+    """The rows of five containers, of which one has a date of `bad`, and one half a character."""
+    columns = (
+        *(Column(name) for name in ("CONTAINERID", "CONTAINERNAME", "WORKCENTERNAME", "EQUIPMENTID")),
+        Column("EQUIPMENTNAME"),
+        *(Column(name) for name in ("SPECNAME", "FINISHEDRUNCARD", "PJ_WORKORDER", "PJ_TYPE", "PJ_BOP")),
+        *(Column(name) for name in ("PRODUCTLINENAME", "WAFER_LOT_ID")),
+        *(Column(name, "NUMBER") for name in ("TRACKINQTY", "TRACKOUTQTY")),
+        *(Column(name, "DATE") for name in ("TRACKINTIMESTAMP", "TRACKOUTTIMESTAMP")),
+    )
+    good = datetime(2026, 2, 25, 8)  # noqa: DTZ001 - the plant's local time has no zone
+    rows: list[tuple[Scalar, ...]] = [
+        (each, "name", *["x"] * 9, Raw("é".encode()[:1]) if number == 2 else "y", 5, 6, good, good)
+        for number, each in enumerate(ids(5))
+    ]
+    rows[3] = (*rows[3][:-2], bad, good)
+    return Table(columns, rows)
+
+
+@pytest.mark.parametrize("knows_to_char", [True, False])
+async def test_a_bad_cell_is_null_and_makes_the_answer_partial(tmp_path: Path, knows_to_char: bool) -> None:
+    async with open_oracle() as server, open_trace(server, tmp_path) as trace:
+        table = server.plant.tables["DW_MES_LOTWIPHISTORY"] = _with_bad_cells(date_bytes(-4712))
+        table.knows_to_char = knows_to_char
+        found = await trace.events(ids(5), [HISTORY])
+        assert isinstance(found, Inline)
+        lines = await rows(found, "history")
+        assert [line["CONTAINERID"] for line in lines] == ids(5)
+        assert [line["TRACKINTIMESTAMP"] is None for line in lines] == [False, False, False, True, False]
+        assert lines[2]["WAFER_LOT_ID"] == "\N{REPLACEMENT CHARACTER}"
+        quality = found.work.overall().document()
+        assert (quality["status"], quality["reasons"]) == ("partial", ["unreadable_cells"])
+        assert (quality["unreadable_cells"], quality["observed_rows"]) == (1, 5)
+        table = server.plant.tables["DW_MES_LOTWIPHISTORY"] = _with_bad_cells(None)
+        mended = await trace.events(ids(5), [HISTORY])
+        assert mended.work.overall().is_complete
+
+
+async def test_data_that_the_driver_cannot_read_at_all_fails_its_batches_and_not_the_trace(tmp_path: Path) -> None:
+    class Misnamed(Column):
+        def described(self, position: int) -> bytes:
+            return super().described(position).replace(b"CONTAINERID", b"CONTAINER\xffD")
+
+    def broken(sql: str, binds: Binds, session: object) -> ResultSet | None:
+        return ResultSet([Misnamed("CONTAINERID")], []) if "LOTWIPHISTORY" in sql else None
+
+    async with open_oracle(handler=broken) as server, open_trace(server, tmp_path) as trace:
+        for _ in range(6):
+            job = await trace.events(ids(INLINE_IDS + 1), [HISTORY, HOLDS])
+            assert isinstance(job, Job)
+            with anyio.fail_after(30):
+                await job.ended.wait()
+            assert (job.status, job.quality.status) == (JobStatus.FINISHED, Status.PARTIAL)
+            assert {failed.code for failed in job.quality.failed} == {"DRIVER"}
+        inline = await trace.events(ids(3), [HISTORY])
+        assert inline.work.overall().status is Status.FAILED
+        assert trace.jobs.is_running
+        assert len((await trace.seed("query_tool", {"lot_id": ["GA00005000-A00-001"]})).found) == 1
