@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import NAMESPACE_URL, uuid5
 
-from alerts.sample import Value
+from alerts.sample import Value, WindowBasis
 
 
 class State(StrEnum):
@@ -44,7 +44,7 @@ class Alert:
     peak: Value = None  # max for `above`, min for `below`, over the alert's life
     started_at: datetime | None = None  # the onset
     cleared_at: datetime | None = None
-    reason: str | None = None  # why it cleared or fired, where the value alone does not say
+    reason: str | None = None  # why it cleared, fired or is about to, where the value alone does not say
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     comment: str | None = None
@@ -55,6 +55,16 @@ class Alert:
     clearing_since_s: float | None = None
     level_since_s: tuple[float | None, ...] = ()  # the same for each of `levels` above the first
     cooldown_until_s: float | None = None
+    started_s: float | None = None  # the onset
+    cleared_s: float | None = None
+    window: WindowBasis | None = None  # what `value` was made of, where it is one over a window of time
+
+    @property
+    def lasted(self) -> float | None:
+        """Seconds from the onset to the clear by the steady clock, whatever the wall clock did meanwhile."""
+        if self.started_s is None or self.cleared_s is None:
+            return None
+        return max(0.0, self.cleared_s - self.started_s)
 
     @property
     def is_open(self) -> bool:

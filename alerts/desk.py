@@ -119,7 +119,7 @@ class Desk:
 
     def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
         """Tell of the hub itself, such as `hub/feed/fab`; the system rule on that subject fires or clears."""
-        plain = None if reason is None else one_line(reason)
+        plain = one_line(reason) if reason else None
         self.submit([Sample(subject, "ok", ok, self._clock.now(), self._clock.time(), reason=plain)])
 
     def on_receiver_trouble(self, receiver: str, failing: bool, reason: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from alerts.alert import Alert, State, Transition, TransitionType, alert_id
 from alerts.compiled import LEAST_GAP_S, NO_DATA, SLACK_S, CompiledRule, gap_s
@@ -9,6 +10,8 @@ from alerts.rule import SEVERITIES
 from alerts.sample import Quality, Sample, Value
 
 Decision = tuple[Alert, Transition | None]
+
+_WALL_SLACK = timedelta(seconds=1)  # the two clocks are read one after the other, and drift
 
 
 def evaluate(rule: CompiledRule, alert: Alert, sample: Sample) -> Decision:
@@ -46,7 +49,8 @@ def close(alert: Alert, sample: Sample, reason: str | None) -> Decision:
     cleared = replace(
         alert,
         state=State.INACTIVE,
-        cleared_at=sample.at,
+        cleared_at=_cleared_at(alert, sample),
+        cleared_s=sample.time,
         reason=reason,
         sequence=alert.sequence + 1,
         last_value_s=None,
@@ -55,7 +59,8 @@ def close(alert: Alert, sample: Sample, reason: str | None) -> Decision:
         clearing_since_s=None,
         level_since_s=(),
     )
-    return cleared, _transition(TransitionType.CLEAR, cleared, sample)
+    shown = sample if cleared.cleared_at is None else sample._replace(at=cleared.cleared_at)
+    return cleared, _transition(TransitionType.CLEAR, cleared, shown)
 
 
 def regrade(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
@@ -71,14 +76,17 @@ def regrade(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
 
 def begin_at_most(rule: CompiledRule, alert: Alert, now_s: float) -> Alert:
     """A stored alert without timers that lie ahead, as they do where the wall clock was set back meanwhile."""
-    latest = (alert.last_value_s, alert.pending_since_s, alert.clearing_since_s, *alert.level_since_s)
-    last_s, pending_s, clearing_s, *levels = (None if at is None else min(at, now_s) for at in latest)
+    times = (alert.started_s, alert.last_value_s, alert.pending_since_s, alert.clearing_since_s)
+    started_s, last_s, pending_s, clearing_s, *levels = (
+        None if at is None else min(at, now_s) for at in (*times, *alert.level_since_s)
+    )
     cooled_s, until_s = alert.cooldown_until_s, None
     if last_s is not None and alert.last_value_s is not None:
         longest_s = LEAST_GAP_S if alert.unbroken_until_s is None else alert.unbroken_until_s - alert.last_value_s
         until_s = last_s + longest_s
     return replace(
         alert,
+        started_s=started_s,
         last_value_s=last_s,
         unbroken_until_s=until_s,
         pending_since_s=pending_s,
@@ -119,7 +127,8 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
             since[level] = now_s if began_s is None else began_s
     reached = _reached(rule, since, on, now_s)
     if not on and not exceeded:  # what was open for want of data is over, and so is what was pending
-        return close(replace(alert, value=sample.value, last_value_s=now_s), sample, "data-returned")
+        alert = replace(alert, value=sample.value, window=sample.window, last_value_s=now_s)
+        return close(alert, sample, "data-returned")
     if on:
         state = State.FIRING if since[0] is None else State.CLEARING
     else:
@@ -130,7 +139,9 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
         severity=rule.severities[0] if state is State.PENDING else alert.severity,
         threshold=rule.thresholds[0] if state is State.PENDING else alert.threshold,
         value=sample.value,
-        peak=_peak(rule, alert.peak, sample.value),
+        window=sample.window,
+        peak=_peak(rule, None if is_broken and not on else alert.peak, sample.value),
+        reason=_onset_reason(sample) if state is State.PENDING else alert.reason,
         last_value_s=now_s,
         unbroken_until_s=now_s + gap_s(sample.cadence_s),
         pending_since_s=None if on else since[0],
@@ -192,7 +203,8 @@ def _fire(rule: CompiledRule, alert: Alert, sample: Sample, reached: int) -> Dec
         severity=rule.severities[reached - 1],
         threshold=rule.thresholds[reached - 1],
         started_at=sample.at if is_new else alert.started_at,
-        reason=sample.reason or ("over-range" if sample.quality is Quality.OVER else None),
+        started_s=sample.time if is_new else alert.started_s,
+        reason=alert.reason if sample.quality is Quality.TICK else _onset_reason(sample),
         acknowledged_by=None,
         acknowledged_at=None,
         comment=None,
@@ -213,6 +225,7 @@ def _miss(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
         severity=rule.rule.severity,
         threshold=rule.thresholds[0],
         started_at=tick.at,
+        started_s=tick.time,
         reason=NO_DATA,
         sequence=1,
         cooldown_until_s=tick.time + rule.rule.cooldown,
@@ -242,6 +255,23 @@ def _unacknowledged(alert: Alert) -> Alert:
 def _at_rest(alert: Alert) -> Alert:
     """As before anything happened, but for the cooldown."""
     return Alert(alert.rule, alert.subject, alert.rule_hash, alert.metric, cooldown_until_s=alert.cooldown_until_s)
+
+
+def _onset_reason(sample: Sample) -> str | None:
+    return sample.reason or ("over-range" if sample.quality is Quality.OVER else None)
+
+
+def _cleared_at(alert: Alert, sample: Sample) -> datetime:
+    """When it cleared by the wall clock; where that was set back, the onset and how long the alert lasted.
+
+    So nothing ever clears before it began. Where the wall clock was set forward the time shown is the true one.
+    """
+    if alert.started_at is None:
+        return sample.at
+    lasted_s = 0.0 if alert.started_s is None else max(0.0, sample.time - alert.started_s)
+    expected = alert.started_at + timedelta(seconds=lasted_s)
+    is_set_back = sample.at < max(alert.started_at, expected - _WALL_SLACK)
+    return expected if is_set_back else sample.at
 
 
 def _peak(rule: CompiledRule, peak: Value, value: Value) -> Value:

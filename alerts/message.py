@@ -35,8 +35,12 @@ def format_time(at: datetime | None) -> str | None:
 
 
 def alert_document(alert: Alert, labels: Mapping[str, str]) -> dict[str, object]:
-    """The `alert` object of the body, which the API shows too."""
-    return {
+    """The `alert` object of the body, which the API shows too.
+
+    `window` says what a value over a window of time was made of; `duration_s` how long a cleared alert lasted by
+    the steady clock. Both are left out where they are not known.
+    """
+    document: dict[str, object] = {
         "id": alert.id,
         "rule": alert.rule,
         "subject": subject_id(alert.subject),
@@ -52,6 +56,12 @@ def alert_document(alert: Alert, labels: Mapping[str, str]) -> dict[str, object]
         "acknowledged_by": alert.acknowledged_by,
         "reason": alert.reason,
     }
+    if alert.window is not None:
+        samples, coverage, quality = alert.window
+        document["window"] = {"from": "lp", "samples": samples, "coverage": coverage, "quality": list(quality)}
+    if alert.lasted is not None:
+        document["duration_s"] = round(alert.lasted, 3)
+    return document
 
 
 def render(notice: Notice, hub: str) -> bytes:

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 from alerts.alert import Alert, State
-from alerts.sample import Value
+from alerts.sample import Value, WindowBasis
 
 _NAMES = tuple(field.name for field in fields(Alert))
 _WALL = ("started_at", "cleared_at", "acknowledged_at")
@@ -36,6 +36,9 @@ def decode_alert(text: str, offset_s: float) -> Alert:
     for name in _STEADY:
         if name in document:
             document[name] = _shift(document[name], -offset_s)
+    if document.get("window") is not None:
+        samples, coverage, quality = document["window"]
+        document["window"] = WindowBasis(samples, coverage, tuple(quality))
     document["state"] = State(document["state"])
     return Alert(**document)
 

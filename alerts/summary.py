@@ -59,6 +59,14 @@ def summarize(transition: Transition, rule: Rule | None) -> str:
     return one_line(_summary(transition, rule))
 
 
+def _basis(alert: Alert) -> str:
+    """` (from Lp, 900 samples, coverage 0.98)` for a value over a window of time."""
+    if alert.window is None:
+        return ""
+    parts = ["from Lp", f"{alert.window.samples} samples", f"coverage {alert.window.coverage:g}"]
+    return f" ({', '.join(parts + [f'partly {quality} range' for quality in alert.window.quality])})"
+
+
 def _summary(transition: Transition, rule: Rule | None) -> str:
     alert = transition.alert
     who = subject_id(alert.subject)
@@ -92,13 +100,14 @@ def _onset(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
     if rule is None and _is_number(alert.value):
         below = float(alert.value or 0) < float(alert.threshold or 0)
     value = "over range" if alert.value is None else _shown(alert.value, alert.metric)
-    return f"{what} {value} {'<' if below else '>'} {_shown(alert.threshold, alert.metric)}{held}"
+    return f"{what} {value} {'<' if below else '>'} {_shown(alert.threshold, alert.metric)}{held}{_basis(alert)}"
 
 
 def _clear(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
-    after = ""
-    if alert.started_at is not None and alert.cleared_at is not None:
-        after = f" after {spoken_duration((alert.cleared_at - alert.started_at).total_seconds())}"
+    lasted = alert.lasted
+    if lasted is None and alert.started_at is not None and alert.cleared_at is not None:  # of an older version
+        lasted = max(0.0, (alert.cleared_at - alert.started_at).total_seconds())
+    after = "" if lasted is None else f" after {spoken_duration(lasted)}"
     if alert.metric == "reachable":
         return f"{who} reachable again{after}"
     if alert.metric == "ok":
@@ -107,7 +116,7 @@ def _clear(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
     limit = None if rule is None or alert.reason else _clear_limit(rule)
     if limit is not None and rule is not None:
         side = "above" if rule.below is not None else "below"
-        return f"{what} back {side} {_shown(limit, alert.metric)}{after}{peak}"
+        return f"{what} back {side} {_shown(limit, alert.metric)}{after}{peak}{_basis(alert)}"
     if alert.reason:
         return f"{what} cleared{after}: {alert.reason}{peak}"
     now = "" if alert.value is None else f" {_shown(alert.value, alert.metric)}"

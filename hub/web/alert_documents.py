@@ -9,6 +9,7 @@ from alerts.stored import decode_alert, decode_labels
 from alerts.tables import AlertRow, AttemptRow, TransitionRow
 
 _SHOWN = ("severity", "state", "value", "threshold", "peak", "acknowledged_by", "reason")
+_OF_TRANSITIONS = ("window", "duration_s")  # which have no columns of their own
 
 
 def alert_of(row: AlertRow) -> dict[str, Any]:
@@ -18,8 +19,10 @@ def alert_of(row: AlertRow) -> dict[str, Any]:
 
 def story_of(story: Story) -> dict[str, Any]:
     """An alert with all its `transitions` and `deliveries`."""
+    latest = alert_document(decode_alert(story.transitions[-1].alert, 0.0), {}) if story.transitions else {}
     return {
         **alert_of(story.alert),
+        **{name: latest[name] for name in _OF_TRANSITIONS if name in latest},
         "transitions": [_transition(row) for row in story.transitions],
         "deliveries": [delivery_of(told) for told in story.deliveries],
     }
@@ -39,7 +42,7 @@ def _transition(row: TransitionRow) -> dict[str, Any]:
         "at": format_time(row.at),
         "summary": row.summary,
         "persisted": row.persisted,
-        **{name: document[name] for name in _SHOWN},
+        **{name: document[name] for name in (*_SHOWN, *_OF_TRANSITIONS) if name in document},
         "comment": alert.comment,
     }
 

@@ -1,5 +1,6 @@
 """Alerts: what is and was firing, and people taking it on."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -20,6 +21,15 @@ Text = Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)]
 AlertId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
 
+class WindowDocument(BaseModel):
+    """What a value over a window of time was made of; `quality` says what of some of the samples."""
+
+    from_: str = Field(alias="from")
+    samples: int
+    coverage: float
+    quality: list[str]
+
+
 class AlertDocument(BaseModel):
     """An alert as in the body of a webhook."""
 
@@ -37,6 +47,8 @@ class AlertDocument(BaseModel):
     cleared_at: str | None
     acknowledged_by: str | None
     reason: str | None
+    window: WindowDocument | None = None
+    duration_s: float | None = None
 
 
 class AlertWithPast(AlertDocument):
@@ -64,10 +76,11 @@ class Acknowledgement(BaseModel):
 def alert_routes() -> APIRouter:
     """GET /api/alerts and below it one alert; POST and DELETE its ack."""
     routes = APIRouter(prefix="/api/alerts", tags=["alerts"], dependencies=for_viewers())
-    routes.add_api_route("", list_alerts, response_model=AlertList)
-    routes.add_api_route("/{alert_id}", get_alert, response_model=AlertWithPast)
-    routes.add_api_route("/{alert_id}/ack", acknowledge, methods=["POST"], response_model=AlertDocument)
-    routes.add_api_route("/{alert_id}/ack", unacknowledge, methods=["DELETE"], response_model=AlertDocument)
+    add = partial(routes.add_api_route, response_model_exclude_unset=True)
+    add("", list_alerts, response_model=AlertList)
+    add("/{alert_id}", get_alert, response_model=AlertWithPast)
+    add("/{alert_id}/ack", acknowledge, methods=["POST"], response_model=AlertDocument)
+    add("/{alert_id}/ack", unacknowledge, methods=["DELETE"], response_model=AlertDocument)
     return routes
 
 

@@ -262,6 +262,15 @@ async def test_a_state_is_never_stored_ahead_of_the_transition_that_led_to_it(tm
     assert all(transitions == states for transitions, states in counts)
 
 
+@pytest.mark.parametrize("reason", ["", None])
+async def test_a_report_without_a_reason_has_none(database: SqliteDatabase, reason: str | None) -> None:
+    async with running(Bench(database)) as bench:
+        bench.desk.report("hub/storage", False, reason)
+        await anyio.sleep(0.1)
+        (first, *_), _ = bench.ops.offered, bench.site.offered
+    assert b'"reason":null' in first[0].body
+
+
 async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_desk(database: SqliteDatabase) -> None:
     async with running(Bench(database)) as bench:
         bench.desk.report("hub/storage", False, "ValueError: a\0b\ud800\nc" + "d" * 5000)

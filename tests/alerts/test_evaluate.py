@@ -1,15 +1,16 @@
 """The state machine, case by case."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.alert import Alert, State, alert_id
+from alerts.alert import Alert, State, Transition, alert_id
 from alerts.compiled import compile_rule
 from alerts.evaluate import evaluate
-from alerts.sample import Quality, Sample, Value
-from tests.alerts.play import BEGIN, Play, make_rule
+from alerts.sample import Quality, Sample, Value, WindowBasis
+from alerts.summary import summarize
+from tests.alerts.play import BEGIN, Play, at, make_rule
 
 HOLDING = [Quality.MISSING, Quality.UNDER, Quality.FROZEN, Quality.UNKNOWN_RUN]
 
@@ -460,3 +461,107 @@ def test_durations_survive_the_rounding_of_seconds_since_1970() -> None:
         for step in range(4):
             alert, transition = evaluate(rule, alert, Sample("unit/a", "lp", 70.0, BEGIN, start + step * 0.1))
         assert transition is not None
+
+
+STEPS_BACK = [timedelta(days=-730), timedelta(hours=-1), timedelta(seconds=-30), timedelta(milliseconds=-1)]
+
+
+def seen_with_steps(*samples: tuple[float, float, timedelta]) -> list[Transition]:
+    """What happens on samples (second, value, how far the wall clock has been set by then)."""
+    rule = compile_rule(make_rule(above=65, cooldown="0s"), "UTC")
+    alert, seen = Alert("r", "unit/a", rule.hash, "lp"), []
+    for second, value, step in samples:
+        wall = BEGIN + timedelta(seconds=second) + step
+        alert, transition = evaluate(rule, alert, Sample("unit/a", "lp", value, wall, 500.0 + second))
+        seen += [transition] if transition is not None else []
+    return seen
+
+
+@pytest.mark.parametrize("step", STEPS_BACK)
+def test_an_alert_never_clears_before_it_began(step: timedelta) -> None:
+    onset, clear = seen_with_steps((0, 70.0, timedelta()), (12, 50.0, step))
+    assert clear.alert.lasted == 12.0
+    assert clear.alert.started_at == onset.at == BEGIN
+    assert clear.at == clear.alert.cleared_at
+    is_shown_as_it_was = step > timedelta(seconds=-1)
+    assert clear.alert.cleared_at == BEGIN + timedelta(seconds=12) + (step if is_shown_as_it_was else timedelta())
+    assert summarize(clear, None) == "a Lp 50.0 dB, cleared after 12 s, peak 70.0 dB"
+
+
+def test_a_wall_clock_set_forward_lengthens_no_alert() -> None:
+    _, clear = seen_with_steps((0, 70.0, timedelta()), (12, 50.0, timedelta(days=2)))
+    assert (clear.alert.lasted, clear.alert.cleared_at) == (12.0, BEGIN + timedelta(days=2, seconds=12))
+    assert "cleared after 12 s" in summarize(clear, None)
+
+
+def test_an_alert_of_a_moment_does_not_clear_before_it_began_either() -> None:
+    _, clear = seen_with_steps((0, 70.0, timedelta()), (0.5, 50.0, timedelta(seconds=-0.9)))
+    assert (clear.alert.lasted, clear.at) == (0.5, BEGIN + timedelta(seconds=0.5))
+
+
+def test_every_way_to_clear_knows_how_long_it_lasted() -> None:
+    for quality, reason in ((Quality.RUN_ENDED, "run-ended"), (Quality.TICK, "no-data")):
+        play = Play(make_rule(above=65, no_data={"after": "5s", "action": "clear"}))
+        play.sample(0, 70.0)
+        assert (play.tick(7) if quality is Quality.TICK else play.sample(7, 70.0, quality)) == ["clear"]
+        assert (play.last().reason, play.last().lasted) == (reason, 7.0)
+    lost = Play(make_rule(above=65, no_data={"after": "5s", "action": "alarm"}))
+    assert (lost.tick(6), lost.sample(9, 50.0)) == (["no_data"], ["clear"])
+    assert lost.last().lasted == 3.0
+
+
+def test_an_onset_at_the_end_of_a_cooldown_keeps_reason_and_value() -> None:
+    play = Play(make_rule(above=65, cooldown="60s"))
+    play.sample(0, 70.0)
+    play.sample(1, 50.0)
+    play.samples(range(2, 59), 66.0)
+    play.sample(59, 131.5, Quality.OVER)
+    assert play.tick(60) == ["onset"]
+    assert (play.last().reason, play.last().value, play.last().peak) == ("over-range", 131.5, 131.5)
+
+
+def test_an_onset_at_the_end_of_a_cooldown_keeps_the_reason_of_the_newest_sample() -> None:
+    play = Play(make_rule(metric="reachable", equals=False, cooldown="60s"))
+    play.sample(0, False, metric="reachable", reason="refused")
+    play.sample(1, True, metric="reachable")
+    play.sample(50, False, metric="reachable", reason="mute")
+    play.sample(55, False, metric="reachable", reason="wedged")
+    assert play.tick(60) == ["onset"]
+    assert (play.last().reason, play.last().value) == ("wedged", False)
+    assert play.sample(61, True, metric="reachable") == ["clear"]
+    assert play.last().reason is None
+
+
+@pytest.mark.parametrize("ticks", [(), (11, 15)])
+@pytest.mark.parametrize(("side", "first", "later"), [("above", 90.0, 70.0), ("below", 30.0, 60.0)])
+def test_the_peak_of_a_pending_onset_that_broke_is_not_that_of_the_next(
+    ticks: Sequence[int], side: str, first: float, later: float
+) -> None:
+    play = Play(make_rule(**{side: 65, "for": "10s"}))
+    play.sample(0, first)
+    play.ticks(ticks)
+    assert play.samples(range(20, 31), later) == [(30, "onset")]
+    assert play.last().peak == later
+
+
+def test_the_peak_of_an_open_alert_outlasts_a_gap() -> None:
+    play = Play(make_rule(above=65))
+    play.sample(0, 90.0)
+    play.sample(20, 70.0)
+    assert play.sample(21, 50.0) == ["clear"]
+    assert play.last().peak == 90.0
+
+
+def test_a_windowed_value_partly_under_range_is_a_number_and_says_how_it_was_made() -> None:
+    play, basis = Play(make_rule(metric="laeq_15m", above=65)), WindowBasis(900, 0.98, ("under",))
+
+    def level(second: float, value: float) -> list[str]:
+        moment = Sample("unit/a", "laeq_15m", value, *at(second), Quality.UNDER, window=basis)
+        return play.note(play.engine.observe(moment, moment.time))
+
+    assert level(0, 64.0) == []
+    assert level(1, 65.2) == ["onset"]
+    assert play.last().window == basis
+    how = "(from Lp, 900 samples, coverage 0.98, partly under range)"
+    assert summarize(play.seen[-1], None) == f"a LAeq,15min 65.2 dB > 65.0 dB {how}"
+    assert level(2, 62.9) == ["clear"]

@@ -49,6 +49,12 @@ class Reference:
         self.began = 0  # index of the first event after the last transition
         self.open_for: str | None = None
         self.onset_at: float | None = None
+        self.counted: list[float] = []  # the values that led to the onset, the newest first, and those since
+
+    @property
+    def peak(self) -> float:
+        """The most extreme value of the alert's life."""
+        return max(self.counted) if self.rule.above is not None else min(self.counted)
 
     def verdict(self, event: Event) -> str | None:
         """`exceeds`, `between` or `clear`; None where the event decides nothing."""
@@ -76,8 +82,12 @@ class Reference:
             else "between"
         )
 
-    def lasted(self, verdict: str) -> tuple[float, float] | None:
-        """For how long all that decided said so without a break, and up to when that holds without another."""
+    def decides(self, event: Event) -> bool:
+        """Whether its value is looked at."""
+        return self.verdict(event) is not None and (not self.rule.schedule or is_in_window(event))
+
+    def run(self, verdict: str) -> list[Event]:
+        """All that decided and said so without a break, the newest first."""
         run: list[Event] = []
         for event in reversed(self.events[self.began :]):
             said = self.verdict(event)
@@ -88,6 +98,11 @@ class Reference:
             if said != verdict or (run and run[-1].second > holds_until(event)):
                 break
             run.append(event)
+        return run
+
+    def lasted(self, verdict: str) -> tuple[float, float] | None:
+        """For how long they said so, and up to when that holds without another."""
+        run = self.run(verdict)
         return (run[0].second - run[-1].second, holds_until(run[0])) if run else None
 
     def heard_s(self) -> float:
@@ -101,6 +116,10 @@ class Reference:
         happens = self.decide(event)
         if happens is not None:
             kind = happens.split()[0]
+            if kind == "onset":
+                self.counted = [event.value for event in self.run("exceeds")]
+            elif self.open_for == "value":
+                self.counted += [e.value for e in self.events[self.began :] if self.decides(e)]
             if kind != "clear" and self.open_for is None:
                 self.onset_at = event.second
             self.open_for = None if kind == "clear" else "no-data" if kind == "no_data" else "value"
@@ -125,7 +144,7 @@ class Reference:
         elif said is not None or (event.quality is Quality.TICK and not is_open):
             run = self.lasted("exceeds")
             if run and run[0] >= rule.for_ and event.second <= run[1] and (is_open or not is_cooling):
-                return "onset over-range" if event.quality is Quality.OVER else "onset None"
+                return f"onset {'over-range' if self.run('exceeds')[0].quality is Quality.OVER else None}"
         if event.quality is Quality.TICK and event.second - self.heard_s() >= rule.no_data.after:
             if rule.no_data.action == "clear" and is_open:
                 return "clear no-data"
@@ -184,9 +203,14 @@ def test_the_machine_does_what_the_rules_mean(
     rule = make_rule(**fields, **{side: 65})
     play, reference = Play(rule), Reference(rule)
     for event in events_of(stretches):
+        was_open_for = reference.open_for
         expected = reference.next(event)
         found = [f"{kind} {play.last().reason}" for kind in play_event(play, event)]
         assert found == ([] if expected is None else [expected]), event
+        if expected is not None and (expected.startswith("onset") or was_open_for == "value"):
+            assert play.last().peak == reference.peak, event
+        if expected is not None and expected.startswith("onset"):
+            assert play.last().value == reference.counted[0], event
 
 
 @FOLLOW
@@ -210,7 +234,7 @@ def test_levels_are_as_many_rules_of_which_the_most_severe_counts(
 
 def bare(alert: Alert) -> Alert:
     """Without the last value, which alone is not worth storing."""
-    return replace(alert, value=None)
+    return replace(alert, value=None, window=None)
 
 
 @LAW

@@ -20,6 +20,7 @@ from alerts.message import (
     subject_id,
     with_commit_time,
 )
+from alerts.sample import WindowBasis
 from tests.alerts.fakes import SECRET, START, cleared, onset, transition
 
 SUMMARY = "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"
@@ -47,6 +48,16 @@ def test_the_time_of_a_commit_can_be_put_in_afterwards(taken_ms: float) -> None:
     before = replace(notice(), decision_to_commit_ms=None)
     after = replace(notice(), decision_to_commit_ms=taken_ms)
     assert with_commit_time(render(before, "site-office"), taken_ms) == render(after, "site-office")
+
+
+def test_a_body_tells_how_a_windowed_value_was_made_and_how_long_the_alert_lasted() -> None:
+    made = replace(onset(), window=WindowBasis(900, 0.98), started_s=100.0)
+    told = transition(TransitionType.ONSET, made)
+    alert = json.loads(render(Notice(told, {}, SUMMARY), "h"))["alert"]
+    assert alert["window"] == {"from": "lp", "samples": 900, "coverage": 0.98, "quality": []}
+    assert "duration_s" not in alert
+    over = transition(TransitionType.CLEAR, replace(cleared(made), cleared_s=820.0004))
+    assert json.loads(render(Notice(over, {}, SUMMARY), "h"))["alert"]["duration_s"] == 720.0
 
 
 def test_a_value_that_json_cannot_carry_is_null() -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.alert import Alert, State
+from alerts.sample import WindowBasis
 from alerts.stored import decode_alert, decode_labels, decode_value, encode_alert, encode_labels, encode_value
 
 values = st.none() | st.booleans() | st.floats(allow_nan=False) | st.text()
@@ -39,6 +40,12 @@ def test_timers_go_on_where_they_stood_on_another_clock() -> None:
     back = decode_alert(text, 1_000_020.0)  # read by a process whose steady clock is 20 s behind
     assert back.pending_since_s == 30.0
     assert back.cooldown_until_s is None
+
+
+def test_how_a_value_was_made_and_how_long_an_alert_lasted_come_back_on_another_clock() -> None:
+    alert = Alert("r", "unit/a", "h", "lp", started_s=50.0, cleared_s=62.0, window=WindowBasis(9, 0.5, ("over",)))
+    back = decode_alert(encode_alert(alert, 1_000_000.0), 1_000_020.0)
+    assert (back.started_s, back.lasted, back.window) == (30.0, 12.0, WindowBasis(9, 0.5, ("over",)))
 
 
 def test_labels_come_back() -> None:
