@@ -28,13 +28,15 @@ from hub.parts import Parts
 from hub.poller import Poller
 from hub.receivers import Receivers
 from hub.reload import Changes, changes_between
+from hub.store.checks import PROMISES
 from hub.store.database import Database, open_database
 from hub.store.meter_settings import SettingsWriter
 from hub.store.recorder import Recorder
 from hub.store.repair import repair
 from hub.store.retention import Ages, Retention
-from hub.store.schema import upgrade
+from hub.store.schema import adopt, upgrade
 from hub.store.tables import register_boot, sequence_base
+from hub.store.upkeep import run_checks, run_file_watch, run_guard
 from hub.supervisor import Supervisor
 from hub.trace.build import trace_of
 from hub.web.app import create_app
@@ -64,6 +66,8 @@ class Hub:
         self.listener = listener
         self.clock = clock
         self.database = database
+        self.boot = boot
+        database.outcomes.on_change = self._promise_changed
         self.figures = Figures()
         self.sinks = Supervisor("sinks", clock, on_failed=partial(self._child_failed, "sinks"))
         self.feeds = Supervisor("feeds", clock, on_failed=partial(self._child_failed, "feeds"))
@@ -71,7 +75,7 @@ class Hub:
         self.engine = Engine(config.hub.timezone)
         self.receivers = Receivers(
             self.sinks,
-            database,
+            database.of("deliveries"),
             clock,
             config.hub.name,
             version("monitor-hub"),
@@ -79,7 +83,7 @@ class Hub:
         )
         self.desk: Desk = Desk(
             self.engine,
-            database,
+            database.of("transitions"),
             clock,
             config.hub.name,
             Routing(config.alerts),
@@ -98,7 +102,7 @@ class Hub:
         )
         retention = config.database.retention
         self.retention = Retention(
-            database,
+            database.of("retention"),
             clock,
             Ages(retention.readings, retention.minutes, retention.alerts),
             delete_alerts=delete_older_than,
@@ -162,6 +166,8 @@ class Hub:
         await self.fleet.open(self.config.units)
         await self.equipment.open(self.config.feeds)
         await self.desk.restore()
+        for promise in PROMISES:  # an earlier process may have told of one that it broke
+            self._promise_changed(promise, None)
         self.config_rejected(None)  # the file of this start was good
         self.edge_overloaded(None)
         if (reason := too_few(self.config, limit())) is not None:
@@ -175,10 +181,12 @@ class Hub:
         self.sinks.spawn("settings", self.settings.run)
         self.sinks.spawn("retention", self.retention.run)
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
+        self.sinks.spawn("database-checks", partial(run_checks, self.database))
         if self.database.dialect == "postgresql":
-            self.sinks.spawn("database-claim", self.database.run_guard, essential=True)
+            self.sinks.spawn("database-claim", partial(run_guard, self.database), essential=True)
         else:
-            self.sinks.spawn("checkpoints", self.database.run_checkpoints)
+            self.sinks.spawn("database-file", self._run_file_watch, essential=True)
+            self.sinks.spawn("checkpoints", self.database.checkpoints.run)
         await self.fleet.start()
         self.equipment.start()
         self.feeds.spawn("poller", Poller(self.fleet.units, self.clock).run)
@@ -254,6 +262,14 @@ class Hub:
         now, now_s = self.clock.now(), self.clock.steady()
         self.desk.take(self.engine.add_subject(subject, {}, now, now_s))
         self.desk.report(subject, ok, reason)
+
+    def _promise_changed(self, promise: str, reason: str | None) -> None:
+        """Tell, as an alert of the hub's own, what the database does not do, and when it does it again."""
+        self._report(f"hub/storage/promise/{promise}", reason is None, reason)
+
+    async def _run_file_watch(self) -> None:
+        adopt_own = partial(adopt, boot=self.boot, started_at=self.parts.started_at, version=self.parts.version)
+        await run_file_watch(self.database, adopt_own)
 
     def _child_failed(self, group: str, name: str, reason: str | None) -> None:
         self._report(f"hub/child/{group}/{name}", reason is None, reason)

@@ -4,7 +4,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from hub.store.private import make_private, warn_of_open_folder
 
 
 class AlreadyRunning(Exception):
@@ -17,8 +20,12 @@ def open_lock(path: Path, name: str) -> Iterator[None]:
 
     The file stays, empty: to delete it would let a third process lock a new one of the same name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        warn_of_open_folder(path.parent)
+    with open(path, "a+", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
+        make_private(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

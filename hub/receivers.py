@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from functools import partial
 
 from alerts.courier import open_courier_with_own_loop
+from alerts.database import Database
 from alerts.dispatcher import Dispatcher, OnTrouble
 from alerts.rule import Receiver
 from alerts.webhook import Webhook
 from hub.clock import Clock
-from hub.store.database import Database
 from hub.supervisor import Supervisor
 
 

@@ -96,6 +96,7 @@ def start(service: Any, *args: Any) -> int:
 
     from hub.lock import AlreadyRunning
     from hub.store.claim import DatabaseTaken
+    from hub.store.database import DatabaseNotUtf8
     from hub.store.engines import SqliteTooOld
     from hub.store.schema import DatabaseTooNew
     from hub.store.trouble import describe_trouble
@@ -106,7 +107,7 @@ def start(service: Any, *args: Any) -> int:
         return code
     except PortTaken as error:
         return fail(str(error), PORT_TAKEN)
-    except (AlreadyRunning, DatabaseTaken, DatabaseTooNew, SqliteTooOld) as error:
+    except (AlreadyRunning, DatabaseNotUtf8, DatabaseTaken, DatabaseTooNew, SqliteTooOld) as error:
         return fail(str(error), FAILED)
     except DBAPIError as error:
         return fail(f"the database cannot be used: {describe_trouble(error)}; see database.url", FAILED)

@@ -1,28 +1,34 @@
 """The one way to SQL: short transactions in worker threads, one writer and several readers."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import NoReturn, TypeVar
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, TypeVar
 
 import anyio
-import structlog
-from sqlalchemy import Engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, make_url, text
 from sqlmodel import Session
 
 from alerts.database import Write
+from hub.store.checkpoints import Checkpoints
+from hub.store.checks import broken_promises
 from hub.store.claim import Claim, FileClaim, ServerClaim
-from hub.store.engines import Dialect, Engines, open_engines, sqlite_path
+from hub.store.engines import OWN_READERS, Dialect, open_engines, sqlite_path
+from hub.store.file import DatabaseFile
+from hub.store.lane import Lane
+from hub.store.outcomes import Outcomes
 from hub.store.precedence import Precedence
+from hub.store.purpose import Purpose
+from hub.store.sessions import Sessions
+from hub.store.transaction import run_raw
 
 T = TypeVar("T")
 
-_CLAIM_CHECK_S = 5.0
-_CHECKPOINT_EVERY_S = 5.0
-_LOG_PAGES = 10_000
+_QUEUE = 16  # of people's queries
+_PATIENCE_S = 5.0
 
-log = structlog.get_logger()
+
+class DatabaseNotUtf8(Exception):
+    """The database cannot hold every text; the message says how to make one that can."""
 
 
 class Database:
@@ -33,23 +39,43 @@ class Database:
     when the caller is cancelled meanwhile, so `work` must be short.
     """
 
-    def __init__(self, engines: Engines, claim: Claim | None, readers: int) -> None:
-        self._engines = engines
-        self._claim = claim
-        self._reading = anyio.CapacityLimiter(readers)
+    def __init__(self, sessions: Sessions, queries: int) -> None:
+        self.sessions = sessions
+        self.outcomes = Outcomes()
+        self.checkpoints = Checkpoints(self.run_raw, self.outcomes)
+        self.lane = Lane(queries, _QUEUE, _PATIENCE_S)
+        self._querying = anyio.CapacityLimiter(queries)
+        self._reading = anyio.CapacityLimiter(OWN_READERS)
+        self._checking = anyio.CapacityLimiter(1)
         self._writing = anyio.CapacityLimiter(1)
-        self._claiming = anyio.CapacityLimiter(1)
-        self._checkpointing = anyio.CapacityLimiter(1)
+        self._looking = anyio.CapacityLimiter(1)
         self._precedence = Precedence()
 
     @property
     def dialect(self) -> Dialect:
         """`sqlite` or `postgresql`."""
-        return "sqlite" if self._engines.writer.dialect.name == "sqlite" else "postgresql"
+        return "sqlite" if self.sessions.engines.writer.dialect.name == "sqlite" else "postgresql"
+
+    @property
+    def file(self) -> DatabaseFile | None:
+        """Of SQLite, where this process is the one hub of it."""
+        return self.sessions.file
+
+    def of(self, promise: str) -> Purpose:
+        """The database for one part of the hub, whose failures count as broken `promise`."""
+        return Purpose(self, self.outcomes, promise)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Runs `work` on a read-only snapshot. Statements beyond the read deadline end as DBAPIError `too slow`."""
-        return await anyio.to_thread.run_sync(_run, self._engines.readers, work, limiter=self._reading)
+        return await self._read(self.sessions.engines.readers, work, self._reading)
+
+    async def query(self, work: Callable[[Session], T], *, goes_on: bool = False) -> T:
+        """Like `read`, for people: apart from the hub's own work, and in a bounded lane.
+
+        Raises LaneFull too, but not for what `goes_on` with an answer that has begun.
+        """
+        async with self.lane.place(goes_on):
+            return await self._read(self.sessions.engines.queries, work, self._querying)
 
     async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
         """Runs `work` and commits. With `durable` the commit is on the disk when this returns.
@@ -58,9 +84,9 @@ class Database:
         """
         if durable:
             with self._precedence.urgent():
-                return await anyio.to_thread.run_sync(_run, self._engines.durable, work, limiter=self._writing)
+                return await self.alone(lambda: self.sessions.write(work, durable=True))
         await self._precedence.let_pass()
-        return await anyio.to_thread.run_sync(_run, self._engines.writer, work, limiter=self._writing)
+        return await self.alone(lambda: self.sessions.write(work, durable=False))
 
     async def write_in_turn(self, take: Callable[[], Write | None]) -> None:
         """Runs what `take` gives until it gives None, before the other writers and with none in between.
@@ -69,98 +95,90 @@ class Database:
         transactions does not wait for a turn of a busy loop more than once each.
         """
         with self._precedence.urgent():
-            await anyio.to_thread.run_sync(self._write_in_turn, take, limiter=self._writing)
+            await self.alone(lambda: self._write_in_turn(take))
 
-    def _write_in_turn(self, take: Callable[[], Write | None]) -> None:
-        while (write := anyio.from_thread.run_sync(take)) is not None:
-            _run(self._engines.durable if write.durable else self._engines.writer, write.work)
-            if write.then is not None:
-                _run(self._engines.writer, write.then)
+    async def broken_promises(self) -> dict[str, str]:
+        """Reason by promise, for those whose tables cannot be read now. Raises DBAPIError when nothing can."""
+        return await self._read(self.sessions.engines.upkeep, broken_promises, self._checking)
 
-    async def check(self) -> None:
-        """Raises DBAPIError when the database does not answer."""
-        await self.read(lambda session: session.connection().exec_driver_sql("SELECT 1").scalar())
-
-    async def run_guard(self) -> NoReturn:
-        """Keeps the claim while the server comes and goes. Raises DatabaseTaken when another hub got in between."""
-        while True:
-            await anyio.sleep(_CLAIM_CHECK_S)
-            try:
-                await self.claim()
-            except DBAPIError:
-                continue  # no server, no writes by anybody: whoever writes reports it
-
-    async def run_checkpoints(self) -> NoReturn:
-        """SQLite: keeps the log short without holding up the writers.
-
-        What was committed is moved into the file beside them, and what came meanwhile, until little is left;
-        only that is moved with the writers held, which lets the log begin anew.
-        """
-        while True:
-            await anyio.sleep(_CHECKPOINT_EVERY_S)
-            pages = await anyio.to_thread.run_sync(self._checkpoint, limiter=self._checkpointing)
-            if pages > _LOG_PAGES:
-                for limiter in (self._checkpointing, self._checkpointing, self._writing):
-                    await anyio.to_thread.run_sync(self._checkpoint, limiter=limiter)
-
-    def _checkpoint(self) -> int:
-        """Moves what can be moved; returns the pages in the log."""
-        connection = self._engines.readers.raw_connection()
-        try:
-            row = connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            return int(row[1])
-        except sqlite3.OperationalError as error:  # locked or full: writers meet it too, and report it
-            log.debug("checkpoint put off", reason=str(error))
-            return 0
-        finally:
-            connection.close()
+    async def check(self) -> dict[str, str]:
+        """Reason by promise, for those that are not kept now. Raises DBAPIError when nothing can be read."""
+        if self.file is not None and self.file.trouble is not None:
+            return {"file": self.file.trouble, **self.outcomes.failing}
+        return {**self.outcomes.failing, **await self.broken_promises()}
 
     async def claim(self) -> None:
         """Makes this process the one hub of the database. Raises DatabaseTaken, DBAPIError."""
-        if self._claim is not None:
-            await anyio.to_thread.run_sync(self._claim.take, limiter=self._claiming)
+        if self.sessions.claim is not None:
+            await self.beside(self.sessions.claim.take)
+
+    async def begin(self) -> None:
+        """Claims the database and sees that it can be used. Raises DatabaseTaken, DatabaseNotUtf8, DBAPIError."""
+        await self.claim()
+        if self.dialect == "postgresql":
+            name, encoding = await self.read(lambda session: tuple(session.execute(_ENCODING).one()))
+            if encoding != "UTF8":
+                raise DatabaseNotUtf8(
+                    f"the database {name} has the encoding {encoding} and the hub needs UTF8: make another one with"
+                    " `createdb --encoding=UTF8 --template=template0 NAME` and name it in database.url"
+                )
+        if self.file is not None:
+            await self.beside(self.file.make_private)
+            self.file.remember()
 
     async def close(self) -> None:
         """Closes every connection and gives the claim up."""
-        await anyio.to_thread.run_sync(self._dispose)
+        await self.beside(self.sessions.close)
 
-    def _dispose(self) -> None:
-        for engine in self._engines:
-            engine.dispose()
-        if self._claim is not None:
-            self._claim.release()
+    async def run_raw(self, work: Callable[[Any], T], *, alone: bool) -> T:
+        """Runs `work` on a connection of the driver outside of any transaction; `alone` with the writers held."""
+        upkeep = self.sessions.engines.upkeep
+        async with self._writing if alone else nullcontext():
+            return await anyio.to_thread.run_sync(run_raw, upkeep, work, limiter=self._checking)
+
+    async def alone(self, do: Callable[[], T]) -> T:
+        """Runs what no writer may meet, in a worker thread."""
+        return await anyio.to_thread.run_sync(do, limiter=self._writing)
+
+    async def beside(self, do: Callable[[], T]) -> T:
+        """Runs what disturbs nobody, in a worker thread."""
+        return await anyio.to_thread.run_sync(do, limiter=self._looking)
+
+    async def _read(self, engine: Engine, work: Callable[[Session], T], limiter: anyio.CapacityLimiter) -> T:
+        return await anyio.to_thread.run_sync(self.sessions.read, engine, work, limiter=limiter)
+
+    def _write_in_turn(self, take: Callable[[], Write | None]) -> None:
+        while (write := anyio.from_thread.run_sync(take)) is not None:
+            self.sessions.write(write.work, durable=write.durable)
+            if write.then is not None:
+                self.sessions.write(write.then, durable=False)
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, readers: int = 4, read_deadline_s: float = 30.0, exclusive: bool = True
+    url: str, *, queries: int = 4, read_deadline_s: float = 30.0, exclusive: bool = True
 ) -> AsyncIterator[Database]:
     """Opens `sqlite:///path` or `postgresql://user:pw@host/db`. Does not touch the schema: see `schema.upgrade`.
 
     With `exclusive` this process becomes the one hub of the database. Raises DatabaseTaken when there is one
-    already, DBAPIError when the server cannot be reached, ValueError for a URL it cannot serve.
+    already, DatabaseNotUtf8, DBAPIError when the server cannot be reached, ValueError for a URL it cannot serve.
     """
-    engines = open_engines(url, readers, read_deadline_s)
+    engines = open_engines(url, queries, read_deadline_s)
+    parsed = make_url(url)
+    is_file = parsed.get_backend_name() == "sqlite"
+    file = DatabaseFile(sqlite_path(parsed)) if is_file and exclusive else None
     claim: Claim | None = None
-    if exclusive:
-        parsed = make_url(url)
-        is_file = parsed.get_backend_name() == "sqlite"
-        claim = FileClaim(sqlite_path(parsed)) if is_file else ServerClaim(engines.durable)
-    database = Database(engines, claim, readers)
+    if file is not None:
+        claim = FileClaim(file.path)
+    elif exclusive and engines.claim is not None:
+        claim = ServerClaim(engines.claim)
+    database = Database(Sessions(engines, claim, file), queries)
     try:
-        await database.claim()
+        await database.begin()
         yield database
     finally:
         with anyio.move_on_after(5, shield=True):
             await database.close()
 
 
-def _run(engine: Engine, work: Callable[[Session], T]) -> T:
-    driver = engine.dialect.loaded_dbapi
-    try:
-        with Session(engine, expire_on_commit=False) as session:
-            result = work(session)
-            session.commit()
-            return result
-    except driver.Error as error:  # from work that speaks to the driver itself, such as COPY
-        raise DBAPIError.instance(None, None, error, driver.Error, dialect=engine.dialect) from error
+_ENCODING = text("SELECT current_database(), current_setting('server_encoding')")

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
@@ -13,6 +14,7 @@ Dialect = Literal["sqlite", "postgresql"]
 _OLDEST_SQLITE = (3, 33, 0)  # UPDATE … FROM
 _LOCK_WAIT_S = 1.0  # writers queue behind each other: none may sit long on a lock of somebody else's
 _WRITE_DEADLINE_S = 20.0
+_CLAIM_DEADLINE_S = 5.0
 _STEPS_BETWEEN_LOOKS = 20_000  # SQLite instructions, about a millisecond
 
 
@@ -20,32 +22,48 @@ class SqliteTooOld(Exception):
     """The library that came with this Python lacks what the hub writes with."""
 
 
-class Engines(NamedTuple):
-    """`writer` may lose the last commits when the power goes, `durable` never does; `readers` cannot write."""
+OWN_READERS = 3
 
+
+class Engines(NamedTuple):
+    """`writer` may lose the last commits when the power goes, `durable` never does; the first three cannot write.
+
+    `queries` are for people, `readers` for the hub's own work, `upkeep` for health and checkpoints: whoever asks
+    for much holds up his like only. `claim` is for the lock of PostgreSQL.
+    """
+
+    queries: Engine
     readers: Engine
+    upkeep: Engine
     writer: Engine
     durable: Engine
+    claim: Engine | None = None
 
 
-def open_engines(url: str, readers: int, read_deadline_s: float) -> Engines:
+def open_engines(url: str, queries: int, read_deadline_s: float) -> Engines:
     """Builds the engines; no connection is made yet. Raises SqliteTooOld, ValueError for a URL it cannot serve."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise SqliteTooOld(f"this Python has SQLite {sqlite3.sqlite_version}; 3.33 or newer is needed")
-        path = sqlite_path(parsed)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        sqlite_path(parsed).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        read_only = {"query_only": "ON"}
         return Engines(
-            _sqlite(parsed, readers, "BEGIN", {"query_only": "ON"}, read_deadline_s),
+            _sqlite(parsed, queries, "BEGIN", read_only, read_deadline_s),
+            _sqlite(parsed, OWN_READERS, "BEGIN", read_only, read_deadline_s),
+            _sqlite(parsed, 1, "BEGIN", {"cache_size": "-1000"}, read_deadline_s),
             _sqlite(parsed, 1, "BEGIN IMMEDIATE", {"synchronous": "NORMAL"}, None),
             _sqlite(parsed, 1, "BEGIN IMMEDIATE", {"synchronous": "FULL"}, None),
         )
     if parsed.get_backend_name() == "postgresql":
+        reading = "-c default_transaction_read_only=on"
         return Engines(
-            _postgres(parsed, readers, read_deadline_s, "-c default_transaction_read_only=on"),
+            _postgres(parsed, queries, read_deadline_s, reading),
+            _postgres(parsed, OWN_READERS, read_deadline_s, reading),
+            _postgres(parsed, 1, read_deadline_s, reading),
             _postgres(parsed, 1, _WRITE_DEADLINE_S, "-c synchronous_commit=off"),
-            _postgres(parsed, 2, _WRITE_DEADLINE_S, "-c synchronous_commit=on"),  # the claim keeps one of the two
+            _postgres(parsed, 1, _WRITE_DEADLINE_S, "-c synchronous_commit=on"),
+            _postgres(parsed, 1, _CLAIM_DEADLINE_S, ""),
         )
     raise ValueError("database.url must start with sqlite:/// or postgresql://")
 
@@ -80,6 +98,12 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
         "cache_size": "-32000",
         **pragmas,
     }
+
+    @event.listens_for(engine, "do_connect")
+    def name_the_file(_dialect: object, _record: object, args: list[Any], how: dict[str, Any]) -> None:
+        # a file that was deleted meanwhile is not made again, empty
+        args[0] = f"file:{quote(str(sqlite_path(url)))}?mode=rw"
+        how["uri"] = True
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
@@ -118,6 +142,7 @@ def _postgres(url: URL, size: int, deadline_s: float, options: str) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "options": f"{given} {limits} -c timezone=UTC {options}",
+            "client_encoding": "UTF8",
             "connect_timeout": 3,
             "keepalives_idle": 10,
             "keepalives_interval": 5,

@@ -37,7 +37,7 @@ async def export_rows(
         cursor: str | None = None
         while True:
             read = partial(_piece, part=part, unit_id=unit_id, cursor=cursor, with_header=not has_header)
-            text, cursor = await database.read(read)
+            text, cursor = await database.query(read, goes_on=has_header or cursor is not None)
             if text:
                 yield text
                 has_header = True
@@ -63,7 +63,7 @@ async def export_page(
     opening = '{"items":['
     while True:
         read = partial(_items, part=part, limit=min(limit, _ITEMS_PER_PIECE), cursor=cursor)
-        text, count, cursor = await database.read(read)
+        text, count, cursor = await database.query(read, goes_on=opening == ",")
         yield opening + text
         opening = ","
         limit -= count

@@ -11,8 +11,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from alerts.database import Database
 from hub.clock import Clock
-from hub.store.database import Database
 from hub.store.size import Space, database_space
 from hub.store.tables import Minute, StoredMachineChange, StoredReading, StoredStateChange
 from hub.store.trouble import describe_trouble

@@ -1,5 +1,6 @@
 """Brings the tables up to date, and says how far they are."""
 
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from alembic.util import CommandError
 from sqlmodel import Session, SQLModel
 
 import alerts.tables  # noqa: F401  (adds its tables to the metadata)
-import hub.store.tables  # noqa: F401
+from hub.store.tables import keep_boot
 
 
 class DatabaseTooNew(Exception):
@@ -40,6 +41,12 @@ def upgrade(session: Session, revision: str = "head") -> str:
             raise
         raise DatabaseTooNew("the database was made by a newer version of the hub: run that version") from error
     return current_revision(session) or ""
+
+
+def adopt(session: Session, *, boot: int, started_at: datetime, version: str) -> None:
+    """Makes a database that was put in place of the former one this process's own, whose boot it may not know."""
+    upgrade(session)
+    keep_boot(session, boot, started_at, version)
 
 
 def current_revision(session: Session) -> str | None:

@@ -162,6 +162,12 @@ def register_boot(session: Session, started_at: datetime, version: str) -> int:
     return boot.id
 
 
+def keep_boot(session: Session, boot: int, started_at: datetime, version: str) -> None:
+    """Adds a boot that is running to a database that does not know it, so that the next one is above it."""
+    if session.get(Boot, boot) is None:
+        session.add(Boot(id=boot, started_at=started_at, version=version))
+
+
 def sequence_base(boot: int) -> int:
     """Every sequence number of a boot is above this; the first is one more."""
     return boot * SEQUENCES_PER_BOOT

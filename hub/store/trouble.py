@@ -4,6 +4,8 @@ import re
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from hub.store.transaction import Refusal
+
 _SQLITE = {
     "SQLITE_FULL": "disk full",
     "SQLITE_BUSY": "locked",
@@ -17,6 +19,7 @@ _SQLITE = {
 }
 _NO_TABLES = "without the tables of this version, run `hub db upgrade`"
 _NO_DATABASE = "no such database on this server, create it with `createdb` there"
+_NO_POOLER = "the pooler refuses the settings of the hub: see PostgreSQL in docs/operations.md"
 _POSTGRES = {
     "42P01": _NO_TABLES,
     "42703": _NO_TABLES,
@@ -30,10 +33,13 @@ _POSTGRES = {
     "08": "unreachable",
     "28": "access denied",
     "3D": _NO_DATABASE,
+    "42501": "access denied",
+    "58": "disk error",
     "XX": "damaged",
 }
 _AT_CONNECT = (  # where psycopg has no code, only what the server wrote
     (re.compile(r'FATAL: +database ".*" does not exist'), _NO_DATABASE),
+    (re.compile(r"FATAL: +.*unsupported startup parameter"), _NO_POOLER),
     (re.compile(r'FATAL: +(.*authentication failed|no pg_hba|role ".*" does not exist)'), "access denied"),
 )
 
@@ -43,6 +49,8 @@ def describe_trouble(error: SQLAlchemyError) -> str:
     if not isinstance(error, DBAPIError):
         return type(error).__name__
     cause = error.orig
+    if isinstance(cause, Refusal):
+        return str(cause)
     name = getattr(cause, "sqlite_errorname", None)
     if name == "SQLITE_ERROR" and str(cause).startswith(("no such table", "no such column")):
         return _NO_TABLES

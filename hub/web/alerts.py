@@ -98,7 +98,7 @@ async def list_alerts(
 ) -> dict[str, Any]:
     """Alerts of now and before, the newest first."""
     try:
-        page = await parts.database.read(
+        page = await parts.database.query(
             lambda s: list_rows(
                 s, state=state, subject=subject, rule=rule, severity=severity, limit=limit, cursor=cursor
             )
@@ -110,7 +110,7 @@ async def list_alerts(
 
 async def get_alert(alert_id: AlertId, parts: PartsOf) -> dict[str, Any]:
     """One alert with all its transitions and deliveries."""
-    found = await parts.database.read(lambda s: story(s, alert_id))
+    found = await parts.database.query(lambda s: story(s, alert_id))
     if found is None:
         raise not_found("alert", alert_id)
     return story_of(found)
@@ -139,7 +139,7 @@ async def unacknowledge(alert_id: AlertId, parts: PartsOf, caller: Operator) -> 
 async def _check_open(parts: Parts, alert_id: str) -> Alert:
     alert = engine_of(parts).alert(alert_id)
     if alert is None:
-        if await parts.database.read(lambda s: story(s, alert_id)) is None:
+        if await parts.database.query(lambda s: story(s, alert_id)) is None:
             raise not_found("alert", alert_id)
         raise Problem(409, "this alert has cleared; only an open one can be acknowledged")
     return alert

@@ -75,7 +75,7 @@ async def list_deliveries(
 ) -> dict[str, Any]:
     """Deliveries and what became of them, the newest first."""
     try:
-        page = await parts.database.read(lambda s: list_rows(s, state=state, limit=limit, cursor=cursor))
+        page = await parts.database.query(lambda s: list_rows(s, state=state, limit=limit, cursor=cursor))
     except ValueError as error:
         raise invalid(str(error)) from None
     return {"items": [delivery_of(told) for told in page.items], "next_cursor": page.next_cursor}
@@ -87,13 +87,13 @@ async def replay(
     caller: Operator,
 ) -> dict[str, Any]:
     """Send a delivery again that is dead or held, with the same id and body."""
-    found = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+    found = await parts.database.query(lambda s: find_delivery(s, delivery_id))
     if found is None:
         raise not_found("delivery", delivery_id)
     if found.delivery.state not in _REPLAYED:
         raise Problem(409, f"this delivery is {found.delivery.state}; only dead and held ones can be sent again")
     _reload(parts, (await parts.database.write(lambda s: outbox.replay(s, [delivery_id]))).receivers)
-    again = await parts.database.read(lambda s: find_delivery(s, delivery_id))
+    again = await parts.database.query(lambda s: find_delivery(s, delivery_id))
     return delivery_of(again or found)
 
 

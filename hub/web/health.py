@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.parts import Parts
+from hub.store.checks import VITAL
 from hub.store.trouble import describe_trouble
 from hub.supervisor import Child, ChildState
 from hub.web.access import PartsOf
@@ -67,16 +68,23 @@ async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
 
 
 async def _database(parts: Parts) -> Check:
-    trouble = parts.recorder.trouble
-    if trouble is None:
-        try:
-            with anyio.fail_after(_DATABASE_S):
-                await parts.database.check()
-        except SQLAlchemyError as error:
-            trouble = describe_trouble(error)
-        except TimeoutError:
-            trouble = "too slow"
-    return {"status": "ok"} if trouble is None else {"status": "down", "reason": trouble}
+    """Whether every promise is kept: rows stored, deliveries marked, commits on the disk, the file in its place."""
+    try:
+        with anyio.fail_after(_DATABASE_S):
+            broken = await parts.database.check()
+    except SQLAlchemyError as error:
+        return {"status": "down", "reason": describe_trouble(error)}
+    except TimeoutError:
+        return {"status": "down", "reason": "too slow"}
+    if parts.recorder.trouble is not None:
+        broken["readings"] = parts.recorder.trouble
+    if parts.desk.is_storage_failing:
+        broken.setdefault("transitions", "nothing could be stored for 2 s")
+    if not broken:
+        return {"status": "ok"}
+    vital = [promise for promise in broken if promise in VITAL]
+    worst = (vital or list(broken))[0]
+    return {"status": "down" if vital else "degraded", "reason": broken[worst], "broken": broken}
 
 
 def _essential(parts: Parts) -> Check:

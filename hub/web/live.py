@@ -127,7 +127,7 @@ class _View:
         while True:
             seen = self._seen
             try:
-                page = await self._parts.database.read(lambda s: readings_after(s, self._unit.id, seen, _PAGE))  # noqa: B023
+                page = await self._parts.database.query(lambda s: readings_after(s, self._unit.id, seen, _PAGE))  # noqa: B023
             except SQLAlchemyError:
                 raise StreamEnd(TRY_LATER, "the history cannot be read now; connect again later") from None
             for snapshot in page:

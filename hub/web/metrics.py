@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from hub.figures import BUCKETS_S, Histogram
 from hub.oracle.oracle_lanes import Lane
 from hub.parts import Parts
+from hub.store.checks import PROMISES
 from hub.web.access import PartsOf, engine_of
 from hub.web.roles import for_viewers
 
@@ -117,7 +118,13 @@ class PartsCollector(Collector):
         yield _counter("hub_feed_queries", "Queries sent to the view.", _each(states, "queries"), "feed")
 
     def _storage(self) -> Iterator[Metric]:
-        recorder = self._parts.recorder
+        recorder, database = self._parts.recorder, self._parts.database
+        broken = {promise: float(promise in database.outcomes.failing) for promise in PROMISES}
+        yield _gauge("hub_storage_promise_broken", "1 while the database does not do this.", broken, "promise")
+        yield _gauge("hub_database_log_bytes", "Pages in SQLite's log.", database.checkpoints.log_bytes)
+        yield _gauge("hub_queries_running", "People's queries at the database.", database.lane.busy)
+        yield _gauge("hub_queries_waiting", "People's queries that wait for a place.", database.lane.waiting)
+        yield _counter("hub_queries_refused", "People's queries there was no place for.", database.lane.refused)
         yield _gauge("hub_readings_waiting", "Events not yet committed.", recorder.pending)
         yield _gauge(
             "hub_storage_failing", "1 while readings cannot be stored.", float(recorder.trouble is not None)

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 from starlette.exceptions import HTTPException
 
+from hub.store.lane import LaneFull
 from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
@@ -94,6 +95,7 @@ def answer_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(SQLAlchemyError, _no_database)
+    app.add_exception_handler(LaneFull, _full)
     app.add_exception_handler(Exception, _crash)
 
 
@@ -132,6 +134,11 @@ def is_about_a_value(error: SQLAlchemyError) -> bool:
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError)
     return isinstance(error, StatementError) and isinstance(error.orig, ValueError | OverflowError)
+
+
+async def _full(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LaneFull)
+    return ProblemResponse(busy(str(error), error.retry_s))
 
 
 async def _crash(request: Request, error: Exception) -> Response:

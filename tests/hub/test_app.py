@@ -1,11 +1,13 @@
 """The hub's own alerts over restarts and reloads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import text
+from sqlmodel import Session
 
 from hub.app import Hub, open_hub
 from hub.config import Config
@@ -68,3 +70,32 @@ async def test_a_unit_that_was_given_up_is_tried_again_once_it_is_changed(
         is_mended = True
         await hub.reload(after)
         assert hub.feeds.children["unit/gate"].state is ChildState.RUNNING
+
+
+async def test_a_table_that_cannot_be_used_raises_an_alert_that_clears_once_it_can(tmp_path: Path) -> None:
+    def rename(before: str, after: str) -> Callable[[Session], object]:
+        return lambda session: session.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    async with open_hub(config_in(tmp_path)) as hub:
+        await hub.database.write(rename("deliveries", "away"))
+        await storage_alerts(hub, "promise/deliveries")
+        await hub.database.write(rename("away", "deliveries"))
+        await storage_alerts(hub)
+
+
+async def test_a_deleted_database_raises_an_alert_and_its_return_clears_it(tmp_path: Path) -> None:
+    async with open_hub(config_in(tmp_path)) as hub:
+        (tmp_path / "hub.db").rename(tmp_path / "elsewhere.db")
+        await storage_alerts(hub, "promise/file")
+        (tmp_path / "elsewhere.db").rename(tmp_path / "hub.db")
+        await storage_alerts(hub)
+
+
+async def storage_alerts(hub: Hub, *wanted: str) -> None:
+    """Wait until these subjects under `hub/storage/` have open alerts, or with none given until nobody has."""
+    with anyio.fail_after(30):
+        while True:
+            found = {alert.subject.removeprefix("hub/storage/") for alert in hub.engine.open_alerts()}
+            if found >= set(wanted) if wanted else not found:
+                return
+            await anyio.sleep(0.05)

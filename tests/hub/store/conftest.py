@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -47,6 +49,25 @@ def empty_postgres_url(postgres_url: str) -> str:
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
         connection.execute(f"CREATE SCHEMA {schema}")
     return postgres_url
+
+
+@pytest.fixture
+def own_postgres_url(postgres_url: str) -> Iterator[str]:
+    """A whole database, for what is set for all of it."""
+    with own_postgres(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def own_postgres(server: str, encoding: str = "UTF8") -> Iterator[str]:
+    """The URL of a new database of this encoding."""
+    name = f"hub_test_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+        try:
+            yield urlsplit(server)._replace(path=f"/{name}", query="").geturl()
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

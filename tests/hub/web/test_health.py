@@ -1,7 +1,10 @@
 """Health over HTTP."""
 
+import threading
+
 import anyio
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from hub.nl43.link import LinkDown
@@ -34,10 +37,10 @@ async def test_a_lost_meter_is_degraded_and_still_200(house: House) -> None:
 async def test_without_a_database_the_hub_is_not_ready_and_alive(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(work: object) -> None:
+    async def fail(*of: object) -> None:
         raise OperationalError("SELECT password", None, Exception("secret text"))
 
-    monkeypatch.setattr(house.parts.database, "read", fail)
+    monkeypatch.setattr(house.parts.database, "_read", fail)
     async with house.client() as client:
         ready, alive = await client.get("/readyz"), await client.get("/livez")
         history = await client.get("/api/units/gate-a/history")
@@ -56,3 +59,77 @@ async def test_an_essential_child_that_does_not_run_is_not_ready(house: House) -
         child.state = ChildState.RESTARTING
         answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["essential"]["not_running"]) == (503, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "promise"),
+    [
+        ("readings", "readings"),
+        ("minutes", "readings"),
+        ("transitions", "transitions"),
+        ("alert_states", "transitions"),
+        ("deliveries", "deliveries"),
+        ("attempts", "deliveries"),
+        ("receiver_holds", "deliveries"),
+    ],
+)
+async def test_a_table_that_cannot_be_used_makes_the_hub_unready_until_it_can(
+    house: House, table: str, promise: str
+) -> None:
+    await rename(house, table, "away")
+    async with house.client() as client:
+        ready, health = await client.get("/readyz"), await client.get("/healthz")
+        await rename(house, "away", table)
+        again = await client.get("/readyz")
+    database = ready.json()["checks"]["database"]
+    assert (ready.status_code, health.status_code, database["status"]) == (503, 503, "down")
+    assert database["broken"] == {promise: "without the tables of this version, run `hub db upgrade`"}
+    assert again.status_code == 200
+
+
+async def test_what_a_writer_was_refused_shows_though_the_tables_can_be_read(house: House) -> None:
+    outcomes = house.parts.database.outcomes
+    now_s = 0.0
+    outcomes.clock_s = lambda: now_s
+    for now_s in (0.0, 2.5):  # noqa: B007
+        outcomes.failed("deliveries", "write", "damaged")
+    async with house.client() as client:
+        answer = await client.get("/readyz")
+        metrics = (await client.get("/metrics")).text
+    assert (answer.status_code, answer.json()["checks"]["database"]["broken"]) == (503, {"deliveries": "damaged"})
+    assert 'hub_storage_promise_broken{promise="deliveries"} 1.0' in metrics
+
+
+async def test_upkeep_that_fails_leaves_the_hub_degraded_and_ready(house: House) -> None:
+    outcomes = house.parts.database.outcomes
+    now_s = 0.0
+    outcomes.clock_s = lambda: now_s
+    for now_s in (0.0, 2.5):  # noqa: B007
+        outcomes.failed("retention", "write", "locked")
+    async with house.client() as client:
+        ready, health = await client.get("/readyz"), await client.get("/healthz")
+    assert (ready.status_code, health.status_code, health.json()["status"]) == (200, 200, "degraded")
+
+
+async def test_health_answers_while_every_place_of_peoples_queries_is_taken(house: House) -> None:
+    inside, done = threading.Barrier(5), threading.Event()
+
+    def sit(session: object) -> None:
+        inside.wait(10)
+        done.wait(10)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(house.parts.database.query, sit)
+        await anyio.to_thread.run_sync(inside.wait, 10)
+        async with house.client() as client:
+            answer = await client.get("/readyz")
+        await house.parts.database.read(lambda session: None)  # so does the hub's own work
+        done.set()
+    assert answer.status_code == 200
+
+
+async def rename(house: House, before: str, after: str) -> None:
+    await house.parts.database.write(
+        lambda session: session.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+    )

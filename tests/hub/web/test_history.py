@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from hub.clock import rfc3339
 from hub.store import export
+from hub.store.lane import Lane
 from tests.hub.web.parts import House, serving
 
 pytestmark = pytest.mark.anyio
@@ -166,16 +167,26 @@ async def test_an_answer_that_the_database_breaks_off_is_not_ended(
     past: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "_ITEMS_PER_PIECE", 2)
-    read, reads = past.parts.database.read, 0
+    query, reads = past.parts.database.query, 0
 
-    async def fail_at_the_third(work: Any) -> Any:
+    async def fail_at_the_third(work: Any, **how: Any) -> Any:
         nonlocal reads
         reads += 1
         if reads == 3:
             raise OperationalError("SELECT", None, Exception("gone"))
-        return await read(work)
+        return await query(work, **how)
 
-    monkeypatch.setattr(past.parts.database, "read", fail_at_the_third)
+    monkeypatch.setattr(past.parts.database, "query", fail_at_the_third)
     async with serving(past) as at, httpx.AsyncClient(base_url=f"http://{at}") as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(PATH)
+
+
+async def test_a_query_that_finds_no_place_is_told_when_to_ask_again(house: House) -> None:
+    lane = house.parts.database.lane = Lane(1, 0, 5.0)
+    async with lane.place(), house.client() as client:
+        answers = [
+            await client.get(path)
+            for path in ("/api/units/gate-a/history", "/api/units/gate-a/history?format=csv", "/api/alerts")
+        ]
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "2")] * 3
