@@ -6,8 +6,8 @@ from typing import Any
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -20,8 +20,6 @@ _BAD_TEXT = 1007
 
 class HttpProtocol(H11Protocol):
     """Tells the place of the connection which phase it is in."""
-
-    flow: FlowControl
 
     def __init__(self, config: Config, server_state: ServerState, place: Connection) -> None:
         super().__init__(config, server_state, {})
@@ -116,6 +114,8 @@ class ViewerProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     async def send(self, message: Any) -> None:
+        if self.close_sent:
+            raise ClientDisconnected  # the protocol has ended it, and the application is about to hear of that
         if message["type"] == "websocket.close":
             self.writable.set()
             self.loop.call_later(_LINGER_S, self.transport.abort)

@@ -1,0 +1,75 @@
+"""What one connection may send: no nonsense of a client is worth a line in the log."""
+
+import logging
+import os
+import socket
+import struct
+
+import anyio
+import pytest
+
+from tests.hub.web.parts import House, serving, until
+from tests.hub.web.test_server import connect_blocking
+
+pytestmark = pytest.mark.anyio
+
+
+def frame(opcode: int, payload: bytes, is_last: bool = True) -> bytes:
+    """A frame as a client sends it."""
+    mask = os.urandom(4)
+    masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
+    return bytes([opcode | (0x80 if is_last else 0), 0x80 | len(payload)]) + mask + masked
+
+
+def talk(at: str, sent: bytes) -> bytes:
+    """What a stream says until its end, to a client that says `sent`."""
+    host, _, port = at.partition(":")
+    with socket.socket() as client:
+        connect_blocking(client, host, int(port), "/api/live")
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += client.recv(65536)
+        client.sendall(sent)
+        try:
+            while piece := client.recv(65536):
+                received += piece
+        except ConnectionResetError:
+            pass
+        return received
+
+
+TEXT, MORE, BINARY, CLOSE, PING = 1, 0, 2, 8, 9
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (frame(TEXT, b"\xff\xfe"), 1007),
+        (frame(TEXT, "\ud800".encode("utf-8", "surrogatepass")), 1007),
+        (frame(TEXT, b"\xc3", False) + frame(MORE, b"("), 1007),
+        (frame(TEXT, b"fine") + frame(TEXT, b"\x80"), 1007),
+        (frame(CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007),
+        (frame(CLOSE, b"\x03"), 1002),
+        (frame(PING, b"x", False), 1002),
+        (frame(3, b"x"), 1002),
+        (frame(MORE, b"x"), 1002),
+        (b"\x81\x02ab", 1002),
+        (b"\x81\xff" + b"\x7f" * 20, 1009),
+    ],
+    ids=lambda value: value if isinstance(value, int) else "",
+)
+async def test_nonsense_on_a_stream_ends_it_with_its_code_and_without_a_line(
+    house: House, sent: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(house) as at:
+        received = await anyio.to_thread.run_sync(talk, at, sent)
+        await until(lambda: not house.parts.units["gate-a"].viewers)
+    assert code.to_bytes(2, "big") in received
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def test_halves_of_a_character_in_two_frames_are_text(house: House) -> None:
+    async with serving(house) as at:
+        sent = frame(TEXT, b"\xc3", False) + frame(MORE, b"\xa9") + frame(CLOSE, struct.pack("!H", 1000))
+        received = await anyio.to_thread.run_sync(talk, at, sent)
+    assert (1000).to_bytes(2, "big") in received
