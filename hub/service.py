@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +111,7 @@ class _Stopping:
 
     def _end_by_force(self) -> None:
         hung = [] if self.hub is None else [f"{s.name}/{n}" for s in self.hub.parts.supervisors for n in s.running]
-        print(f"hub: not stopped within {STOP_WITHIN_S:g} s, ending now; still running: {hung}", file=sys.stderr)
+        log.critical("not stopped in time, ending now", within_s=STOP_WITHIN_S, running=hung)
         os._exit(1)
 
 

@@ -11,6 +11,8 @@ import typer
 from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, reader_gone, run_async
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hub.app import Hub
     from hub.config_file import Loaded
 
@@ -28,23 +30,28 @@ def add_to(app: typer.Typer) -> None:
 
 def run(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Run the hub until SIGTERM or Ctrl-C; SIGHUP, or a change of the file, takes the configuration up again."""
+    import structlog
+
     from hub.logs import configure_logs
 
     loaded = load(config)
-    configure_logs(loaded.config.hub.log)
+    is_json = configure_logs(loaded.config.hub.log) == "json"
     for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    raise typer.Exit(start(_serve_and_end, loaded, config))
+        if is_json:
+            structlog.get_logger().warning(str(warning))
+        else:
+            typer.echo(f"warning: {warning}", err=True)
+    raise typer.Exit(start(_serve_and_end, loaded, config, _log_start if is_json else _announce))
 
 
-async def _serve_and_end(loaded: "Loaded", config: Path) -> NoReturn:
+async def _serve_and_end(loaded: "Loaded", config: Path, announce: "Callable[[Hub], None]") -> NoReturn:
     """Run the hub; once it has stopped the process ends at once, without closing the event loop.
 
     That would take as long as a resolver that does not answer, and so would the libraries at the end of a process.
     """
     from hub.service import serve
 
-    code = await serve(loaded, config, _announce)
+    code = await serve(loaded, config, announce)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -119,3 +126,9 @@ def start(service: Any, *args: Any) -> int:
 
 def _announce(hub: "Hub") -> None:
     typer.echo(f"{hub.config.hub.name}: {hub.url}  ({len(hub.fleet.units)} units)  Ctrl-C stops", err=True)
+
+
+def _log_start(hub: "Hub") -> None:
+    import structlog
+
+    structlog.get_logger().info("started", hub=hub.config.hub.name, url=hub.url, units=len(hub.fleet.units))

@@ -1,6 +1,8 @@
 import io
 import json
+import logging
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,26 @@ def test_a_log_that_cannot_be_written_is_lost_without_a_crash(monkeypatch: pytes
         structlog.get_logger().error("disk full")
         closing = True  # raises, as the file still has what it could not write
     assert closing
+
+
+def test_what_libraries_log_and_warn_of_is_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", file := io.StringIO())
+    for _ in range(2):
+        configure_logs("json")
+    logging.getLogger("uvicorn.error").error("Cancel %s running task(s)", 3)
+    try:
+        raise ValueError("x")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Task exception\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("never awaited", RuntimeWarning, stacklevel=1)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("watchfiles.main").info("3 changes detected")
+    cancelled, crashed, warned = map(json.loads, file.getvalue().splitlines())
+    assert (cancelled["event"], cancelled["logger"]) == ("Cancel 3 running task(s)", "uvicorn.error")
+    assert (crashed["level"], crashed["event"]) == ("error", "Task exception")
+    assert "ValueError: x" in crashed["traceback"]
+    assert "never awaited" in warned["event"]
