@@ -39,6 +39,7 @@ from hub.store.tables import register_boot, sequence_base
 from hub.store.upkeep import run_checks, run_file_watch, run_guard
 from hub.supervisor import Supervisor
 from hub.trace.build import trace_of
+from hub.web.address import is_of, networks
 from hub.web.app import create_app
 from hub.web.connections import Connections
 from hub.web.server import Server, bind, url_of
@@ -131,7 +132,10 @@ class Hub:
             config.hub.timezone,
             redis,
         )
-        self.connections = Connections(most_connections(config, limit()))
+        self.connections = Connections(
+            most_connections(config, limit()),
+            is_exempt=lambda address: is_of(address, networks(self.config.hub.trusted_proxies)),
+        )
         self.parts = Parts(
             config=config,
             clock=clock,

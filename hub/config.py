@@ -18,7 +18,9 @@ from hub.config_fields import (
     LabelName,
     LabelValue,
     Listen,
+    Network,
     Port,
+    PublicUrl,
     RedisUrl,
     Retention,
     Size,
@@ -49,10 +51,15 @@ class Token(_Frozen):
 
 
 class HubSection(_Frozen):
-    """The process: its name, where it listens, where its files are, who may talk to it."""
+    """The process: its name, where it listens, where its files are, who may talk to it.
+
+    `public_url` is where people reach it, and `trusted_proxies` whose X-Forwarded headers count.
+    """
 
     name: HubName = "hub"
     listen: Listen = "127.0.0.1:8480"
+    public_url: PublicUrl | None = None
+    trusted_proxies: tuple[Network, ...] = ()
     timezone: Timezone = "UTC"
     data_dir: Folder = Field(Path("data"), validate_default=True)
     tokens: tuple[Token, ...] = ()

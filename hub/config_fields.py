@@ -2,7 +2,7 @@
 
 import re
 from importlib import import_module
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -55,6 +55,26 @@ def _host(text: str) -> str:
         labels = text.removesuffix(".").split(".")
         if len(text) > 253 or labels[-1].isdigit() or not all(map(_HOST_LABEL.fullmatch, labels)):
             raise ValueError("must be a host name or an IP address, without a port") from None
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("must be an address or a network, such as 10.0.0.5 or 10.0.0.0/24") from None
+    return text
+
+
+def _public_url(text: str) -> str:
+    example = "must be where people reach the hub, such as https://hub.example.org"
+    try:
+        url = urlsplit(text)
+        is_good = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        raise ValueError(example) from None
+    if not is_good or url.query or url.fragment or "@" in url.netloc:
+        raise ValueError(example)
     return text
 
 
@@ -153,6 +173,8 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes, written in YAML as `20GB`."""
 Folder = Annotated[Path, AfterValidator(_from_folder)]
 """A path; a relative one is taken from the folder of config.yaml (`context={"folder": …}`)."""
+Network = Annotated[str, AfterValidator(_network)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Listen = Annotated[str, AfterValidator(_listen)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -14,6 +14,7 @@ from hub.config import Config, FeedConfig, UnitConfig
 
 _REST_S = 0.3
 _LOOKS = 20
+_ASKED_EACH_TIME = ("hub.tokens", "hub.public_url", "hub.trusted_proxies")  # so a change holds at once
 
 
 class _HasId(Protocol):
@@ -79,7 +80,7 @@ def _restart_needed(before: Config, after: Config) -> Iterable[str]:
                 yield section
             continue
         for key in type(old).model_fields:
-            if getattr(old, key) != getattr(new, key) and (section, key) != ("hub", "tokens"):
+            if getattr(old, key) != getattr(new, key) and f"{section}.{key}" not in _ASKED_EACH_TIME:
                 yield f"{section}.{key}"
 
 

@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from hub.parts import Parts
 from hub.web.access import engine_of
+from hub.web.address import Addresses
 from hub.web.alerts import alert_routes
 from hub.web.board import Board
 from hub.web.deliveries import delivery_routes
@@ -56,6 +57,7 @@ def create_app(parts: Parts) -> FastAPI:
         documentation=documentation,
     )
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Addresses, proxies=lambda: parts.config.hub.trusted_proxies)
     for routes in (
         health_routes(),
         login_routes(),

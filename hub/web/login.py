@@ -1,6 +1,7 @@
 """Login and logout of the page: a token is given once, and from then on a cookie stands for it."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -54,13 +55,22 @@ async def log_in(login: Login, request: Request, response: Response, parts: Part
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=_is_tls(request, parts.config.hub.public_url),
     )
     return LoggedIn(name=token.name, role=token.role)
 
 
-async def log_out(request: Request, response: Response) -> None:
+async def log_out(request: Request, response: Response, parts: PartsOf) -> None:
     """End the login of this cookie."""
     sessions: Sessions = request.app.state.sessions
     sessions.close(request.cookies.get(COOKIE, ""))
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    is_tls = _is_tls(request, parts.config.hub.public_url)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=is_tls)
+
+
+def _is_tls(request: Request, public_url: str | None) -> bool:
+    """True when the browser speaks TLS: a trusted proxy says so, or it asked for the host of the public URL."""
+    if request.url.scheme == "https":
+        return True
+    public = urlsplit(public_url or "")
+    return public.scheme == "https" and request.headers.get("host", "").lower() == public.netloc.lower()

@@ -127,3 +127,23 @@ def test_sizes_are_decimal() -> None:
 def test_a_duration_says_the_same_when_written_again(number: int, unit: str) -> None:
     seconds = parse_duration(f"{number}{unit}")
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=0.0006)
+
+
+@pytest.mark.parametrize("proxy", ["10.0.0.5", "10.0.0.0/24", "10.0.0.5/24", "::1", "fd00::/8"])
+def test_a_trusted_proxy_is_an_address_or_a_network(proxy: str) -> None:
+    assert Config.model_validate({"hub": {"trusted_proxies": [proxy]}}).hub.trusted_proxies == (proxy,)
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "10.0.0.5:80", "10.0.0.0/33", "", "*"])
+def test_a_name_is_no_trusted_proxy(proxy: str) -> None:
+    with pytest.raises(ValidationError, match=r"such as 10\.0\.0\.5"):
+        Config.model_validate({"hub": {"trusted_proxies": [proxy]}})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["hub.example.org", "ftp://hub", "https://", "https://me:secret@hub", "https://hub/?a=b", "https://hub:0"],
+)
+def test_a_public_url_is_where_browsers_can_go(url: str) -> None:
+    with pytest.raises(ValidationError, match="where people reach the hub"):
+        Config.model_validate({"hub": {"public_url": url}})

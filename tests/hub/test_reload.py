@@ -46,7 +46,12 @@ def test_rules_receivers_tokens_and_the_rest_are_told_apart() -> None:
                 "receivers": [{"name": "o", "url": "http://h"}],
                 "system": {"severity": "info"},
             },
-            hub={"listen": "127.0.0.1:1", "tokens": [token]},
+            hub={
+                "listen": "127.0.0.1:1",
+                "tokens": [token],
+                "trusted_proxies": ["::1"],
+                "public_url": "https://hub",
+            },
             database={"url": "sqlite:///other.db", "retention": {"readings": "1d"}},
             redis={"url": "redis://h"},
         ),
