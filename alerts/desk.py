@@ -35,6 +35,7 @@ class Decides(Protocol):
 
     def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]: ...
     def tick(self, at: datetime, now_s: float) -> Sequence[Transition]: ...
+    def resume(self, now_s: float) -> None: ...
     def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]: ...
     def take_dirty(self) -> list[Alert]: ...
     def acknowledge(
@@ -85,8 +86,12 @@ class Desk:
         labels_of: Callable[[str], Mapping[str, str]],
         on_latency: OnLatency = lambda name, seconds: None,
         room: int = 50_000,
+        resumed_s: Callable[[], float] = lambda: float("-inf"),
     ) -> None:
-        """`hub` is the name in the bodies; `labels_of` gives a subject's labels."""
+        """`hub` is the name in the bodies; `labels_of` gives a subject's labels.
+
+        `resumed_s` is when the process last ended a standstill of its own, in steady seconds.
+        """
         self.engine = engine
         self.counts = DeskCounts()
         self.is_storage_failing = False
@@ -98,6 +103,7 @@ class Desk:
         self._labels_of = labels_of
         self.on_latency = on_latency
         self._room = room
+        self._resumed_s = resumed_s
         self._inbox: deque[Sample] = deque()
         self._waiting = Uncommitted()
         self._told: dict[str, set[str]] = {}
@@ -196,15 +202,21 @@ class Desk:
                 self.take(transitions)
 
     async def _tick(self) -> None:
+        known_s = float("-inf")
         while True:
-            self.take(self.engine.tick(self._clock.now(), self._clock.time()))
+            now_s = self._clock.time()
+            if self._resumed_s() > known_s:
+                known_s = self._resumed_s()
+                self.engine.resume(known_s)
+            self.take(self.engine.tick(self._clock.now(), now_s))
             self._take_dirty()
             await anyio.sleep(_TICK_S)
 
     async def _watch(self) -> None:
         while True:
             since_s = self._waiting.since_s
-            is_late = since_s is not None and self._clock.time() >= since_s + _FAILING_AFTER_S
+            now_s = self._clock.time()
+            is_late = since_s is not None and now_s >= max(since_s, self._resumed_s()) + _FAILING_AFTER_S
             if is_late and not self.is_storage_failing:
                 self._storage_failed()
             await anyio.sleep(_WATCH_S)

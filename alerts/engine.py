@@ -81,6 +81,16 @@ class Engine:
                 self._queue(pair, now_s)
         return transitions
 
+    def resume(self, now_s: float) -> None:
+        """The hub itself stood still until now: silence counts from here, as nothing could be heard before.
+
+        So that time alone brings no no-data onset and no clear. It sustains nothing either: what the hub did not
+        hear is missing, and a pending onset or clear whose values lie too far apart begins anew.
+        """
+        for subject in self._roster.subjects.values():
+            for series in subject.series.values():
+                series.value_s = max(series.value_s, now_s)
+
     def set_reachable(self, subject: str, reachable: bool, now_s: float) -> None:
         """Hold the alerts of a subject that is away on purpose, such as a released unit; or let them go on."""
         known = self._roster.subjects[subject]

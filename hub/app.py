@@ -91,6 +91,7 @@ class Hub:
             self.receivers.dispatchers,
             self.engine.labels_of,
             self.figures.alert_stage,
+            resumed_s=lambda: clock.resumed_s,
         )
         self.recorder = Recorder(
             database,

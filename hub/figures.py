@@ -4,13 +4,16 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 import anyio
+import structlog
 
-from hub.clock import Clock
+from hub.clock import STANDSTILL_S, Clock
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram buckets, seconds; the last bucket is open."""
 
 _LAG_EVERY_S = 0.1
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -47,4 +50,7 @@ async def run_loop_lag(clock: Clock, lag_s: Histogram) -> None:
     while True:
         due = clock.steady() + _LAG_EVERY_S
         await anyio.sleep(_LAG_EVERY_S)
-        lag_s.observe(max(0.0, clock.steady() - due))
+        late_s = max(0.0, clock.steady() - due)
+        lag_s.observe(late_s)
+        if late_s > STANDSTILL_S:
+            log.warning("the hub stood still; silence of the meters counts from now", seconds=round(late_s, 1))

@@ -81,6 +81,7 @@ class Unit:
         self.rule_cadence_s: float | None = None
         self.is_released = False
         self._clock = clock
+        self._judged_s = clock.steady()  # the last poll that says something about the meter
         self._publish = publish
         self._on_latency = on_latency
         self._on_settings = on_settings
@@ -227,9 +228,10 @@ class Unit:
         try:
             answer = await self.link.request(DOD, parse_dod, priority, wanted, patience_s)
         except LinkDown as down:
-            if down.was_tried:
+            if down.was_tried and not self._is_excused():
                 self._poll_failed(down)
             raise
+        self._judged_s = answer.time
         if answer.value is None:
             self.polls["refusal"] += 1
             raise MeterRefused(answer.result)
@@ -289,12 +291,24 @@ class Unit:
         now = self._clock.steady()
         self._emit(PollFailure(self.id, self._clock.now(), now, down.failure, self.reachable, cadence_s))
 
+    def _is_excused(self) -> bool:
+        """Whether a poll failed that began before the hub stood still, or was the first one after.
+
+        Its answer, or its connection, may have been lost in the meantime, which is no fault of the meter's.
+        """
+        is_excused = self._clock.resumed_s > self._judged_s
+        self._judged_s = self._clock.steady()
+        return is_excused
+
     def _counts_as_offline(self) -> bool:
         if self.failures_in_a_row >= self.config.offline_after:
             return True
         # A value from before a restart or a release is old through no fault of the meter's.
         latest = self.latest if self.reachable else None
-        return latest is not None and self._clock.steady() - latest.time > stale_after_s(latest.cadence_s)
+        if latest is None:
+            return False
+        heard_s = max(latest.time, self._clock.resumed_s)  # nor while the hub stood still
+        return self._clock.steady() - heard_s > stale_after_s(latest.cadence_s)
 
     def _set_reachable(self, reachable: bool, reason: str | None) -> None:
         old = {True: "reachable", False: "unreachable", None: None}[self.reachable]

@@ -122,6 +122,9 @@ class ThresholdEngine:
     def tick(self, at: datetime, now_s: float) -> Sequence[Transition]:
         return ()
 
+    def resume(self, now_s: float) -> None:
+        pass
+
     def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]:
         self.alerts = {(alert.rule, alert.subject): alert for alert in alerts}
         return ()

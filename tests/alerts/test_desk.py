@@ -1,5 +1,6 @@
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from sqlmodel import Session, select
 from trio.testing import MockClock
 
 from alerts import archive
+from alerts.alert import Transition
 from alerts.delivery import Delivery
 from alerts.desk import Desk
 from alerts.routing import Routing
@@ -63,6 +65,8 @@ class Office:
 class Bench:
     """A desk between a small engine and two receivers."""
 
+    resumed_s = float("-inf")
+
     def __init__(self, database: SqliteDatabase, room: int = 50_000) -> None:
         self.ops, self.site = Office(), Office()
         self.clock = LoopClock()
@@ -78,6 +82,7 @@ class Bench:
             lambda subject: {"site": "dock"},
             lambda name, seconds: self.latencies.append((name, seconds)),
             room,
+            lambda: self.resumed_s,
         )
 
     def hear(self, value: float, subject: str = "unit/gate-a") -> None:
@@ -279,3 +284,36 @@ async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_desk(da
     reason = first[0].body.decode().partition('"reason":"')[2].partition('"')[0]
     assert reason.startswith("ValueError: a\ufffdb\ufffd cd")
     assert len(reason) == 1000
+
+
+async def test_silence_counts_from_the_end_of_a_standstill_before_time_decides(database: SqliteDatabase) -> None:
+    bench, calls = Bench(database), list[str]()
+
+    class Heard(ThresholdEngine):
+        def resume(self, now_s: float) -> None:
+            calls.append(f"resumed at {now_s:g}")
+
+        def tick(self, at: datetime, now_s: float) -> Sequence[Transition]:
+            calls.append("tick")
+            return ()
+
+    bench.desk.engine = Heard()
+    async with running(bench):
+        await anyio.sleep(0.5)
+        bench.resumed_s = bench.clock.time()
+        await anyio.sleep(2)
+    assert calls[:4] == ["tick", f"resumed at {bench.resumed_s:g}", "tick", "tick"]
+
+
+async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_trouble_of_the_storage(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database)) as bench:
+        database.gate = anyio.Event()
+        bench.hear(66.2)
+        await anyio.sleep(1.5)
+        bench.resumed_s = bench.clock.time()
+        await anyio.sleep(1.5)
+        assert not bench.desk.is_storage_failing
+        await anyio.sleep(1)
+        assert bench.desk.is_storage_failing

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.alert import State, TransitionType
 from alerts.sample import Quality
@@ -193,6 +195,37 @@ def test_a_pending_timer_stored_by_a_version_without_deadlines_goes_on() -> None
     after.engine.restore([replace(pending, unbroken_until_s=None)], *at(26))
     assert after.tick(27) == []
     assert after.sample(30, 70.0) == ["onset"]
+
+
+@given(
+    st.sampled_from(["alarm", "clear", "hold"]), st.integers(2, 90), st.floats(2.5, 3600), st.floats(0, 1.5),
+    st.sampled_from([60.0, 70.0]),
+)  # fmt: skip
+def test_silence_counts_from_the_end_of_a_standstill(
+    action: str, after_s: int, still_s: float, late_s: float, value: float
+) -> None:
+    """No no-data onset and no clear within `after` of the resume; they come right after, if silence goes on."""
+    play = Play(make_rule(above=65, no_data={"after": f"{after_s}s", "action": action}))
+    for second in range(5):
+        play.sample(second, value)
+        play.tick(second)
+    known = len(play.seen)
+    resumed = 4 + still_s
+    play.engine.resume(at(resumed)[1])
+    assert play.ticks([resumed + late_s + n for n in range(after_s + 1) if late_s + n < after_s]) == []
+    assert len(play.seen) == known
+    expected = {("alarm", 60.0): ["no_data"], ("clear", 70.0): ["clear"]}.get((action, value), [])
+    assert play.tick(resumed + after_s + 2) == expected
+
+
+@pytest.mark.parametrize(("still_s", "onset_s"), [(8, 30), (45, 86)])
+def test_what_the_hub_did_not_hear_while_it_stood_still_is_missing(still_s: int, onset_s: int) -> None:
+    play = Play(make_rule(above=65, **{"for": "30s"}))
+    play.samples(range(11), 70.0)
+    resumed = 10 + still_s
+    play.engine.resume(at(resumed)[1])
+    assert play.tick(resumed) == []
+    assert play.samples(range(resumed + 1, 120), 70.0) == [(onset_s, "onset")]
 
 
 def test_a_restart_with_a_unit_lost_still_holds_its_others() -> None:

@@ -77,6 +77,26 @@ async def test_three_failed_polls_make_a_unit_unreachable_and_one_reading_brings
 
 
 @virtual
+@pytest.mark.parametrize("offline_after", [1, 3])
+async def test_a_poll_that_fails_because_the_hub_stood_still_says_nothing_of_the_meter(offline_after: int) -> None:
+    link = FakeLink(VirtualClock())
+    unit, events = new_unit(link, offline_after=offline_after)
+    await unit.poll(MONITOR)
+    await anyio.sleep(45)
+    link.clock.resumed_s = link.clock.steady()
+    link.failure = Failure.MUTE
+    with pytest.raises(LinkDown):
+        await unit.poll(MONITOR)
+    assert (unit.reachable, unit.failures_in_a_row) == (True, 0)
+    assert not any(isinstance(e, PollFailure) for e in events)
+    for failures in range(1, offline_after + 1):
+        with pytest.raises(LinkDown):
+            await unit.poll(MONITOR)
+        assert unit.failures_in_a_row == failures
+        assert unit.reachable is (failures < offline_after)
+
+
+@virtual
 async def test_a_failed_poll_of_a_stale_unit_makes_it_unreachable_at_once() -> None:
     link = FakeLink(VirtualClock())
     unit, _ = new_unit(link)
