@@ -11,10 +11,11 @@ from typing import TypeVar
 
 import anyio
 
+from alerts.answers import Gone, Outcome, Wait
 from alerts.bell import Bell
 from alerts.clock import Clock
 from alerts.delivery import Delivery
-from alerts.webhook import Gone, Outcome, Webhook
+from alerts.webhook import Webhook
 
 _IN_FLIGHT = 8
 _LEAVE_S = 2.0  # a courier breaks off at once, but for a second in which it closes its connections
@@ -26,7 +27,7 @@ Post = Callable[[Delivery, datetime], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a delivery. `outcome` is None where it was not tried: the receiver said 410 to one before."""
+    """What became of a delivery. `outcome` is None where it was not tried: the receiver wants no more for now."""
 
     delivery: Delivery
     outcome: Outcome | None
@@ -55,7 +56,7 @@ async def open_courier(post: Post, clock: Clock, on_sent: OnSent) -> AsyncIterat
                 delivery, at, started_s = waiting.popleft(), clock.now(), clock.time()
                 outcome = await post(delivery, at)
                 on_sent([Sent(delivery, outcome, at, clock.time() - started_s)])
-                if isinstance(outcome, Gone) and waiting:
+                if isinstance(outcome, Gone | Wait) and waiting:
                     on_sent([Sent(left, None, at, 0.0) for left in waiting])
                     waiting.clear()
         finally:

@@ -17,6 +17,7 @@ class DeliveryState(StrEnum):
     DEAD = "dead"  # given up after 72 h; can be replayed
     HELD = "held"  # its receiver said 410 Gone; sent once the receiver is released
     DIGESTED = "digested"  # told as part of a digest, which is a delivery of its own
+    SPLIT = "split"  # a digest that was refused and goes in parts, each a delivery of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,17 @@ class Delivery:
     next_at: datetime | None = None  # when it is due; None at once
     finished_at: datetime | None = None
     digest_id: str | None = None
+    members: tuple[tuple[str, int], ...] = ()  # of a digest: alert id and sequence of each message in it
+
+    @property
+    def alerts(self) -> dict[str, tuple[int, int]]:
+        """The alerts it tells of, each with the first and the last sequence it carries."""
+        if self.alert_id is not None:
+            return {self.alert_id: (self.sequence, self.sequence)}
+        sequences: dict[str, list[int]] = {}
+        for alert_id, sequence in self.members:
+            sequences.setdefault(alert_id, []).append(sequence)
+        return {alert_id: (min(own), max(own)) for alert_id, own in sequences.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
-from uuid import NAMESPACE_URL, uuid5
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,22 +12,23 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from alerts import outbox
+from alerts.answers import Delivered, Gone, Outcome, Refused, Retry, Wait, splits_digest
+from alerts.attempted import attempt_of, finished, held, put_off
 from alerts.backlog import Backlog, Turn
 from alerts.clock import Clock
 from alerts.courier import Hand, OpenCourier, Sent
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery, DeliveryState
+from alerts.digest import digest_of, digest_room, digested, split
 from alerts.fingerprint import fingerprint
 from alerts.ledger import Ledger
-from alerts.message import render, render_digest
-from alerts.retries import retry_delay_s
+from alerts.message import render
+from alerts.retries import refused_delay_s, retry_delay_s
 from alerts.rule import Receiver
 from alerts.trouble import Trouble
-from alerts.webhook import Delivered, Gone, Outcome, Retry
 
 _AHEAD = 64  # with the courier at most, waiting or under way
 _RELOAD_S = 1.0
-_NO_LANE = "\n"  # of what was with the courier when a 410 emptied the backlog
 
 
 class OnTrouble(Protocol):
@@ -78,9 +78,11 @@ class Dispatcher:
         self._on_trouble = on_trouble
         self._chance = chance
         self._room = room
-        self._backlog = Backlog(receiver)
+        self._backlog = Backlog(receiver, digest_room(hub))
         self._ledger = Ledger(database)
-        self._out: dict[str, str] = {}  # with the courier: the lane of each, by id
+        self._out: set[str] = set()  # with the courier, or a digest that is being made or split
+        self._forgotten: set[str] = set()  # of these, what was out when a 410 emptied the backlog
+        self._to_split: list[Delivery] = []
         self._is_behind = True  # SQL has deliveries that are not in memory
         self._has_missed = False  # one came while SQL was being read
         # Alerts with deliveries that only SQL has or will have, and the newest's sequence.
@@ -104,7 +106,7 @@ class Dispatcher:
         for delivery in deliveries:
             if self.is_held:
                 self._ledger.note(replace(delivery, state=DeliveryState.HELD))
-            elif self._must_be_left(delivery, persisted):
+            elif self._must_be_left(delivery):
                 self._is_behind = self._has_missed = True
                 self.counts.dropped += not persisted
                 if delivery.alert_id is not None:
@@ -132,7 +134,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatch until stopped or cancelled. May be run again after a crash."""
         self._is_loading = False
-        self._out.clear()
+        for under_way in (self._out, self._forgotten, self._to_split):
+            under_way.clear()
         self._backlog.recover(self._clock.time())
         try:
             async with self._open_courier(self._sent) as hand, anyio.create_task_group() as tasks:
@@ -143,6 +146,8 @@ class Dispatcher:
                         self._is_loading = True
                         tasks.start_soon(self._load)
                     self._hand_over_due(hand, tasks)
+                    while self._to_split:
+                        tasks.start_soon(self._split, self._to_split.pop())
                     if self._trouble.is_news(self._clock.time()):
                         self._on_trouble(self.receiver.name, True, self._trouble.reason)
                     with anyio.move_on_after(self._rest_s()):
@@ -154,12 +159,13 @@ class Dispatcher:
 
     @property
     def _is_forgetful(self) -> bool:
-        """Something is with the courier that the backlog has not: a 410 came meanwhile."""
-        return _NO_LANE in self._out.values()
+        """Something is out that the backlog has not: a 410 came meanwhile."""
+        return bool(self._forgotten)
 
     def _has_due(self) -> bool:
-        due_s = self._backlog.next_due_s()
-        return due_s is not None and due_s <= self._clock.time()
+        now_s = self._clock.time()
+        due_s = self._backlog.next_due_s(now_s)
+        return due_s is not None and due_s <= now_s
 
     def _has_room(self) -> bool:
         return len(self._backlog) <= self._room // 2 and self._clock.time() >= self._load_at_s
@@ -168,20 +174,22 @@ class Dispatcher:
         now_s = self._clock.time()
         moments = []
         if len(self._out) < _AHEAD and not self.is_held:
-            moments.append(self._backlog.next_due_s())
+            moments.append(self._backlog.next_due_s(now_s))
         moments.append(self._trouble.report_at_s)
         if self._is_behind and not self._is_loading and len(self._backlog) <= self._room // 2:
             moments.append(self._load_at_s)
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - now_s) if known else None
 
-    def _must_be_left(self, delivery: Delivery, persisted: bool) -> bool:
-        """Whether it waits until it is read from SQL: for want of room, or because it would overtake its alert."""
-        if self._is_forgetful or len(self._backlog) >= self._room or delivery.alert_id in self._left:
+    def _must_be_left(self, delivery: Delivery) -> bool:
+        """Whether it waits until it is read from SQL: for want of room, or because it would overtake its alert.
+
+        While the receiver is failing a tenth of the room is kept for what comes once it works again.
+        """
+        room = self._room - (self._room // 10 if self.is_failing else 0)
+        if self._is_forgetful or len(self._backlog) >= room or delivery.alert_id in self._left:
             return True
-        if persisted or not self._is_behind:
-            return self._is_behind
-        return delivery.sequence > 1 and not self._backlog.has_predecessor(delivery)
+        return self._is_behind and delivery.sequence > 1 and not self._backlog.has_predecessor(delivery)
 
     async def _load(self) -> None:
         name = self.receiver.name
@@ -206,11 +214,11 @@ class Dispatcher:
             self.is_held, found = waiting is None, waiting or []
             sent |= self._ledger.ids()
             new = [delivery for delivery in found if delivery.id not in sent and delivery not in self._backlog]
-            free = max(0, self._room - len(self._backlog))
+            free = max(0, self._room - self._room // 10 - len(self._backlog))
             for delivery in new[:free]:
                 if delivery.sequence >= self._left.get(delivery.alert_id or "", 0):
                     self._left.pop(delivery.alert_id or "", None)
-                self._add(delivery)
+                self._add(delivery, is_new=False)
             self._is_behind = self._has_missed or len(found) >= most or len(new) > free
             if len(self._backlog) == size:
                 self._load_at_s = self._clock.time() + _RELOAD_S
@@ -220,8 +228,8 @@ class Dispatcher:
             self._is_loading = False
             self._wake.set()
 
-    def _add(self, delivery: Delivery) -> None:
-        self._backlog.add(delivery, self._clock.time(), self._clock.now())
+    def _add(self, delivery: Delivery, is_new: bool = True) -> None:
+        self._backlog.add(delivery, self._clock.time(), self._clock.now(), is_new)
 
     def _hand_over_due(self, hand: Hand, tasks: TaskGroup) -> None:
         due: list[Delivery] = []
@@ -229,7 +237,7 @@ class Dispatcher:
             turn = self._backlog.take(self._clock.time())
             if turn is None:
                 break
-            self._out[turn.delivery.id] = turn.lane
+            self._out.add(turn.delivery.id)
             if turn.together:
                 tasks.start_soon(self._hand_over_digest, hand, turn)
             else:
@@ -238,90 +246,120 @@ class Dispatcher:
             hand(due)
 
     async def _hand_over_digest(self, hand: Hand, turn: Turn) -> None:
-        if self._out[turn.delivery.id] == _NO_LANE:
-            del self._out[turn.delivery.id]
-            self._wake.set()
-            return
-        digest = await self._digest(turn)
-        self._out[digest.id] = self._out.pop(turn.delivery.id)
-        hand([digest])
+        if turn.delivery.id not in self._forgotten:
+            digest = await self._digest(turn)
+        if not self._is_over(turn.delivery):
+            self._out.add(digest.id)
+            hand([digest])
+
+    def _is_over(self, delivery: Delivery) -> bool:
+        """Take it off what is out. True when a 410 came meanwhile: what was to be done is not, SQL alone has it."""
+        self._out.discard(delivery.id)
+        was_forgotten = delivery.id in self._forgotten
+        self._forgotten.discard(delivery.id)
+        self._wake.set()
+        return was_forgotten
 
     def _sent(self, news: Sequence[Sent]) -> None:
         for sent in news:
-            lane = self._out.pop(sent.delivery.id)
-            if sent.outcome is not None:  # else a 410 came before, and SQL alone has it now
-                self._settle(lane, sent.delivery, sent.outcome, sent.at, sent.duration_s)
-        self._wake.set()
+            was_forgotten = self._is_over(sent.delivery)
+            if sent.outcome is not None:
+                self._settle(sent.delivery, sent.outcome, sent.at, sent.duration_s)
+            elif not was_forgotten:
+                self._backlog.put_back(sent.delivery, self._clock.time())
 
     async def _digest(self, turn: Turn) -> Delivery:
-        at, members = self._clock.now(), turn.together
-        id_ = str(uuid5(NAMESPACE_URL, "\n".join(member.id for member in members)))
-        body = render_digest(id_, at, [member.body for member in members], self._hub)
-        digest = Delivery(id_, self.receiver.name, "digest", at, body)
-        self._backlog.merge(turn, digest)
-        for member in members:
-            self._ledger.note(replace(member, state=DeliveryState.DIGESTED, digest_id=id_, finished_at=at))
-        self._ledger.note(digest)
+        now, members = self._clock.now(), turn.together
+        digest = digest_of(members, now, self._hub)
+        self._backlog.merge(turn, digest, self._clock.time())
+        self._note(digested(members, digest, now))
         await self._ledger.flush()  # stored before it is sent; with no database it is sent all the same
         self.counts.digests += 1
         return digest
 
-    def _settle(self, lane: str, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
-        number, error = delivery.attempts + 1, outcome.error if isinstance(outcome, Retry) else None
-        attempt = Attempt(delivery.id, number, at, duration_s, outcome.status, error)
+    async def _split(self, digest: Delivery) -> None:
+        """Have a digest that was refused sent in parts; while the database cannot say of what, it goes as it is."""
+        members, now = await self._members_of(digest), self._clock.now()
+        parts, marks = split(digest, members, now, self._hub)
+        if members and digest.id not in self._forgotten:
+            self._note(marks)
+            await self._ledger.flush()
+        if self._is_over(digest):
+            return
+        now_s = self._clock.time()
+        if members:
+            self._backlog.split(digest, parts, now_s)
+        else:
+            wait_s = ((digest.next_at or now) - now).total_seconds()
+            self._backlog.put_off(digest, now_s + wait_s, now_s, is_outage=False)
+
+    async def _members_of(self, digest: Delivery) -> list[Delivery]:
+        """Empty when the database cannot say."""
+        if not await self._ledger.flush():
+            return []
+        try:
+            return await self._database.read(
+                lambda session: outbox.members_of(session, digest.id, lambda notice: render(notice, self._hub))
+            )
+        except DBAPIError:
+            return []
+
+    def _note(self, marks: Iterable[Delivery]) -> None:
+        for mark in marks:
+            self._ledger.note(mark)
+
+    def _settle(self, delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> None:
+        attempt, now_s = attempt_of(delivery, outcome, at, duration_s), self._clock.time()
         self.counts.attempts += 1
-        match outcome:
-            case Delivered():
-                self.counts.delivered += 1
-                self._finish(lane, delivery, DeliveryState.DELIVERED, attempt)
-                if not self.is_held and self._trouble.worked():
-                    self._on_trouble(self.receiver.name, False, None)
-            case Gone():
-                self.counts.failed += 1
-                self._trouble.failed("HTTP 410: it wants no more messages", self._clock.time(), is_final=True)
-                self._hold(delivery, attempt)
-            case Retry():
-                self.counts.failed += 1
-                self._trouble.failed(outcome.error, self._clock.time())
-                self._put_off(lane, delivery, outcome.after_s, attempt)
-
-    def _finish(self, lane: str, delivery: Delivery, state: DeliveryState, attempt: Attempt) -> None:
-        first_at = delivery.first_at or attempt.at
-        done = replace(
-            delivery,
-            state=state,
-            attempts=attempt.number,
-            first_at=first_at,
-            next_at=None,
-            finished_at=self._clock.now(),
-        )
-        self._ledger.note(done, attempt)
-        self._backlog.finish(lane, delivery, self._clock.time())
-
-    def _put_off(self, lane: str, delivery: Delivery, after_s: float | None, attempt: Attempt) -> None:
-        now, first_at = self._clock.now(), delivery.first_at or attempt.at
-        delay_s = retry_delay_s(attempt.number, (now - first_at).total_seconds(), self._chance(), after_s)
+        if isinstance(outcome, Delivered):
+            self.counts.delivered += 1
+            self._finish(delivery, attempt, DeliveryState.DELIVERED)
+            self._backlog.accepted(now_s)
+            if not self.is_held and self._trouble.worked():
+                self._on_trouble(self.receiver.name, False, None)
+            return
+        self.counts.failed += 1
+        self._trouble.failed(outcome.error, now_s, is_final=isinstance(outcome, Gone))
+        if isinstance(outcome, Gone):
+            self._hold(delivery, attempt)
+            return
+        until_s = now_s
+        if isinstance(outcome, Wait):
+            until_s = self._backlog.pause(delivery, outcome.after_s, now_s, self._chance())
+        age_s = (self._clock.now() - (delivery.first_at or at)).total_seconds()
+        delay_s = self._delay_s(outcome, attempt.number, age_s, until_s)
         if delay_s is None:
             self.counts.dead += 1
-            self._finish(lane, delivery, DeliveryState.DEAD, attempt)
+            self._finish(delivery, attempt, DeliveryState.DEAD)
             return
-        waiting = replace(
-            delivery,
-            state=DeliveryState.HELD if self.is_held else DeliveryState.PENDING,
-            attempts=attempt.number,
-            first_at=first_at,
-            next_at=now + timedelta(seconds=delay_s),
-        )
+        waiting = put_off(delivery, attempt, self._clock.now(), delay_s, self.is_held)
         self._ledger.note(waiting, attempt)
-        now_s = self._clock.time()
-        self._backlog.put_off(lane, waiting, now_s + delay_s, now_s)
+        is_digest = bool(delivery.members) and not self.is_held
+        if isinstance(outcome, Refused) and is_digest and splits_digest(outcome.status, attempt.number):
+            self._out.add(delivery.id)
+            self._to_split.append(waiting)
+        else:
+            self._backlog.put_off(waiting, now_s + delay_s, now_s, is_outage=not isinstance(outcome, Refused))
+
+    def _delay_s(
+        self, outcome: Retry | Refused | Wait, attempts: int, age_s: float, until_s: float
+    ) -> float | None:
+        match outcome:
+            case Wait():
+                return retry_delay_s(attempts, age_s, 0.0, until_s - self._clock.time())
+            case Refused():
+                return refused_delay_s(attempts, age_s, self._chance())
+            case Retry():
+                return retry_delay_s(attempts, age_s, self._chance(), outcome.after_s)
+
+    def _finish(self, delivery: Delivery, attempt: Attempt, state: DeliveryState) -> None:
+        self._ledger.note(finished(delivery, attempt, state, self._clock.now()), attempt)
+        self._backlog.finish(delivery, self._clock.time())
 
     def _hold(self, delivery: Delivery, attempt: Attempt) -> None:
         name, mark, at = self.receiver.name, fingerprint(self.receiver), self._clock.now()
         self.is_held = True
         self._backlog.clear()
-        self._out = dict.fromkeys(self._out, _NO_LANE)
-        first_at = delivery.first_at or attempt.at
-        held = replace(delivery, state=DeliveryState.HELD, attempts=attempt.number, first_at=first_at)
-        self._ledger.note(held, attempt)
+        self._forgotten |= self._out
+        self._ledger.note(held(delivery, attempt), attempt)
         self._ledger.then(lambda session: outbox.hold(session, name, mark, at))

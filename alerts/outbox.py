@@ -4,7 +4,7 @@ Every function takes a session and works inside the caller's transaction.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -119,6 +119,20 @@ def pending(
         .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
         .limit(limit)
     ).all()
+    members = _members(session, [row.id for row in rows if row.type == "digest"])
+    return [
+        replace(to_delivery(session, row, render), members=members.get(row.id, ()))
+        for row in _each_alert_in_order(rows)
+    ]
+
+
+def members_of(session: Session, digest_id: str, render: Callable[[Notice], bytes]) -> list[Delivery]:
+    """The deliveries that a digest stands for, oldest first."""
+    rows = session.exec(
+        select(DeliveryRow)
+        .where(DeliveryRow.digest_id == digest_id)
+        .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
+    ).all()
     return [to_delivery(session, row, render) for row in _each_alert_in_order(rows)]
 
 
@@ -205,6 +219,22 @@ def _each_alert_in_order(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
             own.sort(key=lambda row: row.sequence)
     queues = {alert_id: iter(own) for alert_id, own in by_alert.items()}
     return [next(queues[row.alert_id]) for row in rows]
+
+
+def _members(session: Session, digests: Sequence[str]) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Alert and sequence of each message in these digests."""
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    for start in range(0, len(digests), 500):
+        some = digests[start : start + 500]
+        rows = session.exec(
+            select(DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence).where(
+                col(DeliveryRow.digest_id).in_(some)
+            )
+        )
+        for digest_id, alert_id, sequence in rows:
+            if digest_id is not None and alert_id is not None:
+                found[digest_id] = (*found.get(digest_id, ()), (alert_id, sequence))
+    return found
 
 
 def _text(notice: Notice, texts: Mapping[int, str], offset_s: float) -> str:

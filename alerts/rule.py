@@ -34,6 +34,7 @@ _RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
         "headers": check_headers,
         "secret": check_secret,
         "rate_limit": check_rate,
+        "drain": check_rate,
         "timeout": check_timeout,
     }
 )
@@ -273,9 +274,10 @@ class Receiver(_Frozen):
     group_wait: Duration = 30.0
     group_interval: Duration = 300.0
     rate_limit: str | None = None  # such as 10/min
+    drain: str = "20/s"  # how fast what was missed in an outage goes out
     allow_private: bool = True
 
-    @field_validator("url", "headers", "secret", "rate_limit", "timeout")
+    @field_validator("url", "headers", "secret", "rate_limit", "drain", "timeout")
     @classmethod
     def _can_be_used(cls, value: Any, info: ValidationInfo) -> Any:
         _RECEIVER_CHECKS[info.field_name or ""](value)

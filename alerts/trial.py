@@ -3,11 +3,12 @@
 from typing import NamedTuple
 from uuid import uuid4
 
+from alerts.answers import Delivered, Gone
 from alerts.clock import SystemClock
 from alerts.delivery import Delivery
 from alerts.message import render_plain
 from alerts.rule import Receiver
-from alerts.webhook import Delivered, Gone, Webhook
+from alerts.webhook import Webhook
 
 
 class Trial(NamedTuple):

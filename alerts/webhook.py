@@ -2,9 +2,7 @@
 
 import socket
 import ssl
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +10,7 @@ import anyio
 import httpx
 
 from alerts.addresses import is_public
+from alerts.answers import Outcome, Retry, judge
 from alerts.delivery import Delivery
 from alerts.kept_connection import Address, Answer, KeptConnection, NotAnswered, NotHttp
 from alerts.message import headers, parse_secret
@@ -19,32 +18,6 @@ from alerts.receiver_fields import check_headers
 from alerts.rule import Receiver
 
 _PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """The receiver answered 2xx."""
-
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """It did not get through; `after_s` is what the receiver asked for, if it did."""
-
-    error: str
-    status: int | None = None
-    after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The receiver answered 410: it wants no more."""
-
-    status: int = 410
-
-
-Outcome = Delivered | Retry | Gone
 
 
 class Webhook:
@@ -122,28 +95,6 @@ def _usable_url(text: str) -> httpx.URL:
     if url.userinfo:
         raise ValueError("write credentials under headers, as Authorization, not into the url")
     return url
-
-
-def judge(status: int, retry_after: str | None, now: datetime) -> Outcome:
-    """What a status means: 2xx delivered, 410 gone, everything else another try. Redirects are not followed."""
-    if 200 <= status < 300:
-        return Delivered(status)
-    if status == 410:
-        return Gone()
-    return Retry(f"HTTP {status}", status, parse_retry_after(retry_after, now))
-
-
-def parse_retry_after(text: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After (seconds or a date) asks for; None when there is none that can be read."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
 class PrivateAddress(OSError):

@@ -7,11 +7,12 @@ from datetime import datetime
 import anyio
 import pytest
 
+from alerts.answers import Delivered, Gone, Outcome
 from alerts.clock import SystemClock
 from alerts.courier import Hand, Sent, open_courier, open_courier_with_own_loop
 from alerts.delivery import Delivery
 from alerts.rule import Receiver
-from alerts.webhook import Delivered, Gone, Outcome, Webhook
+from alerts.webhook import Webhook
 from tests.alerts.fakes import START
 
 pytestmark = pytest.mark.anyio

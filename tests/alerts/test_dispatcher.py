@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -15,13 +16,13 @@ from trio.testing import MockClock
 
 from alerts import archive, outbox
 from alerts.alert import TransitionType
+from alerts.answers import Delivered, Gone, Outcome, Refused, Retry, Wait
 from alerts.courier import open_courier
 from alerts.delivery import Delivery, Notice, deliveries_of
 from alerts.dispatcher import Dispatcher
 from alerts.message import render
 from alerts.rule import Receiver
 from alerts.tables import AttemptRow
-from alerts.webhook import Delivered, Gone, Outcome, Retry
 from tests.alerts.fakes import START, LoopClock, SqliteDatabase, cleared, onset, transition
 
 pytestmark = pytest.mark.anyio
@@ -531,3 +532,249 @@ async def test_the_order_of_an_alert_holds_where_memory_is_too_small_for_it(data
         await hook.wait_for(3)
         await bench.settled()
     assert [d.id for _, d in hook.sent] == [d.id for d in deliveries]
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+async def test_a_410_while_a_digest_is_made_or_split_holds_what_is_in_it(
+    database: SqliteDatabase, is_split: bool
+) -> None:
+    hook = FakeWebhook(5.0)
+    hook.answer = lambda delivery: Refused("HTTP 413", 413) if delivery.type == "digest" else Gone()
+    bench = Bench(database, hook, group_by=("site",), group_wait="10s")
+    alone = Notice(transition(TransitionType.ONSET, onset(subject="unit/a")), {}, "said", receivers=("ops",))
+    async with running(bench) as dispatcher:
+        if is_split:
+            bench.give(notice("unit/b"), notice("unit/c"), alone)
+        else:
+            bench.give(alone)
+            await anyio.sleep(3)
+            bench.give(notice("unit/b"), notice("unit/c"))
+        await anyio.sleep(12 - anyio.current_time())
+        database.gate = anyio.Event()
+        await anyio.sleep(5)
+        assert dispatcher.is_held
+        assert len(hook.sent) == 1 + is_split
+        database.gate.set()
+        await anyio.sleep(60)
+        assert len(hook.sent) == 1 + is_split
+        hook.answer = lambda delivery: Delivered(204)
+        database.run(lambda s: outbox.replay_between(s, START, START + timedelta(days=1)))
+        dispatcher.reload()
+        await anyio.sleep(600)
+    assert database.run(lambda s: archive.list_deliveries(s, state="pending")).items == []
+    assert database.run(lambda s: archive.list_deliveries(s, state="held")).items == []
+    assert set(bench.states()) <= {"delivered", "digested", "split"}
+
+
+class Receiving(FakeWebhook):
+    """Keeps which messages it took, the first time each, in order; `refuses` decides by messages and size."""
+
+    def __init__(self, refuses: Callable[[set[tuple[str, int]], int], Outcome | None]) -> None:
+        super().__init__(0.01)
+        self.refuses = refuses
+        self.answer = self.judge
+        self.took: dict[tuple[str, int], float] = {}
+        self.largest = 0
+
+    def judge(self, delivery: Delivery) -> Outcome:
+        document = json.loads(delivery.body)
+        inside = [(item["id"], item["sequence"]) for item in document.get("items", [document])]
+        self.largest = max(self.largest, len(delivery.body))
+        refused = self.refuses(set(inside), len(delivery.body))
+        if refused is not None:
+            return refused
+        for message in inside:
+            self.took.setdefault(message, anyio.current_time())
+        return Delivered(204)
+
+    def is_complete(self, *notices: Notice) -> bool:
+        wanted = [(n.alert_id, n.transition.alert.sequence) for n in notices]
+        return sorted(self.took) == sorted(wanted)
+
+    @property
+    def is_in_order(self) -> bool:
+        sequences: dict[str, list[int]] = {}
+        for alert_id, sequence in self.took:
+            sequences.setdefault(alert_id, []).append(sequence)
+        return all(own == sorted(own) for own in sequences.values())
+
+
+async def test_three_hundred_alarms_of_a_group_go_in_digests_that_a_receiver_can_take(
+    database: SqliteDatabase,
+) -> None:
+    hook = Receiving(lambda inside, size: Refused("HTTP 413", 413) if size > 5_000 else None)
+    bench = Bench(database, hook, group_by=("site",))
+    many, later = [notice(f"unit/u{n}") for n in range(300)], notice("unit/later")
+    async with running(bench):
+        bench.give(*many)
+        await anyio.sleep(31)
+        bench.give(later)
+        await anyio.sleep(330)
+    assert hook.largest <= 20_000
+    assert hook.is_complete(*many, later)
+    assert set(bench.states()) <= {"delivered", "digested", "split"}
+    with_pending = database.run(lambda s: archive.list_deliveries(s, state="pending"))
+    assert with_pending.items == []
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("settings", [{}, {"group_by": ("site",)}, {"rate_limit": "1/s"}])
+async def test_others_go_on_round_a_message_that_is_refused_for_its_content(
+    database: SqliteDatabase, settings: dict[str, Any], status: int
+) -> None:
+    refused = onset(subject="unit/u7").id
+
+    def refuses(inside: set[tuple[str, int]], size: int) -> Outcome | None:
+        return Refused(f"HTTP {status}", status) if (refused, 1) in inside else None
+
+    hook = Receiving(refuses)
+    bench = Bench(database, hook, **settings)
+    onsets = [notice(f"unit/u{n}") for n in range(20)]
+    clears = [notice(f"unit/u{n}", TransitionType.CLEAR) for n in range(20)]
+    async with running(bench):
+        bench.give(*onsets)
+        await anyio.sleep(40)
+        bench.give(*clears)
+        await anyio.sleep(3600)
+        others = [n for n in (*onsets, *clears) if n.alert_id != refused]
+        assert hook.is_complete(*others)
+        assert hook.is_in_order
+        await anyio.sleep(72 * 3600)
+    assert hook.is_complete(*others, clears[7])
+    tries = [at for at, d in hook.sent if d.alert_id == refused and d.sequence == 1]
+    assert len(tries) < 12
+    assert {s for s in bench.states() if s not in ("delivered", "digested", "split")} == {"dead"}
+
+
+async def test_a_digest_that_was_split_goes_on_in_the_same_parts_after_a_restart(database: SqliteDatabase) -> None:
+    hook = Receiving(lambda inside, size: Refused("HTTP 413", 413) if size > 3_000 else None)
+    bench = Bench(database, hook, group_by=("site",))
+    many = [notice(f"unit/u{n}") for n in range(20)]
+    async with running(bench):
+        bench.give(*many)
+        await hook.wait_for(2)
+    before = {d.id: d.body for _, d in hook.sent}
+    count = len(hook.sent)
+    async with running(Bench(database, hook, group_by=("site",))):
+        await anyio.sleep(400)
+    assert hook.is_complete(*many)
+    again = {d.id: d.body for _, d in hook.sent[count:]}
+    assert all(before[id_] == body for id_, body in again.items() if id_ in before)
+    assert database.run(lambda s: archive.list_deliveries(s, state="pending")).items == []
+
+
+async def test_a_digest_refused_while_the_database_is_away_is_split_later(
+    database: SqliteDatabase,
+) -> None:
+    hook = Receiving(lambda inside, size: Refused("HTTP 413", 413) if len(inside) > 1 else None)
+    bench = Bench(database, hook, group_by=("site",))
+    many = [notice(f"unit/u{n}") for n in range(3)]
+    async with running(bench):
+        bench.give(*many)
+        await anyio.sleep(29)
+        database.is_down = True
+        await anyio.sleep(60)
+        assert hook.took == {}
+        database.is_down = False
+        await anyio.sleep(600)
+    assert hook.is_complete(*many)
+
+
+@pytest.mark.parametrize("asked", [20.0, None])
+async def test_a_receiver_that_says_wait_is_left_alone_and_gets_the_rest_at_the_pace_of_drain(
+    database: SqliteDatabase, asked: float | None
+) -> None:
+    hook = FakeWebhook(0.01)
+    hook.answer = lambda delivery: Wait("HTTP 429", 429, asked)
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(*(notice(f"unit/u{n}") for n in range(600)))
+        await anyio.sleep(60)
+        assert len(hook.sent) <= 12
+        await anyio.sleep(540)
+        assert len(hook.sent) <= 45
+        hook.answer = lambda delivery: Delivered(204)
+        hook.sent.clear()
+        await hook.wait_for(1)
+        began_s = hook.sent[0][0]
+        await anyio.sleep(10)
+        assert 150 <= len(hook.sent) <= 1 + 20 * (anyio.current_time() - began_s + 0.1)
+        new = notice("unit/new")
+        bench.give(new)
+        given_s = anyio.current_time()
+        await anyio.sleep(1)
+        assert given_s in [at for at, d in hook.sent if d.alert_id == new.alert_id]
+        await anyio.sleep(100)
+    assert len({d.id for _, d in hook.sent}) == 601
+    assert len(hook.sent) == 601
+
+
+async def test_what_an_outage_left_goes_out_once_a_new_message_gets_through(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answer = lambda delivery: Retry("refused")
+    bench = Bench(database, hook)
+    async with running(bench):
+        for n in range(40):
+            bench.give(notice(f"unit/u{n}"))
+            await anyio.sleep(1)
+        await anyio.sleep(20 * 3600)
+        hook.answer = lambda delivery: Delivered(204)
+        hook.sent.clear()
+        bench.give(notice("unit/new"))
+        await anyio.sleep(10)
+    old = [d.alert_id for _, d in hook.sent[1:]]
+    assert old == [onset(subject=f"unit/u{n}").id for n in range(40)]
+
+
+async def test_what_an_outage_left_goes_out_at_the_pace_of_drain_after_a_restart(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answer = lambda delivery: Retry("refused")
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(*(notice(f"unit/u{n}") for n in range(40)))
+        await anyio.sleep(10 * 3600)
+    hook.answer = lambda delivery: Delivered(204)
+    hook.sent.clear()
+    again = Bench(database, hook)
+    async with running(again):
+        again.give(notice("unit/new"))
+        await anyio.sleep(15)
+    assert len({d.id for _, d in hook.sent}) == 41
+
+
+@pytest.mark.parametrize("seed", range(9))
+async def test_nothing_is_lost_and_every_alert_is_in_order_whatever_is_answered_over_restarts(
+    database: SqliteDatabase, seed: int
+) -> None:
+    chance = Random(seed)
+    choices: list[dict[str, Any]] = [
+        {},
+        {"group_by": ("site",), "group_wait": "2s", "group_interval": "5s"},
+        {"rate_limit": "30/min"},
+    ]
+    settings = choices[seed % 3]
+    is_over = False
+    outcomes = [None, None, Retry("HTTP 500", 500), Refused("HTTP 413", 413), Wait("HTTP 503", 503, 3.0), None]
+    hook = Receiving(lambda inside, size: None if is_over else chance.choice(outcomes))
+    alerts = [onset(subject=f"unit/u{n}") for n in range(12)]
+    notices = []
+    for _ in range(6):
+        bench = Bench(database, hook, **settings)
+        async with running(bench):
+            for _ in range(chance.randrange(30)):
+                n = chance.randrange(len(alerts))
+                notices.append(
+                    Notice(
+                        transition(TransitionType.LEVEL, alerts[n]), {"site": "dock"}, "said", receivers=("ops",)
+                    )
+                )
+                bench.give(notices[-1])
+                alerts[n] = replace(alerts[n], sequence=alerts[n].sequence + 1)
+                await anyio.sleep(chance.random() * 2)
+            await anyio.sleep(chance.random() * 20)
+    is_over = True
+    async with running(Bench(database, hook, **settings)):
+        await anyio.sleep(24 * 3600)
+    assert hook.is_complete(*notices)
+    assert hook.is_in_order
+    assert set(bench.states()) <= {"delivered", "digested", "split"}

@@ -35,6 +35,7 @@ GOOD = {"name": "ops", "url": "https://example.org:8443/hook?token=hunter2"}
         ("headers", {"Content-Length": "0"}, "set by the hub"),
         ("headers", {"Webhook-Signature": "hunter2"}, "set by the hub"),
         ("rate_limit", "often", "write a count and a period"),
+        ("drain", "0/s", "write a count and a period"),
         ("timeout", "0s", "write a duration"),
     ],
 )

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from alerts.answers import Delivered, Retry
 from alerts.delivery import Delivery
 from alerts.rule import Receiver
-from alerts.webhook import Delivered, Retry, Webhook
+from alerts.webhook import Webhook
 from tests.alerts.fakes import START
 
 pytestmark = pytest.mark.anyio
