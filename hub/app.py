@@ -250,7 +250,7 @@ class Hub:
         """Take up the trace of the configuration; jobs of an earlier one end."""
         if "trace" in self.feeds.children:
             await self.feeds.remove("trace")
-        self.parts.trace = trace_of(self.config, self.clock, self.redis)
+        self.parts.trace = trace_of(self.config, self.clock, self.redis, self.equipment.logons)
         if self.parts.trace is not None:
             self.feeds.spawn("trace", self.parts.trace.run)
 

@@ -19,6 +19,8 @@ from hub.config_fields import (
     LabelValue,
     Listen,
     Network,
+    OracleDsn,
+    OracleUser,
     Port,
     PublicUrl,
     RedisUrl,
@@ -164,8 +166,8 @@ class OracleEquipmentFeed(_Frozen):
 
     kind: Literal["oracle-equipment"]
     id: Id
-    dsn: Annotated[str, Field(min_length=1, max_length=4000)]
-    user: Annotated[str, Field(min_length=1, max_length=128)]
+    dsn: Annotated[OracleDsn, Field(min_length=1, max_length=4000)]
+    user: Annotated[OracleUser, Field(min_length=1, max_length=128)]
     password: Annotated[SecretStr, Field(min_length=1)]
     view: Annotated[str, matching(_OBJECT_NAME, "must be the name of a view, such as OWNER.VIEW")] = (
         "DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"

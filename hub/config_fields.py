@@ -114,6 +114,21 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _oracle_dsn(text: str) -> str:
+    """A DSN is shown, so no password may be in it; a descriptor, which has no place for one, may hold an @."""
+    if "@" in text and not text.lstrip().startswith("("):
+        raise ValueError(
+            "must have no user or password in it; write host:port/service, and keys of their own for them"
+        )
+    return text
+
+
+def _oracle_user(text: str) -> str:
+    if "/" in text or "@" in text:
+        raise ValueError("must be the user alone; the password and the dsn have keys of their own")
+    return text
+
+
 def _check_url(url: str, schemes: tuple[str, ...], example: str) -> None:
     try:
         parts = urlsplit(url)
@@ -164,6 +179,8 @@ Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Count = Annotated[int, BeforeValidator(_no_bool)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Host = Annotated[str, AfterValidator(_host)]
+OracleDsn = Annotated[str, AfterValidator(_oracle_dsn)]
+OracleUser = Annotated[str, AfterValidator(_oracle_user)]
 Retention = Annotated[Duration, between("1h", "100y")]
 LabelName = Annotated[str, matching(r"[^\W\d][\w.-]{0,63}", "must be a letter or _, then letters, digits, _ . -")]
 HubName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,64}", "must be 1 to 64 characters on one line")]

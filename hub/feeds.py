@@ -10,6 +10,7 @@ from hub.config import FeedConfig
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import source_of
 from hub.feed_listener import FeedListener
+from hub.oracle.logon import Logons
 from hub.store.database import Database
 from hub.store.recorder import Recorder
 from hub.store.tables import last_machine_statuses
@@ -18,6 +19,7 @@ from hub.supervisor import Supervisor
 
 class Feeds:
     """Adds and removes feeds while the hub runs. `feeds` is live: it is what the web looks at.
+    `logons` are those of every lane to a feed's database, the lanes of the trace too.
 
     `timezone` is the hub's, for feeds that name none.
     """
@@ -34,6 +36,7 @@ class Feeds:
         redis: RedisClients | None,
     ) -> None:
         self.feeds: dict[str, EquipmentFeed] = {}
+        self.logons = Logons()
         self._supervisor = supervisor
         self._database = database
         self._recorder = recorder
@@ -87,7 +90,7 @@ class Feeds:
             )
         feed = self.feeds[config.id] = EquipmentFeed(
             config.id,
-            source_of(config, self._clock, self._timezone),
+            source_of(config, self._clock, self._timezone, self.logons),
             self._clock,
             config.interval,
             self._redis,

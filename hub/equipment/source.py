@@ -10,6 +10,7 @@ from hub.equipment.sample_view import SampleView
 from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, Rows, connector
 from hub.oracle.lanes import Deadlines, SyncLane, backstop_s
+from hub.oracle.logon import Logon, Logons
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +21,27 @@ class ViewSource:
     sql: str
     zone: tzinfo = UTC
     drop: tuple[str, ...] = field(default=())
+    logon: Logon | None = None
 
     async def read(self) -> Rows:
-        """All rows, within the lane's deadlines; raises `OracleError`."""
+        """All rows, within the lane's deadlines; raises `OracleError`, and `LaneBusy` when nothing was asked."""
         return await self.lane.fetch(self.sql)
 
 
-def source_of(feed: OracleEquipmentFeed | SampleEquipmentFeed, clock: Clock, zone: str = "UTC") -> ViewSource:
-    """The source that a feed's configuration asks for. `zone` is the hub's own, where the feed names none."""
+def source_of(
+    feed: OracleEquipmentFeed | SampleEquipmentFeed, clock: Clock, zone: str = "UTC", logons: Logons | None = None
+) -> ViewSource:
+    """The source that a feed's configuration asks for. `zone` is the hub's own, where the feed names none.
+
+    `logons` are shared by all who log on to a database.
+    """
     query_s = min(60.0, max(feed.interval, 5.0))
     deadlines = Deadlines(query_s=query_s)
     if isinstance(feed, SampleEquipmentFeed):
         view = SampleView(feed.machines, feed.seed, clock)
         return ViewSource(SyncLane(view.connect, deadlines), select_sql("SAMPLE"))
     account = Account(feed.dsn, feed.user, feed.password, program=f"hub-eq-sync-{feed.id}")
-    lane = SyncLane(connector(account, backstop_s(deadlines)), deadlines)
+    logon = (logons or Logons()).of(account, feed.interval)
+    lane = SyncLane(logon.through(connector(account, backstop_s(deadlines)), "sync"), deadlines)
     drop = tuple(feed.drop_columns)
-    return ViewSource(lane, select_sql(feed.view, drop), ZoneInfo(str(feed.timezone or zone)), drop)
+    return ViewSource(lane, select_sql(feed.view, drop), ZoneInfo(str(feed.timezone or zone)), drop, logon)

@@ -18,6 +18,7 @@ from hub.equipment.machines import Plant, machine_of
 from hub.equipment.source import ViewSource
 from hub.equipment.view import ViewChanged, parse_rows
 from hub.oracle.connection import OracleError, Rows
+from hub.oracle.logon import LogonDenied
 
 log = structlog.get_logger()
 
@@ -123,10 +124,14 @@ class Sync:
     async def _read(self, turn: Turn, force: bool) -> Outcome:
         started = self._clock.steady()
         self.record.queries += 1
+        if force and self._source.logon is not None:
+            self._source.logon.allow_one()
         try:
             rows = await self._source.read()
             query_ms = round((self._clock.steady() - started) * 1000, 1)
             plant = await to_thread.run_sync(self._plant, rows, turn, query_ms)
+        except LogonDenied as error:
+            return Outcome(OutcomeKind.FAILED, error.retry_after_s, error.text, error.code)
         except OracleError as error:
             return Outcome(OutcomeKind.FAILED, 0.0, error.text, error.code)
         except ViewChanged as error:
@@ -153,12 +158,13 @@ class Sync:
 
     def _note(self, outcome: Outcome) -> Outcome:
         record = self.record
+        asked_s = outcome.again_s
         outcome = replace(outcome, again_s=max(LATE_BY * self._interval_s, outcome.again_s))
         was_refused = record.last_outcome is not None and record.last_outcome.kind is OutcomeKind.REFUSED
         if outcome.kind is OutcomeKind.FAILED:
             record.consecutive_failures += 1
-            again_s = min(RETRY_S[min(record.consecutive_failures, len(RETRY_S)) - 1], self._interval_s)
-            outcome = replace(outcome, again_s=again_s)
+            retry_s = min(RETRY_S[min(record.consecutive_failures, len(RETRY_S)) - 1], self._interval_s)
+            outcome = replace(outcome, again_s=max(asked_s, retry_s))
             if record.consecutive_failures == 1:
                 log.warning("equipment feed lost", feed=self._feed_id, code=outcome.code, reason=outcome.reason)
             record.last_failure = outcome

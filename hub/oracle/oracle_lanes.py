@@ -1,4 +1,4 @@
-"""All the lanes to one database: they share nothing but its address."""
+"""All the lanes to one database: they share nothing but its address and, once refused, the wait to log on again."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -11,6 +11,7 @@ from hub.oracle.bulk import BULK, BulkLane
 from hub.oracle.connection import Account, connector
 from hub.oracle.fleet_cap import SessionCap
 from hub.oracle.lanes import PROBE, Deadlines, LaneCounters, SyncLane, backstop_s
+from hub.oracle.logon import Logon
 
 BULK_ROWS = 2000
 """Rows per round trip of a bulk read; between two of them others get their turn."""
@@ -26,7 +27,10 @@ class Lane(Protocol):
 
 
 class OracleLanes:
-    """`sync` for the feed (1 session), `bulk` for histories, `probe` for questions of health (1 session)."""
+    """`sync` for the feed (1 session), `bulk` for histories, `probe` for questions of health (1 session).
+
+    `logon`: shared with every other user of the account.
+    """
 
     def __init__(
         self,
@@ -36,16 +40,16 @@ class OracleLanes:
         bulk: Deadlines = BULK,
         bulk_sessions: int = 4,
         cap: SessionCap | None = None,
+        logon: Logon | None = None,
     ) -> None:
         sync = sync or Deadlines()
-        self.sync = SyncLane(connector(_named(account, "sync"), backstop_s(sync)), sync)
-        self.bulk = BulkLane(
-            connector(_named(account, "bulk"), backstop_s(bulk), fetch_rows=BULK_ROWS, statements=40),
-            bulk_sessions,
-            bulk,
-            cap=cap,
-        )
-        self.probe = SyncLane(connector(_named(account, "probe"), backstop_s(PROBE)), PROBE, name="probe")
+        logon = logon or Logon(account.user, 0.0)
+        to_sync = connector(_named(account, "sync"), backstop_s(sync))
+        to_bulk = connector(_named(account, "bulk"), backstop_s(bulk), fetch_rows=BULK_ROWS, statements=40)
+        to_probe = connector(_named(account, "probe"), backstop_s(PROBE))
+        self.sync = SyncLane(logon.through(to_sync, "sync"), sync)
+        self.bulk = BulkLane(logon.through(to_bulk, "bulk"), bulk_sessions, bulk, cap=cap)
+        self.probe = SyncLane(logon.through(to_probe, "probe"), PROBE, name="probe")
 
     @property
     def every(self) -> tuple[Lane, ...]:

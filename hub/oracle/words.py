@@ -9,7 +9,7 @@ _WORDS = {
     "ORA-00942": "the table or view does not exist, or the user may not read it; look at feeds[].view",
     "ORA-01005": "the database got no password; set feeds[].password, then reload",
     "ORA-01013": "the database cancelled the statement",
-    "ORA-01017": "the database refuses the user or its password; mend feeds[].password, then reload",
+    "ORA-01017": "the user name or the password is wrong; mend feeds[].password, then reload",
     "ORA-01031": "the user may not read this; grant SELECT to it",
     "ORA-01033": "the database is starting or stopping",
     "ORA-01034": "the database is not started",

@@ -8,6 +8,7 @@ from hub.clock import Clock
 from hub.config import Config, OracleEquipmentFeed, SampleEquipmentFeed
 from hub.oracle.connection import Account
 from hub.oracle.fleet_cap import FleetCap
+from hub.oracle.logon import Logons
 from hub.oracle.oracle_lanes import OracleLanes
 from hub.trace.cache import EventCache
 from hub.trace.jobs import MAX_RSS, JobLimits
@@ -19,12 +20,14 @@ FOLDER = "trace"
 """Where results are spooled, below `hub.data_dir`."""
 
 
-def trace_of(config: Config, clock: Clock, redis: RedisClients | None) -> TracePipeline | None:
+def trace_of(
+    config: Config, clock: Clock, redis: RedisClients | None, logons: Logons | None = None
+) -> TracePipeline | None:
     """The trace of the first Oracle feed, else of the first sample feed; None where there is neither."""
     folder = config.hub.data_dir / FOLDER
     oracle = next((feed for feed in config.feeds if isinstance(feed, OracleEquipmentFeed)), None)
     if oracle is not None:
-        settings, lanes = oracle.trace, lanes_of(oracle, redis)
+        settings, lanes = oracle.trace, lanes_of(oracle, redis, logons)
         zone = ZoneInfo(oracle.timezone or config.hub.timezone)
         cache = EventCache(redis, clock)
         limits = JobLimits(max_rss=settings.max_rss or MAX_RSS)
@@ -46,11 +49,12 @@ def trace_of(config: Config, clock: Clock, redis: RedisClients | None) -> TraceP
     return None
 
 
-def lanes_of(feed: OracleEquipmentFeed, redis: RedisClients | None) -> OracleLanes:
+def lanes_of(feed: OracleEquipmentFeed, redis: RedisClients | None, logons: Logons | None = None) -> OracleLanes:
     """The lanes to a feed's database. All hubs on one Redis share the cap of a database and user."""
     account = Account(feed.dsn, feed.user, feed.password, program=f"hub-{feed.id}")
     cap = None
     if redis is not None:
         slots = Slots(redis, f"bulk/{feed.user}@{feed.dsn}", feed.trace.fleet_cap)
         cap = FleetCap(slots)
-    return OracleLanes(account, bulk_sessions=feed.trace.bulk_sessions, cap=cap)
+    logon = (logons or Logons()).of(account, feed.interval)
+    return OracleLanes(account, bulk_sessions=feed.trace.bulk_sessions, cap=cap, logon=logon)

@@ -368,3 +368,30 @@ def test_a_thousand_units_load_quickly(tmp_path: Path) -> None:
 
 def test_an_include_that_reads_as_a_number_is_a_file_name(tmp_path: Path) -> None:
     assert "include[0]: there is no file" in wrong(tmp_path, "include: [3]\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "user"),
+    [
+        ("reader/SECRET@host:1521/XE", "reader"),
+        ("reader/SEC@RET@host/XE", "reader"),
+        ("SECRET@host/XE", "reader"),
+        ("reader/SECRET@(DESCRIPTION=(ADDRESS=(HOST=h)))", "reader"),
+        ("reader/SECRET?@host/XE", "reader"),
+        ("host:1521/XE", "reader/SECRET"),
+        ("host:1521/XE", "reader/SECRET@host"),
+    ],
+)
+def test_a_password_outside_its_own_key_is_refused_and_not_repeated(tmp_path: Path, dsn: str, user: str) -> None:
+    text = f"""
+        feeds:
+          - id: fab
+            kind: oracle-equipment
+            dsn: "{dsn}"
+            user: "{user}"
+            password: other
+        """
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert "SECRET" not in str(caught.value)
+    assert re.search(r"config\.yaml:[56]:\d+: feeds\[0\]\.(dsn|user): must ", str(caught.value))

@@ -190,3 +190,25 @@ async def children(hub: RunningHub) -> dict[str, str]:
 
 def changes(site: Site) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in site.rows(ROWS)]
+
+
+async def test_a_wrong_password_costs_one_logon_and_a_reload_with_a_good_one_tries_at_once(
+    tmp_path: Path,
+) -> None:
+    async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
+        site.config["feeds"] = [oracle_feed(server.dsn, password="not-this-one")]
+        async with site.run() as hub:
+            await site.hears("alert.onset", "feed-failing", within_s=15)
+            for _ in range(3):
+                trace = await hub.get("/api/trace/status")
+                assert (trace["database"]["reachable"], trace["database"]["code"]) == (False, "ORA-01017")
+            status = await hub.get("/api/equipment/status")
+            assert status["last_error"]["code"] == "ORA-01017"
+            assert "user reader" in status["last_error"]["text"]
+            assert "feeds[].password" in status["last_error"]["text"]
+            assert status["next_due_in_s"] > 30
+            assert server.counters.failed_logins == 1
+            await reloaded(site, hub, [oracle_feed(server.dsn)])
+            with anyio.fail_after(10):
+                assert (await loaded(hub))["last_error"] is None
+            assert "not-this-one" not in "".join(hub.lines)
