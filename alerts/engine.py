@@ -1,6 +1,6 @@
 """Holds the current alert of every rule on every subject, and puts samples and the passing of time to them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from alerts.alert import Alert, State, Transition, TransitionType
 from alerts.compiled import compile_rule, sampling_s
 from alerts.evaluate import begin_at_most, close, evaluate, regrade
 from alerts.matching import Attributes
-from alerts.pairs import NEVER, DueQueue, Pair, Subject
+from alerts.pairs import NEVER, DueQueue, Hearing, Pair, Subject
 from alerts.roster import Change, Roster
 from alerts.rule import Rule, Schedule
 from alerts.sample import Quality, Sample
@@ -209,6 +209,16 @@ class Engine:
         known = self._roster.subjects.get(subject)
         pairs = known.pairs.values() if known is not None else ()
         return min((sampling_s(pair.rule.rule, watched_s) for pair in pairs), default=NEVER)
+
+    def hearing(self, metrics: Collection[str], now_s: float) -> list[Hearing]:
+        """What each rule on one of these metrics hears of each of its subjects."""
+        return [
+            Hearing(pair.rule.rule.name, subject.id, name, series.last_value is not None, series.silent_s(now_s))
+            for subject in self._roster.subjects.values()
+            for name, series in subject.series.items()
+            if name in metrics
+            for pair in series.pairs
+        ]
 
     def rule_status(self) -> list[RuleStatus]:
         """How each rule stands, in the order of the configuration."""

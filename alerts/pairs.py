@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import count
+from typing import NamedTuple
 
 from alerts.alert import Alert
 from alerts.compiled import CompiledRule
@@ -49,10 +50,24 @@ class Series:
         """True while the subject is away, unless this metric is what says so."""
         return self.subject.is_away and self.metric != "reachable"
 
+    def silent_s(self, now_s: float) -> float:
+        """How long there has been no value while there could have been one."""
+        return 0.0 if self.is_held else now_s - self.value_s
+
     def tick(self, at: datetime, now_s: float) -> Sample:
         """Time passing without a sample."""
         silent_s = now_s - self.value_s
         return Sample(self.subject.id, self.metric, None, at, now_s, Quality.TICK, silent_s=silent_s)
+
+
+class Hearing(NamedTuple):
+    """What a rule hears of a subject: whether its newest sample had a value, and for how long there was none."""
+
+    rule: str
+    subject: str
+    metric: str
+    has_value: bool
+    silent_s: float  # 0 while the subject is away
 
 
 class Pair:

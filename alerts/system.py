@@ -7,6 +7,7 @@ from typing import ClassVar
 from alerts.rule import Rule, Severity
 
 UNIT_UNREACHABLE = "unit-unreachable"
+LOW_COVERAGE = "low-coverage"
 
 SYSTEM_SUBJECTS: Mapping[str, str] = MappingProxyType(
     {
@@ -17,6 +18,7 @@ SYSTEM_SUBJECTS: Mapping[str, str] = MappingProxyType(
         "feed-failing": "hub/feed/",
         "config-rejected": "hub/config",
         "disk-full": "hub/disk",
+        LOW_COVERAGE: "hub/rule/",
         "edge-overloaded": "hub/edge",
     }
 )

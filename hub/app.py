@@ -194,6 +194,7 @@ class Hub:
             self.sinks.spawn("checkpoints", self.database.checkpoints.run)
         await self.fleet.start()
         self.equipment.start()
+        self.sinks.spawn("coverage", self.fleet.coverage.run)
         self.feeds.spawn("poller", Poller(self.fleet.units, self.clock).run)
         await self._set_trace()
 

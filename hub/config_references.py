@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from glob import has_magic
 
-from alerts.compiled import warnings_for
+from alerts.compiled import sampling_s, warnings_for
 from alerts.duration import format_duration
+from alerts.matching import matcher_of
 from alerts.rule import MACHINE_METRICS
 from alerts.system import SYSTEM_SUBJECTS
-from hub.config import Config, HubSection
+from hub.config import Config, HubSection, UnitConfig
 from hub.config_fields import parse_listen
 from hub.problem import Problem
 from hub.spelling import did_you_mean
+from hub.windows import READINGS_NEEDED, WINDOWS
 from hub.yaml_source import Loc, Source
 
 _Subjects = list[tuple[str, dict[str, str]]]  # id and labels
@@ -45,11 +47,37 @@ def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
             yield source.problem(("alerts", "rules", i), message)
         for message in warnings_for(rule):
             yield source.problem(("alerts", "rules", i, "metric"), message)
+    yield from _uncovered_windows(source, config)
     for i, unit in enumerate(config.units):
         if unit.poll.gap > unit.poll.watched:
             gap, watched = format_duration(unit.poll.gap), format_duration(unit.poll.watched)
             message = f"the gap of {gap} wins over watched: {watched}: polls are never closer than the gap"
             yield source.problem(("units", i, "poll"), message)
+
+
+def _uncovered_windows(source: Source, config: Config) -> Iterator[Problem]:
+    """Windowed rules whose window the readings of a unit cannot fill, as often as the unit is read unwatched."""
+    rules = [(rule, matcher_of(rule)) for rule in config.alerts.rules]
+    windowed = [(i, rule, matches) for i, (rule, matches) in enumerate(rules) if rule.metric in WINDOWS]
+    if not windowed:
+        return
+    found: dict[int, list[tuple[UnitConfig, float]]] = {}
+    for unit in config.units:
+        subject, poll = f"unit/{unit.id}", unit.poll
+        wishes = [sampling_s(rule, poll.watched) for rule, matches in rules if matches(subject, unit.labels, {})]
+        interval_s = max(min([poll.idle, *wishes]), poll.gap)
+        for i, rule, matches in windowed:
+            if matches(subject, unit.labels, {}) and WINDOWS[rule.metric].seconds < READINGS_NEEDED * interval_s:
+                found.setdefault(i, []).append((unit, interval_s))
+    for i, units in found.items():
+        rule, (unit, interval_s) = config.alerts.rules[i], units[0]
+        seconds, others = WINDOWS[rule.metric].seconds, f" and {len(units) - 1} more" if len(units) > 1 else ""
+        message = (
+            f"sees nothing on {unit.id}{others}: {rule.metric} needs {READINGS_NEEDED} readings in "
+            f"{format_duration(seconds)}, and {unit.id} is read every {format_duration(interval_s)}; "
+            f"have it read every {format_duration(seconds / READINGS_NEEDED)} or faster (`every`, `poll.gap`)"
+        )
+        yield source.problem(("alerts", "rules", i, "metric" if rule.every is None else "every"), message)
 
 
 def _at(source: Source, loc: Loc) -> object:

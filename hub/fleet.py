@@ -12,6 +12,7 @@ from alerts.engine import Engine
 from alerts.system import UNIT_UNREACHABLE
 from hub.clock import Clock
 from hub.config import UnitConfig
+from hub.coverage import Coverage
 from hub.figures import Histogram
 from hub.monitor import run_unit
 from hub.nl43.settings import Setting
@@ -60,6 +61,7 @@ class Fleet:
         self._on_settings = on_settings
         self._first_sequence = first_sequence
         self._samplers: dict[str, UnitSampler] = {}
+        self.coverage = Coverage(engine, desk, clock, self.units, self._samplers)
         self._states: dict[str, UnitState] = {}
         self._resting: dict[tuple[str, int], float] = {}  # until when a meter may hold the slot of a unit that went
 
@@ -71,6 +73,7 @@ class Fleet:
         for config in configs:
             known = restored(settings.get(config.id, ()), self._clock)
             self._register(config, None).resume(latest.get(config.id), known)
+        self.coverage.look()  # so that what was told of it before finds its subjects
 
     async def start(self) -> None:
         """Start every registered unit."""

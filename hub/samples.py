@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from alerts.rule import RUN_TOTALS, WINDOWED
-from alerts.sample import Quality, Sample
+from alerts.sample import Quality, Sample, WindowBasis
 from hub.snapshot import Event, PollFailure, Snapshot
 from hub.windows import LevelWindows, LpReading
 
@@ -42,6 +42,12 @@ class UnitSampler:
         ahead of `now_s`, as after it was set back, would keep out all that comes until then, and are left out.
         """
         self._windows = self._windows.after(readings, now_s)
+
+    def basis(self, metric: str, now_s: float) -> WindowBasis:
+        """What the window of a metric is made of now."""
+        return next(
+            (basis for name, _, basis in self._windows.levels(now_s) if name == metric), WindowBasis(0, 0.0)
+        )
 
     def samples(self, event: Event) -> list[Sample]:
         """The samples of one event."""

@@ -79,6 +79,7 @@ class Unit:
         self.skipped_by_poller = 0
         self.keep_alive = config.monitor
         self.rule_cadence_s: float | None = None
+        self.uncovered_rules: tuple[str, ...] = ()  # whose windows its readings do not fill
         self.is_released = False
         self._clock = clock
         self._judged_s = clock.steady()  # the last poll that says something about the meter

@@ -52,6 +52,7 @@ async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
         "children": _children(parts),
         "recorder": _recorder(parts),
         "units": _units(parts),
+        "rules": _rules(parts),
         "equipment": _equipment(parts),
         "receivers": _receivers(parts),
     }
@@ -113,6 +114,11 @@ def _recorder(parts: Parts) -> Check:
 def _units(parts: Parts) -> Check:
     unreachable = sum(unit.reachable is False and not unit.is_released for unit in parts.units.values())
     return {"status": "degraded" if unreachable else "ok", "units": len(parts.units), "unreachable": unreachable}
+
+
+def _rules(parts: Parts) -> Check:
+    uncovered = sum(len(unit.uncovered_rules) for unit in parts.units.values())
+    return {"status": "degraded" if uncovered else "ok", "uncovered": uncovered}
 
 
 def _equipment(parts: Parts) -> Check:

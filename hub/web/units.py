@@ -49,7 +49,10 @@ class Frame(BaseModel):
 
 
 class UnitDocument(BaseModel):
-    """A unit as configured, how it stands, and its latest reading."""
+    """A unit as configured, how it stands, and its latest reading.
+
+    `uncovered_rules` see nothing, as its readings are too few or too slow for their windows.
+    """
 
     id: str
     name: str
@@ -58,6 +61,7 @@ class UnitDocument(BaseModel):
     config: dict[str, Any]
     state: Feed
     reason: str | None
+    uncovered_rules: list[str]
     snapshot: Frame
 
 
@@ -130,5 +134,6 @@ def describe(unit: Unit) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "state": frame["feed_status"],
         "reason": unit.reason,
+        "uncovered_rules": unit.uncovered_rules,
         "snapshot": frame,
     }

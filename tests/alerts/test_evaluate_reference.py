@@ -32,7 +32,8 @@ class Event:
 
 def is_in_window(event: Event) -> bool:
     """Whether it lies in 22:01 to 22:04, the schedule of the rules below that have one."""
-    return 1 <= (BEGIN + timedelta(seconds=event.second)).minute < 4
+    moment = BEGIN + timedelta(seconds=event.second)
+    return moment.hour == BEGIN.hour and 1 <= moment.minute < 4
 
 
 def holds_until(event: Event) -> float:

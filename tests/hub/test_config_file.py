@@ -275,6 +275,44 @@ def test_an_empty_value_says_so(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rule", "poll", "interval"),
+    [
+        ("metric: laeq_1m, above: 65, every: 60s", "idle: 60s", "1m"),
+        ("metric: laeq_1m, above: 65, every: 10s", "idle: 10s", "10s"),
+        ("metric: laeq_1m, above: 65, every: 60s", "idle: 7s", "7s"),
+        ("metric: laeq_1m, above: 65", "gap: 8s", "8s"),
+        ("metric: laeq_1m, above: 65", "watched: 20s, idle: 20s", "20s"),
+        ("metric: la90_15m, above: 65, every: 5m", "idle: 5m", "5m"),
+    ],
+)
+def test_a_window_that_the_readings_of_a_unit_cannot_fill_is_warned_of(
+    tmp_path: Path, rule: str, poll: str, interval: str
+) -> None:
+    units = f"units: [{{id: a, host: h, poll: {{gap: 1s, {poll}}}}}, {{id: b, host: i}}]\n"
+    text = (
+        units.replace("gap: 1s, gap", "gap") + f"alerts:\n  rules: [{{name: r, {rule}, units: [a], notify: [o]}}]\n"
+    )
+    warnings = load(tmp_path, f"{text}  receivers: [{{name: o, url: 'http://h'}}]\n").warnings
+    (warning,) = [str(warning) for warning in warnings if "wins over" not in str(warning)]
+    assert "sees nothing on a: " in warning
+    assert f"and a is read every {interval};" in warning
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "{name: r, metric: laeq_1m, above: 65, every: 6s, notify: [o]}",
+        "{name: r, metric: laeq_5m, above: 65, every: 60s, notify: [o]}",  # read every 10 s, idle as it is
+        "{name: r, metric: laeq_1m, above: 65, every: 60s, notify: [o]}, "
+        "{name: s, metric: lp, above: 65, every: 5s, notify: [o]}",  # another rule has it read faster
+    ],
+)
+def test_a_window_that_is_filled_is_not_warned_of(tmp_path: Path, rules: str) -> None:
+    text = f"units: [{{id: a, host: h}}]\nalerts:\n  rules: [{rules}]\n"
+    assert load(tmp_path, f"{text}  receivers: [{{name: o, url: 'http://h'}}]\n").warnings == ()
+
+
 def test_a_rule_nobody_hears_and_a_gap_that_wins_are_warnings(tmp_path: Path) -> None:
     text = f"{UNIT[:-3]}, poll: {{watched: 250ms}}}}]\nalerts: {{rules: [{{name: a, metric: lp, above: 65}}]}}\n"
     warnings = [str(warning).replace(f"{tmp_path}/", "") for warning in load(tmp_path, text).warnings]
