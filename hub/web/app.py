@@ -28,6 +28,7 @@ from hub.web.roles import for_everybody
 from hub.web.rules import rule_routes
 from hub.web.security import Sessions
 from hub.web.supervision import supervision_routes
+from hub.web.throttle import LoginThrottle
 from hub.web.trace import trace_routes
 from hub.web.units import unit_routes
 
@@ -47,6 +48,7 @@ def create_app(parts: Parts) -> FastAPI:
     documentation = tuple(app.routes)
     app.state.parts = parts
     app.state.sessions = Sessions(parts.clock)
+    app.state.throttle = LoginThrottle(parts.clock)
     app.state.frame_text = FrameText(parts.clock.steady)
     app.state.board = Board(parts.units, parts.clock, lambda: open_severities(parts))
     answer_with_problems(app)

@@ -1,5 +1,6 @@
 """Login and logout of the page: a token is given once, and from then on a cookie stands for it."""
 
+import math
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from hub.web.access import PartsOf
 from hub.web.problems import Problem
 from hub.web.roles import for_everybody
 from hub.web.security import COOKIE, LOCAL, SESSION_S, Sessions, find_token, is_foreign, unauthorized
+from hub.web.throttle import LoginThrottle
 
 log = structlog.get_logger()
 
@@ -44,10 +46,15 @@ async def log_in(login: Login, request: Request, response: Response, parts: Part
     tokens = parts.config.hub.tokens
     if not tokens:
         return LoggedIn(name=LOCAL.name, role=LOCAL.role)
+    address = request.client.host if request.client else ""
+    throttle: LoginThrottle = request.app.state.throttle
+    if (wait_s := throttle.wait_s(address)) > 0:
+        raise _too_many(wait_s)
     token = find_token(tokens, login.token.get_secret_value())
     if token is None:
-        log.warning("login refused", client=request.client.host if request.client else None)
+        log.warning("login refused", client=address, wait_s=round(throttle.failed(address)))
         raise unauthorized("this token is not known; use one of hub.tokens")
+    throttle.succeeded(address)
     sessions: Sessions = request.app.state.sessions
     response.set_cookie(
         COOKIE,
@@ -58,6 +65,12 @@ async def log_in(login: Login, request: Request, response: Response, parts: Part
         secure=_is_tls(request, parts.config.hub.public_url),
     )
     return LoggedIn(name=token.name, role=token.role)
+
+
+def _too_many(wait_s: float) -> Problem:
+    seconds = math.ceil(wait_s)
+    detail = f"too many logins failed; try again in {seconds} s, or send Authorization: Bearer TOKEN"
+    return Problem(429, detail, {"Retry-After": str(seconds)})
 
 
 async def log_out(request: Request, response: Response, parts: PartsOf) -> None:

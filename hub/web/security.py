@@ -37,34 +37,42 @@ LOCAL = Caller("local", "admin")
 class Sessions:
     """Logins of the page: what the cookie holds is random and means something only here.
 
-    At most `size` sessions; the oldest goes. A session ends `SESSION_S` after the login, or when its token
-    leaves the configuration.
+    At most `size` sessions of one token, of which the oldest goes: no token ends the sessions of another. A session
+    ends `SESSION_S` after the login, or when its token leaves the configuration.
     """
 
     def __init__(self, clock: Clock, size: int = 1000) -> None:
         self._clock = clock
         self._size = size
         self._sessions: dict[str, tuple[Token, float]] = {}
+        self._of: dict[str, dict[str, None]] = {}  # of each token by its name, the oldest first
 
     def open(self, token: Token) -> str:
         """The cookie value of a new session."""
-        while len(self._sessions) >= self._size:
-            del self._sessions[next(iter(self._sessions))]
+        own = self._of.setdefault(token.name, {})
+        while len(own) >= self._size:
+            self.close(next(iter(own)))
         session = secrets.token_urlsafe(32)
         self._sessions[session] = (token, self._clock.steady() + SESSION_S)
+        self._of.setdefault(token.name, {})[session] = None
         return session
 
     def find(self, session: str) -> Token | None:
         """The token that opened the session."""
         token, ends = self._sessions.get(session, (None, 0.0))
         if token is not None and self._clock.steady() >= ends:
-            del self._sessions[session]
+            self.close(session)
             return None
         return token
 
     def close(self, session: str) -> None:
         """Forget the session."""
-        self._sessions.pop(session, None)
+        token, _ = self._sessions.pop(session, (None, 0.0))
+        if token is not None:
+            own = self._of[token.name]
+            del own[session]
+            if not own:
+                del self._of[token.name]
 
 
 def find_token(tokens: Iterable[Token], presented: str) -> Token | None:

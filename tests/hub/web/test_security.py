@@ -193,6 +193,20 @@ async def test_a_body_without_end_is_refused(house: House) -> None:
     assert answer.status_code == 413
 
 
+async def test_however_often_one_token_logs_in_no_other_loses_its_session(guarded: House) -> None:
+    async with guarded.client() as client:
+        await client.post("/api/login", json={"token": ADMIN})
+        admin = dict(client.cookies)
+        client.cookies.clear()
+        sessions = client._transport.app.state.sessions  # type: ignore[attr-defined]
+        viewer = guarded.parts.config.hub.tokens[0]
+        for _ in range(5000):
+            sessions.open(viewer)
+        client.cookies.update(admin)
+        assert (await client.get("/api/units")).status_code == 200
+        assert len(sessions._sessions) == 1001
+
+
 def test_sessions_end_and_the_oldest_make_room() -> None:
     class Later(Clock):
         ahead_s = 0.0
@@ -208,6 +222,9 @@ def test_sessions_end_and_the_oldest_make_room() -> None:
     assert sessions.find(second) is sessions.find(third) is token
     clock.ahead_s = SESSION_S
     assert sessions.find(third) is None
+    sessions.close(second)
+    assert not sessions._sessions
+    assert not sessions._of
 
 
 def test_a_token_is_found_by_its_secret_alone() -> None:
