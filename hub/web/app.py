@@ -11,7 +11,9 @@ from hub.web.access import engine_of
 from hub.web.address import Addresses
 from hub.web.alerts import alert_routes
 from hub.web.board import Board
+from hub.web.bodies import Bodies, BodyBudget
 from hub.web.deliveries import delivery_routes
+from hub.web.downloads import DownloadLane, Downloads
 from hub.web.equipment import equipment_routes
 from hub.web.fleet import fleet_routes
 from hub.web.frame_text import FrameText
@@ -52,6 +54,9 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.frame_text = FrameText(parts.clock.steady)
     app.state.board = Board(parts.units, parts.clock, lambda: open_severities(parts))
     answer_with_problems(app)
+    app.state.body_budget, app.state.download_lane = BodyBudget(), DownloadLane()
+    app.add_middleware(Downloads, lane=app.state.download_lane)
+    app.add_middleware(Bodies, budget=app.state.body_budget)
     app.add_middleware(
         Gate,
         tokens=lambda: parts.config.hub.tokens,

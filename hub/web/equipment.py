@@ -10,11 +10,13 @@ from hub.equipment.reads import Found, Head, Page, Unavailable
 from hub.equipment.sync import OutcomeKind
 from hub.equipment.view import Category
 from hub.web.access import SHOWN_TEXT, PartsOf
+from hub.web.bodies import takes
 from hub.web.problems import Problem, busy, not_found
 from hub.web.roles import Operator, for_viewers
 
 _ID_LENGTH = 64
 _LOOKUP_IDS = 10_000
+_LOOKUP_BYTES = 1 << 20
 _RETRY_S = 5.0
 _JSON = "application/json"
 
@@ -97,7 +99,12 @@ def equipment_routes() -> APIRouter:
     )
     routes.add_api_route("/status", get_status)
     routes.add_api_route(
-        "/lookup", look_up, methods=["POST"], response_class=Response, responses={200: {"model": LookupReply}}
+        "/lookup",
+        look_up,
+        methods=["POST"],
+        response_class=Response,
+        responses={200: {"model": LookupReply}},
+        dependencies=takes(_LOOKUP_BYTES),
     )
     routes.add_api_route("/refresh", refresh, methods=["POST"], response_model=RefreshReply)
     routes.add_api_route(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from fastapi.routing import RouteContext
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,8 +15,6 @@ from hub.web.security import Caller, Sessions, admit
 from hub.web.standing import Standing, close_socket, serve_download, serve_socket
 from hub.web.streaming import BrokenOff
 
-MAX_BODY = 1 << 20
-MAX_TRACE_BODY = 6 << 20  # a trace may begin with 200,000 container ids
 _POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _DOCS_POLICY = f"{_POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 _HEADERS = {
@@ -59,7 +56,6 @@ class Gate:
         is_socket = scope["type"] == "websocket"
         if not is_socket:
             send = _with_headers(is_documentation, send)
-            receive = _bounded(receive, _most(scope["path"]))
         try:
             caller = self._admit(scope, route, is_documentation)
         except Problem as problem:
@@ -68,7 +64,7 @@ class Gate:
             else:
                 await ProblemResponse(problem)(scope, receive, send)
             return
-        scope["hub.caller"] = caller
+        scope["hub.caller"], scope["hub.route"] = caller, route
         if caller is None:
             await self._app(scope, receive, send)
             return
@@ -100,24 +96,6 @@ def _role_of(route: RouteContext | None) -> Role | None:
     if requires is None:
         raise nothing_here()
     return requires.role
-
-
-def _most(path: str) -> int:
-    return MAX_TRACE_BODY if path.startswith("/api/trace/") else MAX_BODY
-
-
-def _bounded(receive: Receive, most: int) -> Receive:
-    received = 0
-
-    async def receive_bounded() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > most:
-            raise HTTPException(413, f"a body may have up to {most} bytes")
-        return message
-
-    return receive_bounded
 
 
 async def _refuse_socket(problem: Problem, receive: Receive, send: Send) -> None:

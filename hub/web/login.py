@@ -10,12 +10,15 @@ from pydantic import BaseModel, Field, SecretStr
 
 from hub.config import Role
 from hub.web.access import PartsOf
+from hub.web.bodies import takes
 from hub.web.problems import Problem
 from hub.web.roles import for_everybody
 from hub.web.security import COOKIE, LOCAL, SESSION_S, Sessions, find_token, is_foreign, unauthorized
 from hub.web.throttle import LoginThrottle
 
 log = structlog.get_logger()
+
+_LOGIN_BYTES = 4096
 
 
 class Login(BaseModel):
@@ -34,7 +37,9 @@ class LoggedIn(BaseModel):
 def login_routes() -> APIRouter:
     """POST /api/login, POST /api/logout."""
     routes = APIRouter(prefix="/api", tags=["login"], dependencies=for_everybody())
-    routes.add_api_route("/login", log_in, methods=["POST"], response_model=LoggedIn)
+    routes.add_api_route(
+        "/login", log_in, methods=["POST"], response_model=LoggedIn, dependencies=takes(_LOGIN_BYTES)
+    )
     routes.add_api_route("/logout", log_out, methods=["POST"], status_code=204)
     return routes
 

@@ -12,6 +12,7 @@ from hub.oracle.connection import OracleError
 from hub.trace.jobs import Job, JobRefused, JobStatus
 from hub.trace.pipeline import Inline, TracePipeline
 from hub.web.access import PartsOf
+from hub.web.bodies import takes
 from hub.web.problems import Problem, busy
 from hub.web.roles import for_viewers
 from hub.web.trace_documents import (
@@ -30,20 +31,22 @@ from hub.web.trace_documents import (
 )
 
 T = TypeVar("T")
+_BODY_BYTES = 6 << 20  # a trace may begin with 200,000 container ids
 _DISK_RETRY_S = 60.0
 
 
 def trace_routes() -> APIRouter:
     """POST /api/trace/seed, /lineage, /events; GET and DELETE of jobs; GET /api/trace/status."""
     routes = APIRouter(prefix="/api/trace", tags=["trace"], dependencies=for_viewers())
-    post = ["POST"]
+    post, many = ["POST"], takes(_BODY_BYTES)
     unset: dict[str, Any] = {"response_model_exclude_unset": True}
     job: dict[int | str, dict[str, Any]] = {202: {"model": JobAccepted}}
-    routes.add_api_route("/seed", find_seeds, methods=post, response_model=SeedReply, **unset)
+    routes.add_api_route("/seed", find_seeds, methods=post, response_model=SeedReply, dependencies=many, **unset)
     routes.add_api_route(
         "/lineage",
         find_lineage,
         methods=post,
+        dependencies=many,
         responses={200: {"model": LineageReply}, **job},
         response_class=Response,
     )
@@ -51,6 +54,7 @@ def trace_routes() -> APIRouter:
         "/events",
         find_events,
         methods=post,
+        dependencies=many,
         responses={200: {"model": EventsReply}, **job},
         response_class=Response,
     )
