@@ -9,6 +9,7 @@ from alerts.clock import Clock, wall_offset_s
 from alerts.delivery import Delivery, Notice, deliveries_of
 from alerts.message import render, with_commit_time
 from alerts.uncommitted import Batch
+from alerts.unstorable import Refused
 
 Told = list[Delivery] | None
 """The deliveries a notice was announced with from memory, before it could be stored; None when it was not."""
@@ -20,12 +21,20 @@ class Commit:
     `committed_s` (steady) is when `write` was committed, None before.
     """
 
-    def __init__(self, batch: Batch, told: list[Told], clock: Clock, hub: str) -> None:
-        """`told` has one entry for each notice of the batch; `hub` is the name in the bodies."""
+    def __init__(self, batch: Batch, told: list[Told], clock: Clock, hub: str, is_apart: bool = False) -> None:
+        """`told` has one entry for each notice of the batch; `hub` is the name in the bodies.
+
+        `is_apart` has rows that no database takes left out, into `refused`; their notices are announced all the
+        same, as not persisted.
+        """
         self.batch = batch
+        self.refused: list[Refused] = []
+        self._is_apart = is_apart
         self.started_s = clock.time()
         self.committed_s: float | None = None
         self._clock = clock
+        self._hub = hub
+        self._unstored: set[int] = set()  # by identity of the notice, too
         self._fresh: dict[int, list[Delivery]] = {}  # by identity of the notice
         notices: list[Notice] = []
         deliveries: list[Delivery] = []
@@ -41,13 +50,23 @@ class Commit:
 
     def write(self, session: Session) -> None:
         """Transitions, deliveries without bodies, and states."""
-        outbox.write(session, self._rows)
+        if not self._is_apart:
+            outbox.write(session, self._rows)
+            return
+        self.refused = outbox.write_those_that_can_be(session, self._rows)
+        alerts = {row["id"] for table, row, _ in self.refused if table == "alerts" and "id" in row}
+        transitions = {(r["alert_id"], r["sequence"]) for table, r, _ in self.refused if table == "transitions"}
+        for notice in self.batch.notices:
+            key = (notice.alert_id, notice.transition.alert.sequence)
+            if id(notice) in self._fresh and (key in transitions or notice.alert_id in alerts):
+                self._fresh[id(notice)] = rendered(replace(notice, persisted=False), self._hub)
+                self._unstored.add(id(notice))
 
     def store_bodies(self, session: Session) -> None:
         """After the commit, whose time the bodies tell: a repeat after a crash is the same to the byte."""
         self.committed_s = self._clock.time()
         for notice in self.batch.notices:
-            if deliveries := self._fresh.get(id(notice)):
+            if id(notice) not in self._unstored and (deliveries := self._fresh.get(id(notice))):
                 taken_ms = (self.committed_s - notice.transition.decided_s) * 1000
                 body = with_commit_time(deliveries[0].body, taken_ms)
                 self._fresh[id(notice)] = [replace(delivery, body=body) for delivery in deliveries]

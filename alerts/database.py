@@ -1,9 +1,11 @@
 """What alerting asks of a database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from sqlmodel import Session
+
+from alerts.unstorable import Refused
 
 T = TypeVar("T")
 
@@ -34,4 +36,8 @@ class Database(Protocol):
 
         `take` is called in the event loop; a call says that what it gave before is committed.
         """
+        ...
+
+    async def set_aside(self, refused: Sequence[Refused]) -> None:
+        """Keep rows that no database takes where people can look into them."""
         ...

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 import anyio
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from alerts import outbox
 from alerts.alert import Alert, Transition
@@ -19,6 +19,7 @@ from alerts.routing import Routing
 from alerts.sample import Sample
 from alerts.summary import one_line, summarize
 from alerts.uncommitted import Uncommitted
+from alerts.unstorable import Refused, is_unstorable
 
 _TICK_S = 1.0
 _CHUNK = 256  # samples between two looks at other tasks
@@ -61,6 +62,7 @@ class DeskCounts:
     commits: int = 0
     failed_commits: int = 0
     announced_unpersisted: int = 0
+    set_aside: int = 0  # rows that no database takes
     lost_transitions: int = 0  # announced, and never stored: the database was away for too long
 
 
@@ -106,6 +108,8 @@ class Desk:
         self._resumed_s = resumed_s
         self._inbox: deque[Sample] = deque()
         self._waiting = Uncommitted()
+        self._is_apart = False  # the next commit has a row that was refused for its values
+        self._refused: list[Refused] = []
         self._told: dict[str, set[str]] = {}
         self._samples_came = anyio.Event()
         self._work_came = anyio.Event()
@@ -247,24 +251,34 @@ class Desk:
 
         try:
             await self._database.write_in_turn(take)
-        except DBAPIError:
+        except (SQLAlchemyError, ValueError, OverflowError) as error:
+            if not isinstance(error, DBAPIError) and not is_unstorable(error):
+                raise
             self.counts.failed_commits += 1
             if commit is not None and commit.committed_s is not None:
                 self._committed(commit)
                 return True
             if commit is not None:
                 self._waiting.put_back(commit.batch)
-            return False
+            was_apart, self._is_apart = self._is_apart, is_unstorable(error)
+            return self._is_apart and not was_apart
+        if self._refused:
+            refused, self._refused = self._refused, []
+            await self._database.set_aside(refused)
         return True
 
     def _begin(self) -> Commit:
         batch = self._waiting.take(_BATCH)
-        return Commit(batch, [self._waiting.told(notice) for notice in batch.notices], self._clock, self._hub)
+        told = [self._waiting.told(notice) for notice in batch.notices]
+        return Commit(batch, told, self._clock, self._hub, self._is_apart)
 
     def _committed(self, commit: Commit) -> None:
         now_s, batch = self._clock.time(), commit.batch
         committed_s = commit.committed_s or now_s
         self.counts.commits += 1
+        self._is_apart = False
+        self._refused += commit.refused
+        self.counts.set_aside += len(commit.refused)
         self.on_latency("commit", committed_s - commit.started_s)
         fresh: list[Delivery] = []
         untold = self._waiting.committed(batch, now_s)

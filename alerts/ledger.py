@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 import anyio
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
 from alerts import outbox
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery, DeliveryState
+from alerts.unstorable import Refused, is_unstorable
 
 _GATHER_S = 0.05  # marks of a burst share a transaction
 _AGAIN_S = 0.5
@@ -28,6 +29,7 @@ class Ledger:
         self._marks: dict[str, Delivery] = {}
         self._attempts: list[Attempt] = []
         self._works: list[Work] = []
+        self._is_apart = False  # a row was refused for its values
         self._news = anyio.Event()
         self._writing = anyio.Lock()
 
@@ -76,15 +78,26 @@ class Ledger:
         if not marks and not attempts and not works:
             return True
 
+        refused: list[Refused] = []
+
         def work(session: Session) -> None:
-            outbox.record(session, marks, attempts)
+            if self._is_apart:
+                refused[:] = outbox.record_those_that_can_be(session, marks, attempts)
+            else:
+                outbox.record(session, marks, attempts)
             for change in works:
                 change(session)
 
         try:
             await self._database.write(work)
-        except DBAPIError:
-            return False
+        except (SQLAlchemyError, ValueError, OverflowError) as error:
+            if not isinstance(error, DBAPIError) and not is_unstorable(error):
+                raise
+            was_apart, self._is_apart = self._is_apart, is_unstorable(error)
+            return await self._flush() if self._is_apart and not was_apart else False
+        self._is_apart = False
+        if refused:
+            await self._database.set_aside(refused)
         for mark in marks:
             if self._marks.get(mark.id) is mark:
                 del self._marks[mark.id]

@@ -3,7 +3,7 @@
 Every function takes a session and works inside the caller's transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from alerts.rows import (
     ALERT_NOW,
     alert_now,
     alert_values,
+    attempt_values,
     delivery_values,
     insert_rows,
     set_column,
@@ -26,6 +27,7 @@ from alerts.rows import (
 )
 from alerts.stored import decode_alert, decode_labels, encode_alert
 from alerts.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
+from alerts.unstorable import Refused, write_apart
 
 _DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body")
 
@@ -75,17 +77,38 @@ def rows_of(
 
 def write(session: Session, rows: Rows) -> None:
     """Store them. Writing the same twice is harmless."""
-    upsert(session, AlertRow, rows.alerts)
-    upsert(session, TransitionRow, rows.transitions, update=())
-    upsert(session, DeliveryRow, rows.deliveries, update=())
-    upsert(session, AlertStateRow, rows.states)
-    if rows.moved:
+    for _, some, write_some in _writers(session, rows):
+        write_some(some)
+
+
+def write_those_that_can_be(session: Session, rows: Rows) -> list[Refused]:
+    """Store them but for those that no database takes; returns these."""
+    return [
+        Refused(table, row, reason)
+        for table, some, write_some in _writers(session, rows)
+        for row, reason in write_apart(session, some, write_some)
+    ]
+
+
+_Values = Sequence[dict[str, object]]
+
+
+def _writers(session: Session, rows: Rows) -> Iterator[tuple[str, _Values, Callable[[_Values], None]]]:
+    yield "alerts", rows.alerts, lambda some: upsert(session, AlertRow, some)
+    yield "transitions", rows.transitions, lambda some: upsert(session, TransitionRow, some, update=())
+    yield "deliveries", rows.deliveries, lambda some: upsert(session, DeliveryRow, some, update=())
+    yield "alert_states", rows.states, lambda some: upsert(session, AlertStateRow, some)
+    yield "alerts", rows.moved, lambda some: _move_alerts(session, some)
+
+
+def _move_alerts(session: Session, moved: _Values) -> None:
+    if moved:
         table = table_of(AlertRow)
         session.connection().execute(
             update(table)
             .where(table.c.id == bindparam("of"))
             .values({name: bindparam(name) for name in ALERT_NOW}),
-            rows.moved,
+            list(moved),
         )
 
 
@@ -123,6 +146,7 @@ def pending(
     return [
         replace(to_delivery(session, row, render), members=members.get(row.id, ()))
         for row in _each_alert_in_order(rows)
+        if not _ends_without_content(session, row)
     ]
 
 
@@ -133,7 +157,11 @@ def members_of(session: Session, digest_id: str, render: Callable[[Notice], byte
         .where(DeliveryRow.digest_id == digest_id)
         .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
     ).all()
-    return [to_delivery(session, row, render) for row in _each_alert_in_order(rows)]
+    return [
+        to_delivery(session, row, render)
+        for row in _each_alert_in_order(rows)
+        if not _ends_without_content(session, row)
+    ]
 
 
 def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], bytes]) -> Delivery:
@@ -158,20 +186,28 @@ def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], b
 
 def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
     """Mark what became of deliveries and keep the attempts. A delivery sent before it could be stored is stored."""
-    upsert(session, DeliveryRow, [delivery_values(delivery) for delivery in deliveries], update=_DELIVERY_FATE)
-    if attempts:
-        rows = [
-            {
-                "delivery_id": attempt.delivery_id,
-                "number": attempt.number,
-                "at": attempt.at,
-                "duration_s": attempt.duration_s,
-                "status": attempt.status,
-                "error": attempt.error,
-            }
-            for attempt in attempts
-        ]
-        insert_rows(session, table_of(AttemptRow), rows)
+    for _, rows, write_rows in _recorders(session, deliveries, attempts):
+        write_rows(rows)
+
+
+def record_those_that_can_be(
+    session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]
+) -> list[Refused]:
+    """Do the same but for rows that no database takes; returns these."""
+    return [
+        Refused(table, row, reason)
+        for table, rows, write_rows in _recorders(session, deliveries, attempts)
+        for row, reason in write_apart(session, rows, write_rows)
+    ]
+
+
+def _recorders(
+    session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]
+) -> Iterator[tuple[str, _Values, Callable[[_Values], None]]]:
+    marks = [delivery_values(delivery) for delivery in deliveries]
+    yield "deliveries", marks, lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_FATE)
+    tries = [attempt_values(attempt) for attempt in attempts]
+    yield "attempts", tries, lambda rows: insert_rows(session, table_of(AttemptRow), rows)
 
 
 def replay(session: Session, ids: Sequence[str]) -> Replayed:
@@ -260,6 +296,15 @@ def _move(session: Session, receiver: str, source: DeliveryState, target: Delive
     table = table_of(DeliveryRow)
     where = (table.c.receiver == receiver, table.c.state == source.value)
     session.connection().execute(update(table).where(*where).values(state=target.value))
+
+
+def _ends_without_content(session: Session, row: DeliveryRow) -> bool:
+    """Gives up a delivery of which neither the body nor the transition could be stored; true where that is so."""
+    if row.body or session.get(TransitionRow, (row.alert_id, row.sequence)) is not None:
+        return False
+    row.state = DeliveryState.DEAD.value
+    session.add(row)
+    return True
 
 
 def _notice(session: Session, row: DeliveryRow) -> Notice:

@@ -6,8 +6,9 @@ from sqlalchemy import Dialect, Table
 from sqlmodel import Session, SQLModel
 
 from alerts.alert import Alert
-from alerts.delivery import Delivery, Notice
+from alerts.delivery import Attempt, Delivery, Notice
 from alerts.stored import encode_labels, encode_value
+from alerts.unstorable import storable
 
 _MOST_ROWS = 500  # of one statement
 
@@ -82,6 +83,18 @@ def delivery_values(delivery: Delivery) -> dict[str, object]:
     }
 
 
+def attempt_values(attempt: Attempt) -> dict[str, object]:
+    """A row of `attempts`."""
+    return {
+        "delivery_id": attempt.delivery_id,
+        "number": attempt.number,
+        "at": attempt.at,
+        "duration_s": attempt.duration_s,
+        "status": attempt.status,
+        "error": attempt.error,
+    }
+
+
 def table_of(model: type[SQLModel]) -> Table:
     """The table of a model, for statements that do without the ORM."""
     table: Table = model.__table__  # type: ignore[attr-defined]
@@ -106,12 +119,14 @@ def upsert(
 
 def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, object]], conflict: str = "") -> None:
     """Insert many rows in one statement: at each the interpreter changes hands, and a busy loop keeps it then."""
+    if not rows:
+        return
     connection = session.connection()
     names = list(rows[0])
     dialect = connection.dialect
     processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     values = [
-        value if process is None else process(value)
+        _storable(value if process is None else process(value))
         for row in rows
         for process, value in zip(processors, row.values(), strict=True)
     ]
@@ -122,13 +137,17 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, obje
 def set_column(session: Session, table: Table, column: str, texts: Mapping[str, str]) -> None:
     """Give one column of text its values by `id`, many rows in one statement."""
     connection = session.connection()
-    values = [value for pair in texts.items() for value in pair]
+    values = [storable(value) for pair in texts.items() for value in pair]
     for places, part in _parts(connection.dialect, values, 2):
         connection.exec_driver_sql(
             f"UPDATE {table.name} SET {column} = fresh.column2 FROM ({places}) AS fresh "
             f"WHERE {table.name}.id = fresh.column1",
             part,
         )
+
+
+def _storable(value: object) -> object:
+    return storable(value) if isinstance(value, str) else value
 
 
 def _parts(dialect: Dialect, values: Sequence[object], width: int) -> Iterator[tuple[str, tuple[object, ...]]]:

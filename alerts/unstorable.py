@@ -1,27 +1,69 @@
-"""Rows that no database takes, however often it is asked: told apart from a database that fails. Pure."""
+"""Rows that no database takes, however often it is asked: told apart from a database that fails, and set aside."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import StatementError
+from sqlmodel import Session
+
+R = TypeVar("R")
 
 _CLASSES = ("22", "23", "44", "54", "P0001")
 """SQLSTATE: data exceptions, constraints, check options, program limits, and what a trigger raises."""
 
+_NAMES = frozenset({"DataError", "IntegrityError"})
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+class Refused(NamedTuple):
+    """A row that was set aside, and why, in a word without any of its values."""
+
+    table: str
+    row: Mapping[str, object]
+    reason: str
+
+
 def is_unstorable(error: BaseException) -> bool:
-    """Whether the values are at fault: too long, out of range, against a constraint, or not to be encoded."""
-    if isinstance(error, DataError | IntegrityError | UnicodeError | OverflowError):
+    """Whether the values are at fault: too long, out of range, against a constraint, or not to be encoded.
+
+    Takes errors of SQLAlchemy, and those of a driver that work meets directly.
+    """
+    cause = error.orig if isinstance(error, StatementError) else error
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_CLASSES)
+    if "binding parameter" in str(cause):  # SQLite: a type it has no place for
         return True
-    cause = error.orig if isinstance(error, StatementError) else None
-    if isinstance(error, DBAPIError):
-        state = getattr(cause, "sqlstate", None)
-        bound = type(cause).__name__ in ("InterfaceError", "ProgrammingError") and "binding parameter" in str(cause)
-        return bound or (state is not None and state.startswith(_CLASSES))
-    return isinstance(cause, ValueError | TypeError | OverflowError)
+    names = {base.__name__ for base in type(cause).__mro__}
+    return isinstance(cause, UnicodeError | OverflowError | ValueError) or bool(names & _NAMES)
+
+
+def reason_of(error: BaseException) -> str:
+    """The class of what the driver raised, such as `NumericValueOutOfRange`."""
+    return type(error.orig if isinstance(error, StatementError) else error).__name__
 
 
 def storable(text: str) -> str:
     """The text with U+FFFD for what not every database can hold: NUL, and lone halves of characters."""
     return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def write_apart(session: Session, rows: Sequence[R], write: Callable[[Sequence[R]], None]) -> list[tuple[R, str]]:
+    """Writes all rows but those that no database takes; returns these with the reason.
+
+    Halves what is refused until one row is left, each part in a savepoint of the session's transaction.
+    """
+    if not rows:
+        return []
+    try:
+        with session.begin_nested():
+            write(rows)
+        return []
+    except Exception as error:
+        if not is_unstorable(error):
+            raise
+        if len(rows) == 1:
+            return [(rows[0], reason_of(error))]
+    middle = len(rows) // 2
+    return write_apart(session, rows[:middle], write) + write_apart(session, rows[middle:], write)

@@ -296,7 +296,8 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
     async with AsyncExitStack() as stack:
         stack.enter_context(open_lock(config.hub.data_dir / "hub.lock", config.hub.name))
         listener = stack.enter_context(bind(config.hub.host, config.hub.port))
-        database = await stack.enter_async_context(open_database(config.database.url.get_secret_value()))
+        url, quarantine = config.database.url.get_secret_value(), config.hub.data_dir / "quarantine.jsonl"
+        database = await stack.enter_async_context(open_database(url, quarantine=quarantine))
         await database.write(upgrade)
         await database.write(repair)
         boot = await database.write(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
+from alerts.unstorable import Refused, reason_of, storable
 from hub.nl43.reading import Reading
 from hub.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
 
@@ -27,12 +28,13 @@ class MinuteSum:
 
     def add(self, lp: float | None, weight_s: float, covered_s: float) -> None:
         """Add one reading."""
+        # Asked for between two polls, a reading stands for no more time than has passed.
+        counted_s = covered_s if covered_s < weight_s else weight_s
+        energy = 0.0 if lp is None else counted_s * 10.0 ** (lp / 10.0)
         self.count += 1
         self.covered_s += covered_s
         if lp is not None:
-            # Asked for between two polls, a reading stands for no more time than has passed.
-            counted_s = covered_s if covered_s < weight_s else weight_s
-            self.energy += counted_s * 10.0 ** (lp / 10.0)
+            self.energy += energy
             self.weight_s += counted_s
             if self.lp_max is None or lp > self.lp_max:
                 self.lp_max = lp
@@ -58,6 +60,8 @@ class Batch:
     machine_changes: list[Row] = field(default_factory=list)
     oldest_s: float | None = None
     """Steady time of the oldest reading."""
+    refused: list[Refused] = field(default_factory=list)
+    """What no row could be made of."""
 
 
 class BatchMaker:
@@ -96,14 +100,17 @@ class BatchMaker:
         batch = Batch()
         time_of = self._time_of
         for event in events:
-            if isinstance(event, Snapshot):
-                self._add(batch, event)
-            elif isinstance(event, MachineChange):
-                subject, old, new, at, reason = event
-                batch.machine_changes.append((subject, _clean(old), _clean(new), time_of(at), _clean(reason)))
-            else:
-                unit_id, at, _, what, old, new, reason = event
-                batch.changes.append((unit_id, time_of(at), what, old, new, reason))
+            try:
+                if isinstance(event, Snapshot):
+                    self._add(batch, event)
+                elif isinstance(event, MachineChange):
+                    subject, old, new, at, reason = map(_clean, event)
+                    batch.machine_changes.append((subject, old, new, time_of(at), reason))
+                else:
+                    unit_id, at, _, what, old, new, reason = map(_clean, event)
+                    batch.changes.append((unit_id, time_of(at), what, old, new, reason))
+            except (ValueError, OverflowError) as error:  # a level or a time beyond what can be reckoned with
+                batch.refused.append(Refused(type(event).__name__, event._asdict(), reason_of(error)))
         if with_snapshots:
             batch.snapshots, self._snapshots = self._snapshots, {}
         if with_minutes:
@@ -117,8 +124,9 @@ class BatchMaker:
         covered_s = min(time_s - self._last_s.get(unit_id, time_s - weight_s), max(1.5 * weight_s, 2.0))
         covered_s = round(covered_s, 3) if covered_s > 0 else 0.0
         self._last_s[unit_id] = time_s
-        if batch.oldest_s is None:
-            batch.oldest_s = time_s
+        key = (unit_id, at.replace(second=0, microsecond=0))
+        minute = self._minutes.get(key) or MinuteSum()
+        minute.add(reading.lp, weight_s, covered_s)
         row = (
             unit_id,
             self._time_of(at),
@@ -126,25 +134,23 @@ class BatchMaker:
             *_levels(reading),
             reading.over,
             reading.under,
-            run_state,
+            _clean(run_state),
             None if run_started_at is None else self._time_of(run_started_at),
-            ",".join(quality),
+            _clean(",".join(quality)),
             weight_s,
             covered_s,
             _clean(reading.raw) if self._keep_raw else None,
         )
         batch.readings.append(row)
         self._snapshots[unit_id] = row
-        key = (unit_id, at.replace(second=0, microsecond=0))
-        minute = self._minutes.get(key)
-        if minute is None:
-            minute = self._minutes[key] = MinuteSum()
-        minute.add(reading.lp, weight_s, covered_s)
+        self._minutes[key] = minute
+        if batch.oldest_s is None:
+            batch.oldest_s = time_s
 
 
-def _clean(text: str | None) -> str | None:
-    """Without the one character that PostgreSQL cannot hold."""
-    return None if text is None else text.replace("\0", "")
+def _clean(value: Any) -> Any:
+    """A text without NUL, which PostgreSQL cannot hold, and without halves of characters, which nobody can."""
+    return storable(value.replace("\0", "")) if isinstance(value, str) else value
 
 
 def sqlite_time(at: datetime) -> str:

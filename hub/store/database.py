@@ -1,14 +1,17 @@
 """The one way to SQL: short transactions in worker threads, one writer and several readers."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import structlog
 from sqlalchemy import Engine, make_url, text
 from sqlmodel import Session
 
 from alerts.database import Write
+from alerts.unstorable import Refused
 from hub.store.checkpoints import Checkpoints
 from hub.store.checks import broken_promises
 from hub.store.claim import Claim, FileClaim, ServerClaim
@@ -18,10 +21,13 @@ from hub.store.lane import Lane
 from hub.store.outcomes import Outcomes
 from hub.store.precedence import Precedence
 from hub.store.purpose import Purpose
+from hub.store.quarantine import Quarantine, QuarantineFull
 from hub.store.sessions import Sessions
 from hub.store.transaction import run_raw
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 _QUEUE = 16  # of people's queries
 _PATIENCE_S = 5.0
@@ -39,8 +45,9 @@ class Database:
     when the caller is cancelled meanwhile, so `work` must be short.
     """
 
-    def __init__(self, sessions: Sessions, queries: int) -> None:
+    def __init__(self, sessions: Sessions, queries: int, quarantine: Quarantine) -> None:
         self.sessions = sessions
+        self.quarantine = quarantine
         self.outcomes = Outcomes()
         self.checkpoints = Checkpoints(self.run_raw, self.outcomes)
         self.lane = Lane(queries, _QUEUE, _PATIENCE_S)
@@ -107,6 +114,13 @@ class Database:
             return {"file": self.file.trouble, **self.outcomes.failing}
         return {**self.outcomes.failing, **await self.broken_promises()}
 
+    async def set_aside(self, refused: Sequence[Refused]) -> None:
+        """Puts rows that no database takes into quarantine; where that is full they are counted and logged only."""
+        try:
+            await self.beside(lambda: self.quarantine.keep(refused))
+        except (QuarantineFull, OSError) as error:
+            log.error("rows are lost that cannot be stored", rows=len(refused), reason=type(error).__name__)
+
     async def claim(self) -> None:
         """Makes this process the one hub of the database. Raises DatabaseTaken, DBAPIError."""
         if self.sessions.claim is not None:
@@ -156,12 +170,18 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, queries: int = 4, read_deadline_s: float = 30.0, exclusive: bool = True
+    url: str,
+    *,
+    queries: int = 4,
+    read_deadline_s: float = 30.0,
+    exclusive: bool = True,
+    quarantine: Path | None = None,
 ) -> AsyncIterator[Database]:
     """Opens `sqlite:///path` or `postgresql://user:pw@host/db`. Does not touch the schema: see `schema.upgrade`.
 
     With `exclusive` this process becomes the one hub of the database. Raises DatabaseTaken when there is one
     already, DatabaseNotUtf8, DBAPIError when the server cannot be reached, ValueError for a URL it cannot serve.
+    `quarantine` is a file for rows that no database takes.
     """
     engines = open_engines(url, queries, read_deadline_s)
     parsed = make_url(url)
@@ -172,7 +192,7 @@ async def open_database(
         claim = FileClaim(file.path)
     elif exclusive and engines.claim is not None:
         claim = ServerClaim(engines.claim)
-    database = Database(Sessions(engines, claim, file), queries)
+    database = Database(Sessions(engines, claim, file), queries, Quarantine(quarantine))
     try:
         await database.begin()
         yield database

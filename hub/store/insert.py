@@ -1,16 +1,20 @@
 """Writes a batch of rows in few statements: thousands of rows per second without holding up the event loop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from math import log10
 from typing import Any
 
 from sqlmodel import Session
 
+from alerts.unstorable import Refused, write_apart
 from hub.snapshot import MachineChange
 from hub.store.batch import Batch, Row, sqlite_time
 from hub.store.tables import Measured
+
+_Columns = tuple[str, ...]
 
 MEASURED_COLUMNS = tuple(Measured.model_fields)
 _CHANGE_COLUMNS = ("unit_id", "at", "what", "old", "new", "reason")
@@ -45,11 +49,36 @@ def write_batch(session: Session, batch: Batch) -> None:
     """Adds the rows of a batch to the session's transaction. Raises DBAPIError or the driver's own errors."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     add = _insert if is_sqlite else _copy
-    add(session, "readings", MEASURED_COLUMNS, batch.readings, "")
-    add(session, "snapshots", MEASURED_COLUMNS, list(batch.snapshots.values()), _REPLACE_SNAPSHOT)
-    add(session, "minutes", _MINUTE_COLUMNS, _minute_rows(batch, is_sqlite), _ADD_MINUTE)
-    add(session, "state_changes", _CHANGE_COLUMNS, batch.changes, "")
-    add(session, "machine_status_changes", _MACHINE_CHANGE_COLUMNS, batch.machine_changes, "")
+    for table, columns, rows, conflict in _tables(batch, is_sqlite):
+        add(session, table, columns, rows, conflict)
+
+
+def write_batch_apart(session: Session, batch: Batch) -> list[Refused]:
+    """Adds the rows of a batch but for those that no database takes, which it returns. Raises as `write_batch`."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    refused: list[Refused] = []
+    for table, columns, rows, conflict in _tables(batch, is_sqlite):
+        write = partial(_write_part, session, table, columns, conflict)
+        for row, reason in write_apart(session, rows, write):
+            refused.append(Refused(table, dict(zip(columns, row, strict=True)), reason))
+    return refused
+
+
+def _write_part(session: Session, table: str, columns: _Columns, conflict: str, rows: Sequence[Row]) -> None:
+    if session.get_bind().dialect.name == "sqlite":
+        _insert(session, table, columns, rows, conflict)
+        return
+    if conflict:  # the temporary table has the rows of the part before
+        session.connection().exec_driver_sql(f"DROP TABLE IF EXISTS pg_temp.new_{table}")
+    _copy(session, table, columns, rows, conflict)
+
+
+def _tables(batch: Batch, is_sqlite: bool) -> Iterator[tuple[str, _Columns, list[Row], str]]:
+    yield "readings", MEASURED_COLUMNS, batch.readings, ""
+    yield "snapshots", MEASURED_COLUMNS, list(batch.snapshots.values()), _REPLACE_SNAPSHOT
+    yield "minutes", _MINUTE_COLUMNS, _minute_rows(batch, is_sqlite), _ADD_MINUTE
+    yield "state_changes", _CHANGE_COLUMNS, batch.changes, ""
+    yield "machine_status_changes", _MACHINE_CHANGE_COLUMNS, batch.machine_changes, ""
 
 
 def _minute_rows(batch: Batch, is_sqlite: bool) -> list[Row]:
@@ -58,7 +87,7 @@ def _minute_rows(batch: Batch, is_sqlite: bool) -> list[Row]:
         (
             unit_id,
             times[at],
-            10 * log10(minute.energy / minute.weight_s) if minute.weight_s else None,
+            10 * log10(minute.energy / minute.weight_s) if minute.weight_s and minute.energy > 0 else None,
             minute.lp_max,
             minute.lp_min,
             minute.count,

@@ -1,6 +1,6 @@
 """The database as one part of the hub sees it: what fails there is noted, so that no caller can keep it quiet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from alerts.database import Database, Write
-from alerts.unstorable import is_unstorable
+from alerts.unstorable import Refused, is_unstorable
 from hub.store.outcomes import Outcomes
 from hub.store.trouble import describe_trouble
 
@@ -40,6 +40,10 @@ class Purpose:
         """As the database does it."""
         with self._noted("write"):
             await self._database.write_in_turn(take)
+
+    async def set_aside(self, refused: Sequence[Refused]) -> None:
+        """As the database does it."""
+        await self._database.set_aside(refused)
 
     @contextmanager
     def _noted(self, source: str) -> Iterator[None]:

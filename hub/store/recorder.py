@@ -7,15 +7,18 @@ from typing import NoReturn
 import anyio
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
+from alerts.unstorable import is_unstorable
 from hub.backoff import backoff
 from hub.clock import Clock
 from hub.snapshot import Event, MachineChange, PollFailure, Snapshot, StateChange
 from hub.store.batch import Batch, BatchMaker, sqlite_time
 from hub.store.database import Database
-from hub.store.insert import write_batch
+from hub.store.insert import write_batch, write_batch_apart
+from hub.store.quarantine import FULL, QuarantineFull
+from hub.store.transaction import refusal
 from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
@@ -29,6 +32,8 @@ class Recorder:
 
     Latest snapshots follow every second and minutes every ten, because their rows lie scattered and each would
     be written again and again. After a crash `repair` makes both from the readings.
+
+    A row that no database takes is put into quarantine, and the others are written.
 
     While the database fails everything is kept, up to `size` events; then the oldest go and are counted in
     `dropped`. `on_trouble(failing, reason)` hears when that begins, changes its reason, and ends.
@@ -70,6 +75,7 @@ class Recorder:
         self._snapshots_due_s = 0.0
         self._minutes_due_s = 0.0
         self._is_draining = False
+        self._is_apart = False  # the batch has a row that was refused
 
     @property
     def pending(self) -> int:
@@ -105,12 +111,18 @@ class Recorder:
         while self._events or self._batch is not None or self._is_kept_due():
             try:
                 await self._database.write(self._write)
-            except DBAPIError as error:
+            except (SQLAlchemyError, ValueError, OverflowError) as error:
+                if is_unstorable(error) and not self._is_apart:
+                    self._is_apart = True
+                    continue
+                if not isinstance(error, SQLAlchemyError):
+                    raise
                 failures += 1
                 self._set_trouble(describe_trouble(error))
                 await anyio.sleep(backoff(failures, self._first_retry_s, 5.0, roll=1.0))
                 continue
             failures = 0
+            self._is_apart = False
             batch, self._batch = self._batch, None
             assert batch is not None
             self._set_trouble(None)
@@ -127,8 +139,20 @@ class Recorder:
             self._number += 1
         elif session.execute(text("SELECT batch FROM boots WHERE id = :boot"), boot).scalar() == self._number:
             return
-        write_batch(session, self._batch)
+        self._write_rows(session, self._batch)
         session.execute(text("UPDATE boots SET batch = :number WHERE id = :boot"), {"number": self._number, **boot})
+
+    def _write_rows(self, session: Session, batch: Batch) -> None:
+        """All rows, and once one was refused all but those that no database takes; these go into quarantine."""
+        refused = batch.refused
+        if self._is_apart:
+            refused = refused + write_batch_apart(session, batch)
+        else:
+            write_batch(session, batch)
+        try:
+            self._database.quarantine.keep(refused)
+        except (QuarantineFull, OSError) as error:
+            raise refusal(FULL if isinstance(error, QuarantineFull) else "rows cannot be put aside") from error
 
     def _due(self) -> tuple[bool, bool]:
         """Whether it is time for latest snapshots and for minutes; the time of the next begins then."""

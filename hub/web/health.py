@@ -51,6 +51,7 @@ async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
         "essential": _essential(parts),
         "children": _children(parts),
         "recorder": _recorder(parts),
+        "quarantine": await _quarantine(parts),
         "units": _units(parts),
         "rules": _rules(parts),
         "equipment": _equipment(parts),
@@ -109,6 +110,13 @@ def _recorder(parts: Parts) -> Check:
         "pending": recorder.pending,
         "dropped": recorder.dropped,
     }
+
+
+async def _quarantine(parts: Parts) -> Check:
+    """Rows that no database takes, for people to look into until they move the file away."""
+    quarantine = parts.database.quarantine
+    is_empty = await parts.database.beside(quarantine.look)
+    return {"status": "ok" if is_empty else "degraded", "set_aside": quarantine.counts.total()}
 
 
 def _units(parts: Parts) -> Check:

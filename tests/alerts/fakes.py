@@ -15,6 +15,7 @@ from alerts import tables
 from alerts.alert import Alert, State, Transition, TransitionType, alert_id
 from alerts.database import Write
 from alerts.sample import Sample
+from alerts.unstorable import Refused
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class SqliteDatabase:
         self.is_down = False
         self.gate: anyio.Event | None = None
         self.durable_writes = 0
+        self.refused: list[Refused] = []
         self._writer = anyio.CapacityLimiter(1)
 
     async def read(self, work: Callable[[Session], T]) -> T:
@@ -64,6 +66,9 @@ class SqliteDatabase:
             run_all(take)
         else:
             await anyio.to_thread.run_sync(run_all, lambda: anyio.from_thread.run_sync(take), limiter=self._writer)
+
+    async def set_aside(self, refused: Sequence[Refused]) -> None:
+        self.refused += refused
 
     async def _begin(self) -> None:
         if self.gate is not None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -6,7 +7,7 @@ from typing import Any, TypeVar
 
 import anyio
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlmodel import Session, select
 from trio.testing import MockClock
 
@@ -317,3 +318,49 @@ async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_trouble_of_t
         assert not bench.desk.is_storage_failing
         await anyio.sleep(1)
         assert bench.desk.is_storage_failing
+
+
+async def test_a_transition_that_no_database_takes_is_announced_and_holds_up_no_other(
+    database: SqliteDatabase,
+) -> None:
+    database.run(
+        lambda s: s.execute(
+            text(
+                "CREATE TRIGGER no BEFORE INSERT ON transitions WHEN new.alert LIKE '%poison%'"
+                " BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+    )
+    async with running(Bench(database)) as bench:
+        for subject in ("unit/a", "unit/poison", "unit/b"):
+            bench.hear(66.2, subject)
+        await anyio.sleep(1)
+        told = {json.loads(one.body)["alert"]["subject"]: json.loads(one.body) for one, _ in bench.ops.offered}
+        assert {subject: message["persisted"] for subject, message in told.items()} == {
+            "a": True,
+            "b": True,
+            "poison": False,
+        }
+        assert not bench.desk.is_storage_failing
+        assert bench.desk.counts.set_aside == 1
+        bench.hear(66.2, "unit/c")
+        await anyio.sleep(1)
+        assert len(bench.ops.offered) == 4
+    stored = database.run(lambda s: [row.subject for row in s.exec(select(AlertRow).order_by(AlertRow.subject))])
+    assert stored == ["unit/a", "unit/b", "unit/c", "unit/poison"]
+    assert [(one.table, one.reason) for one in database.refused] == [("transitions", "IntegrityError")]
+
+
+async def test_a_comment_with_what_not_every_database_can_hold_is_stored_all_the_same(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.2)
+        await anyio.sleep(1)
+        [alert] = bench.engine.alerts.values()
+        assert alert.id is not None
+        bench.desk.acknowledge(alert.id, "shift", "half \ud800 and \0")
+        await anyio.sleep(1)
+        row = database.run(lambda s: s.exec(select(AlertRow)).one())
+    assert row.comment == "half \ufffd and \ufffd"
+    assert not bench.desk.is_storage_failing

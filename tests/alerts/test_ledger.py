@@ -3,6 +3,7 @@ from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import text
 from sqlmodel import select
 from trio.testing import MockClock
 
@@ -84,3 +85,22 @@ async def test_two_flushes_at_once_keep_an_attempt_once(tmp_path: Path) -> None:
         await anyio.sleep(1)
         database.gate.set()
     assert len(database.run(lambda s: s.exec(select(AttemptRow)).all())) == 1
+
+
+async def test_a_mark_that_no_database_takes_is_set_aside_and_holds_up_no_other(database: SqliteDatabase) -> None:
+    database.run(
+        lambda session: session.execute(
+            text(
+                "CREATE TRIGGER no BEFORE INSERT ON attempts WHEN new.error = 'poison'"
+                " BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+    )
+    ledger = Ledger(database)
+    for number, error in enumerate((None, "poison", "refused")):
+        ledger.note(delivery(number), Attempt(f"d{number}", 1, START, 0.1, 500, error))
+    assert await ledger.flush()
+    assert ledger.ids() == set()
+    kept = database.run(lambda session: [row.error for row in session.exec(select(AttemptRow))])
+    assert kept == [None, "refused"]
+    assert [(one.table, one.row["error"]) for one in database.refused] == [("attempts", "poison")]

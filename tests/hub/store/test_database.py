@@ -13,10 +13,11 @@ from sqlmodel import Session, select
 
 from alerts.database import Write
 from hub.store.claim import DatabaseTaken
-from hub.store.database import Database, open_database
+from hub.store.database import Database, DatabaseNotUtf8, open_database
 from hub.store.engines import SqliteTooOld
 from hub.store.tables import Boot, UnitState, load_unit_states, register_boot, save_unit_state
 from hub.store.trouble import describe_trouble
+from tests.hub.store.conftest import own_postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -262,3 +263,15 @@ async def test_a_library_that_is_too_old_is_said_to_be(tmp_path: Path, monkeypat
     with pytest.raises(SqliteTooOld, match="or newer is needed"):
         async with open_database(f"sqlite:///{tmp_path}/hub.db"):
             pass
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("exclusive", [True, False])
+async def test_a_database_that_cannot_hold_every_text_is_refused_in_one_line(
+    postgres_url: str, encoding: str, exclusive: bool
+) -> None:
+    with own_postgres(postgres_url, encoding) as url:
+        with pytest.raises(DatabaseNotUtf8, match=f"{encoding} and the hub needs UTF8: .*createdb") as caught:
+            async with open_database(url, exclusive=exclusive):
+                pass
+    assert "\n" not in str(caught.value)

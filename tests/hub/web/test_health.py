@@ -1,14 +1,17 @@
 """Health over HTTP."""
 
 import threading
+from pathlib import Path
 
 import anyio
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from alerts.unstorable import Refused
 from hub.nl43.link import LinkDown
 from hub.snapshot import Failure
+from hub.store.quarantine import Quarantine
 from hub.supervisor import ChildState
 from tests.hub.web.parts import House
 
@@ -127,6 +130,22 @@ async def test_health_answers_while_every_place_of_peoples_queries_is_taken(hous
         await house.parts.database.read(lambda session: None)  # so does the hub's own work
         done.set()
     assert answer.status_code == 200
+
+
+async def test_rows_in_quarantine_leave_the_hub_degraded_until_people_move_them_away(
+    house: House, tmp_path: Path
+) -> None:
+    path = tmp_path / "quarantine.jsonl"
+    house.parts.database.quarantine = Quarantine(path)
+    await house.parts.database.set_aside([Refused("readings", {"lp": 1e99}, "DataError")])
+    async with house.client() as client:
+        health, metrics = (await client.get("/healthz")), (await client.get("/metrics")).text
+        await anyio.Path(path).unlink()
+        again = await client.get("/healthz")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["checks"]["quarantine"] == {"status": "degraded", "set_aside": 1}
+    assert 'hub_rows_set_aside_total{table="readings"} 1.0' in metrics
+    assert again.json()["checks"]["quarantine"]["status"] == "ok"
 
 
 async def rename(house: House, before: str, after: str) -> None:
