@@ -23,7 +23,7 @@ from hub.snapshot import Event, FeedStatus, PollFailure, RunState, Snapshot, Sta
 Mode = Literal["watched", "idle", "backoff", "off"]
 
 _PAUSE_CAP_S = 60.0
-_WANTED_PAUSE_CAP_S = 10.0
+_WATCHED_PAUSE_CAP_S = 10.0
 _LATENCY_OUTCOMES = ("ok", "refusal", "refused", "timeout", "mute", "protocol", "wedged")
 
 log = structlog.get_logger()
@@ -173,9 +173,11 @@ class Unit:
         self.demand_changed()
 
     def demand_changed(self) -> None:
-        """Wake whoever waits for a change of demand, and let the link hurry when somebody looks."""
-        hurried = self._viewers > 0 or self.rule_cadence_s is not None
-        self.link.limit_pauses(_WANTED_PAUSE_CAP_S if hurried else _PAUSE_CAP_S)
+        """Wake whoever waits for a change of demand, and let the link hurry when somebody looks.
+
+        A rule is nobody who looks: it is told of the outage, and reconnects do a meter that answers badly no good.
+        """
+        self.link.limit_pauses(_WATCHED_PAUSE_CAP_S if self._viewers > 0 else _PAUSE_CAP_S)
         self._wake()
 
     def order_background_poll(self) -> None:

@@ -47,7 +47,10 @@ PURE = (
     "hub/nl43/protocol.py",
     "hub/nl43/reading.py",
     "hub/nl43/fields.py",
+    "hub/nl43/answers.py",
     "hub/nl43/commands.py",
+    "hub/nl43/holdback.py",
+    "hub/nl43/pauses.py",
     "hub/nl43/session.py",
 )
 

@@ -1,12 +1,19 @@
 """Opens a meter's socket, or says why it could not be opened."""
 
+import os
 import socket
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
 
-_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+from hub.nl43.meter_socket import MeterSocket
+
+_OPTIONS = (("TCP_NODELAY", 1), ("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 _PROBE_S = 2.0
+
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 class DialFailed(Exception):
@@ -18,49 +25,72 @@ class DialFailed(Exception):
         self.is_name_unknown = is_name_unknown
 
 
-async def dial(host: str, port: int, timeout_s: float) -> SocketStream:
+async def dial(host: str, port: int, timeout_s: float) -> MeterSocket:
     """A connected socket with TCP keepalive. Raises DialFailed, its text fit to show."""
     try:
         with anyio.fail_after(timeout_s):
-            # addresses of one name are tried one after the other: never two connects at once
-            stream = await anyio.connect_tcp(host, port, happy_eyeballs_delay=timeout_s)
+            return await _connect_first(host, port)
     except TimeoutError:
         raise DialFailed(f"no connection to {host}:{port} in {timeout_s:g} s") from None
     except (socket.gaierror, UnicodeError) as error:
         text = f"the name {host} cannot be resolved: {getattr(error, 'strerror', None) or 'it is no host name'}"
         raise DialFailed(text, is_name_unknown=True) from None
+    except ConnectionRefusedError:
+        text = f"{host}:{port} refused the connection: is TCP On in the meter?"
+        raise DialFailed(text, is_refused=True) from None
     except OSError as error:
-        causes = _causes(error)
-        if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-            text = f"{host}:{port} refused the connection: is TCP On in the meter?"
-            raise DialFailed(text, is_refused=True) from None
-        why = getattr(causes[0], "strerror", None) or type(causes[0]).__name__
-        raise DialFailed(f"{host}:{port} cannot be reached: {why}") from None
-    _keep_alive(stream)
-    return stream
+        raise DialFailed(f"{host}:{port} cannot be reached: {error.strerror or type(error).__name__}") from None
 
 
 async def is_open(host: str, port: int) -> bool:
     """Whether a connect succeeds within 2 s; it is closed at once."""
     try:
-        with anyio.fail_after(_PROBE_S):
-            async with await anyio.connect_tcp(host, port):
-                return True
-    except (OSError, TimeoutError):
+        (await dial(host, port, _PROBE_S)).close()
+    except DialFailed:
         return False
+    return True
 
 
-def _keep_alive(stream: SocketStream) -> None:
+async def _connect_first(host: str, port: int) -> MeterSocket:
+    """Try the addresses of a name one after the other: never two connects to a meter at once."""
+    failed: OSError | None = None
+    for family, address in await _addresses(host, port):
+        try:
+            return await _connect(family, address)
+        except OSError as error:
+            if failed is None or isinstance(error, ConnectionRefusedError):
+                failed = error
+    raise failed or OSError("no address")
+
+
+async def _addresses(host: str, port: int) -> list[Address]:
+    try:
+        family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return [(family, address) for family, _, _, _, address in found]
+    return [(family, (host, port))]
+
+
+async def _connect(family: socket.AddressFamily, address: tuple[Any, ...]) -> MeterSocket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        with suppress(BlockingIOError):
+            sock.connect(address)
+        await anyio.wait_writable(sock)
+        if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(code, os.strerror(code))
+        _keep_alive(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return MeterSocket(sock)
+
+
+def _keep_alive(sock: socket.socket) -> None:
     """Have the kernel find out within 45 s that the other side is gone, and keep NAT entries alive."""
-    raw: socket.socket = stream.extra(SocketAttribute.raw_socket)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS:
         if hasattr(socket, name):
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The errors at the bottom of what `connect_tcp` raised: one per address that was tried."""
-    if isinstance(error, BaseExceptionGroup):
-        return [bottom for part in error.exceptions for bottom in _causes(part)]
-    return [error] if error.__cause__ is None else _causes(error.__cause__)
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

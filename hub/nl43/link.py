@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from itertools import count
 from random import random
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import anyio
-from anyio.abc import SocketStream
 
-from hub.backoff import backoff
 from hub.clock import Clock
 from hub.nl43.commands import DOD, Command
 from hub.nl43.dial import DialFailed, dial, is_open
-from hub.nl43.fields import FieldError
-from hub.nl43.protocol import NEED_DATA, Protocol, ProtocolError, Reply, Result
+from hub.nl43.dialogue import Answer as Answer
+from hub.nl43.dialogue import Dialogue, ExchangeFailed
+from hub.nl43.holdback import Holdback
+from hub.nl43.meter_socket import Connection
+from hub.nl43.pauses import Pauses
 from hub.snapshot import Failure
 
 T = TypeVar("T")
+Dial = Callable[[str, int, float], Awaitable[Connection]]
 
 FTP_PORT = 21
 _REFUSED_FIRST_S = 1.0
-_CLOSE_S = 2.0
-_RECEIVE_BYTES = 4096
+_LONGEST_SETTLE_S = 2.0
 _LONGEST_SLEEP_S = 1.0
 _GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
@@ -36,18 +38,6 @@ class Priority(IntEnum):
     OPERATOR = 0
     MONITOR = 1
     BACKGROUND = 2
-
-
-class Answer(NamedTuple, Generic[T]):
-    """The meter's answer. `value` is None when it refused (`result` says why) or for a setting.
-
-    `time` is when the last byte came (steady clock, seconds), `took_s` from the send until then.
-    """
-
-    result: Result
-    value: T | None
-    time: float
-    took_s: float
 
 
 class LinkDown(Exception):
@@ -77,12 +67,13 @@ class NotWanted(Exception):
     """The command was not sent, because at the moment of sending nobody wanted it any more."""
 
 
-class _Trouble(Exception):
-    def __init__(self, failure: Failure, detail: str, is_name_unknown: bool = False) -> None:
-        super().__init__(detail)
-        self.failure = failure
-        self.detail = detail
-        self.is_name_unknown = is_name_unknown
+class LastError(NamedTuple):
+    """The last thing that went wrong; `time` on the steady clock, seconds."""
+
+    failure: Failure
+    detail: str
+    time: float
+    is_name_unknown: bool = False
 
 
 class _Request:
@@ -101,9 +92,14 @@ class _Request:
 class Link:
     """Talks to one meter while `run` runs; `request` may be called by any number of tasks.
 
-    The socket is opened by the first request and kept. After a loss or a close it stays closed for
-    `reconnect_s`, because the meter frees its only slot slowly; after a refused connect the pause begins at
-    1 s. Pauses double up to `cap_s`. No command is ever sent twice.
+    The socket is opened by the first request and kept. Before its first command the link drops what the other side
+    says by itself: it listens for `settle_s` and the time such words are on their way, longer where a first reply
+    was garbled, as a banner may come late.
+    After a loss or a close the socket stays closed for `reconnect_s`, because the meter frees its only slot slowly;
+    after a refused connect the pause begins at 1 s. Pauses grow up to `cap_s` and beyond (`Pauses`), and only
+    somebody who looks shortens them: `limit_pauses`, or a poll by an operator.
+    A `DOD?` that is answered badly costs the connection. Another command costs it only where it was lost; `DOD?`
+    comes next then, and shows whether the connection is still good. No command is ever sent twice.
     """
 
     def __init__(
@@ -117,7 +113,9 @@ class Link:
         reply_timeout_s: float = 3.0,
         reconnect_s: float = 5.0,
         cap_s: float = 60.0,
+        settle_s: float = 0.1,
         ftp_port: int = FTP_PORT,
+        open_socket: Dial | None = None,
     ) -> None:
         self._address = (host, port)
         self._clock = clock
@@ -125,30 +123,45 @@ class Link:
         self._connect_timeout_s = connect_timeout_s
         self._reply_timeout_s = reply_timeout_s
         self._reconnect_s = reconnect_s
-        self._cap_s = cap_s
+        self._settle_s = settle_s
         self._ftp_port = ftp_port
-        self._stream: SocketStream | None = None
-        self._protocol = Protocol()
+        self._open_socket = open_socket or dial
+        self._dialogue: Dialogue | None = None
+        self._is_in_step = True
+        self._holdback = Holdback(reply_timeout_s, gap_s)
+        self._pauses = Pauses(cap_s)
         self._inbox: list[tuple[Priority, int, _Request]] = []
         self._order = count()
         self._wakeup: anyio.Event | None = None
         self._next_send_s = 0.0
-        self._attempts = 0
         self._failed_s = 0.0
         self._retry_s = 0.0
         self._is_wedge_known = False
-        self._trouble = _Trouble(Failure.TIMEOUT, "not connected yet")
+        self._error = LastError(Failure.TIMEOUT, "not connected yet", 0.0)
+        self._closed_stale_bytes = 0
+        self._closed_bytes_received = 0
         self.connects = 0
+        self.failures: Counter[Failure] = Counter()
 
     @property
     def is_connected(self) -> bool:
         """True while the socket is open."""
-        return self._stream is not None
+        return self._dialogue is not None
+
+    @property
+    def stale_bytes(self) -> int:
+        """Bytes of the meter that were dropped because they belong to no answer."""
+        return self._closed_stale_bytes + (self._dialogue.stale_bytes if self._dialogue else 0)
+
+    @property
+    def bytes_received(self) -> int:
+        """All bytes of the meter."""
+        return self._closed_bytes_received + (self._dialogue.bytes_received if self._dialogue else 0)
 
     @property
     def retry_in_s(self) -> float:
         """Seconds until a connect may be tried; 0 while connected."""
-        return 0.0 if self._stream else max(0.0, self._retry_s - self._clock.steady())
+        return 0.0 if self._dialogue else max(0.0, self._retry_s - self._clock.steady())
 
     @property
     def queued(self) -> int:
@@ -156,11 +169,14 @@ class Link:
         return len(self._inbox)
 
     def limit_pauses(self, cap_s: float) -> None:
-        """No pause between attempts longer than `cap_s` from now on, the present one included."""
-        if cap_s != self._cap_s:
-            self._cap_s = cap_s
-            self._retry_s = min(self._retry_s, self._failed_s + max(cap_s, self._reconnect_s))
-            self._wake()
+        """Pause for `cap_s` at most from now on (`Pauses` says when for longer), the present pause included."""
+        if cap_s != self._pauses.cap_s:
+            self._pauses.cap_s = cap_s
+            self._shorten_pause(max(cap_s, self._reconnect_s))
+
+    def _shorten_pause(self, most_s: float) -> None:
+        self._retry_s = min(self._retry_s, self._failed_s + most_s)
+        self._wake()
 
     def rest_until(self, time: float) -> None:
         """Open no socket before `time` (steady clock, seconds): the meter may still hold its slot for another."""
@@ -178,10 +194,13 @@ class Link:
         """Send `command` when its turn comes; `parse` turns the data line into a value or raises FieldError.
 
         Without a connection only `DOD?` opens one, as the first command of a session. While the link pauses
-        after a failure for longer than `patience_s`, LinkDown is raised at once. `wanted` is asked at the
-        moment of sending: NotWanted is raised when it says no.
+        after a failure for longer than `patience_s`, LinkDown is raised at once; for an operator the pause is
+        never longer than `reconnect_s`. `wanted` is asked at the moment of sending: NotWanted is raised when it
+        says no.
         """
-        if self._stream is None and (command != DOD or self.retry_in_s > patience_s):
+        if priority is Priority.OPERATOR:
+            self._shorten_pause(self._reconnect_s)
+        if not self._may_send(command) or self.retry_in_s > patience_s:
             raise self._down(was_tried=False)
         request = _Request(command, parse, wanted)
         heapq.heappush(self._inbox, (priority, next(self._order), request))
@@ -210,7 +229,7 @@ class Link:
                 request.error = _given_up()
                 request.done.set()
             self._inbox.clear()
-            await self._close()
+            self._close()
 
     async def _next_request(self) -> _Request:
         """The most urgent request, once the gap or the pause is over."""
@@ -218,7 +237,7 @@ class Link:
             while self._inbox and self._inbox[0][2].is_abandoned:
                 heapq.heappop(self._inbox)
             if self._inbox:
-                ready_s = self._next_send_s if self._stream else max(self._next_send_s, self._retry_s)
+                ready_s = self._next_send_s if self._dialogue else max(self._next_send_s, self._retry_s)
                 delay = ready_s - self._clock.steady()
                 if delay <= 0:
                     return heapq.heappop(self._inbox)[2]
@@ -232,102 +251,96 @@ class Link:
         if self._wakeup is not None:
             self._wakeup.set()
 
+    def _may_send(self, command: Command) -> bool:
+        """`DOD?` opens a connection, and proves one after a failure; everything else needs one that is proven."""
+        return command == DOD or (self._dialogue is not None and self._is_in_step)
+
     async def _serve(self, request: _Request) -> None:
-        if self._stream is None and request.command != DOD:
+        if not self._may_send(request.command):
             request.error = self._down(was_tried=False)
             return
         try:
-            stream = self._stream
-            if stream is None:
-                stream = await self._connect()  # which takes its time: look once more
+            if self._dialogue is None:
+                await self._connect()  # which takes its time: look once more
                 if request.wanted is not None and not request.wanted():
                     request.error = NotWanted()
                     return
-            request.answer = await self._exchange(stream, request)
-            self._attempts = 0
-        except _Trouble as trouble:
-            await self._drop(trouble)
+            assert self._dialogue is not None
+            request.answer = answer = await self._dialogue.ask(request.command, request.parse)
+            self._is_in_step = True
+            self._pauses.answered(answer.time)
+            self._next_send_s = answer.time + self._gap_s
+        except ExchangeFailed as failed:
+            self._note(failed.failure, failed.detail)
+            if failed.is_lost or (request.command == DOD and not failed.is_ambiguous):
+                self._drop()
+            else:
+                self._is_in_step = False
+            request.error = self._down()
+        except DialFailed as failed:
+            await self._dial_failed(failed)
             request.error = self._down()
         finally:
-            self._next_send_s = self._clock.steady() + self._gap_s
-            if request.answer is None and request.error is None:
-                request.error = _given_up()
-                request.done.set()
+            if request.answer is None:
+                self._next_send_s = self._clock.steady() + self._gap_s
+                if request.error is None:
+                    request.error = _given_up()
+                    request.done.set()
 
-    async def _exchange(self, stream: SocketStream, request: _Request) -> Answer[object]:
-        started = self._clock.steady()
-        received = False
-        try:
-            with anyio.fail_after(self._reply_timeout_s):
-                await stream.send(self._protocol.send(request.command))
-                while (event := self._protocol.next_event()) is NEED_DATA:
-                    self._protocol.receive_data(await stream.receive(_RECEIVE_BYTES))
-                    received = True
-        except TimeoutError:
-            if received:
-                raise _Trouble(Failure.PROTOCOL, f"reply to {request.command.line} broke off") from None
-            raise _Trouble(
-                Failure.MUTE, f"no reply to {request.command.line} in {self._reply_timeout_s:g} s"
-            ) from None
-        except (anyio.EndOfStream, anyio.BrokenResourceError):
-            failure = Failure.PROTOCOL if received else Failure.MUTE
-            raise _Trouble(failure, f"the meter closed the connection at {request.command.line}") from None
-        except ProtocolError as error:
-            raise _Trouble(Failure.PROTOCOL, str(error)) from None
-        if not isinstance(event, Reply):
-            raise _Trouble(Failure.PROTOCOL, f"a stream line came as reply to {request.command.line}")
-        now = self._clock.steady()
-        try:
-            value = None if event.line is None else request.parse(event.line)
-        except FieldError as error:
-            raise _Trouble(Failure.PROTOCOL, str(error)) from None
-        return Answer(event.result, value, now, now - started)
-
-    async def _connect(self) -> SocketStream:
+    async def _connect(self) -> None:
         host, port = self._address
-        try:
-            stream = await dial(host, port, self._connect_timeout_s)
-        except DialFailed as failed:
-            raise await self._diagnosed(failed) from None
-        self._stream = stream
-        self._protocol = Protocol()
+        began_s = self._clock.steady()
+        connection = await self._open_socket(host, port, self._connect_timeout_s)
+        round_trip_s = self._clock.steady() - began_s
+        self._dialogue = Dialogue(connection, self._clock, self._holdback, self._reply_timeout_s)
+        self._is_in_step = True
         self._is_wedge_known = False
         self.connects += 1
-        return stream
+        garbled = self._pauses.failures if self._error.failure is Failure.PROTOCOL else 0
+        await self._dialogue.settle(min(self._settle_s * 2.0**garbled + 2 * round_trip_s, _LONGEST_SETTLE_S))
 
-    async def _diagnosed(self, failed: DialFailed) -> _Trouble:
+    async def _dial_failed(self, failed: DialFailed) -> None:
         """A refusal is looked into once per outage: FTP that still answers gives a wedged control port away."""
         host, port = self._address
         if not failed.is_refused:
-            return _Trouble(Failure.TIMEOUT, str(failed), failed.is_name_unknown)
-        if self._trouble.failure not in (Failure.REFUSED, Failure.WEDGED):
+            self._note(Failure.TIMEOUT, str(failed), failed.is_name_unknown)
+            self._pause(self._reconnect_s, was_connected=False)
+            return
+        if self._error.failure not in (Failure.REFUSED, Failure.WEDGED):
             self._is_wedge_known = await is_open(host, self._ftp_port)
         if self._is_wedge_known:
             text = f"port {port} is refused while FTP answers: the control port is wedged, power-cycle the meter"
-            return _Trouble(Failure.WEDGED, text)
-        return _Trouble(Failure.REFUSED, str(failed))
+            self._note(Failure.WEDGED, text)
+            self._pause(self._reconnect_s, was_connected=False)
+        else:
+            self._note(Failure.REFUSED, str(failed))
+            self._pause(_REFUSED_FIRST_S, was_connected=False)
 
-    async def _drop(self, trouble: _Trouble) -> None:
-        was_open = self._stream is not None
-        await self._close()
-        self._trouble = trouble
-        self._attempts += 1
-        first_s = _REFUSED_FIRST_S if not was_open and trouble.failure is Failure.REFUSED else self._reconnect_s
+    def _note(self, failure: Failure, detail: str, is_name_unknown: bool = False) -> None:
+        self._error = LastError(failure, detail, self._clock.steady(), is_name_unknown)
+        self.failures[failure] += 1
+
+    def _drop(self) -> None:
+        self._close()
+        self._pause(self._reconnect_s, was_connected=True)
+
+    def _pause(self, first_s: float, was_connected: bool) -> None:
         self._failed_s = self._clock.steady()
-        self._retry_s = self._failed_s + backoff(self._attempts, first_s, max(first_s, self._cap_s), random())
+        self._retry_s = self._failed_s + self._pauses.failed(first_s, was_connected, random())
 
     def _down(self, was_tried: bool = True) -> LinkDown:
-        trouble = self._trouble
-        return LinkDown(trouble.failure, trouble.detail, self.retry_in_s, was_tried, trouble.is_name_unknown)
+        error = self._error
+        return LinkDown(error.failure, error.detail, self.retry_in_s, was_tried, error.is_name_unknown)
 
-    async def _close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is None:
+    def _close(self) -> None:
+        dialogue, self._dialogue = self._dialogue, None
+        if dialogue is None:
             return
-        self._retry_s = self._clock.steady() + self._reconnect_s
+        dialogue.close()
+        self._closed_stale_bytes += dialogue.stale_bytes
+        self._closed_bytes_received += dialogue.bytes_received
         self._failed_s = self._clock.steady()
-        with anyio.move_on_after(_CLOSE_S, shield=True):
-            await stream.aclose()
+        self._retry_s = self._failed_s + self._reconnect_s
 
 
 def _given_up() -> LinkDown:

@@ -148,8 +148,19 @@ class Protocol:
         self.stale_bytes += dropped
         return dropped
 
+    def repeats(self, reply: Reply) -> bool:
+        """Whether what was received since is `reply` once more, whole, and nothing else."""
+        *lines, rest = (_without_noise(line).strip(b" ") for line in self._buffer.split(b"\n"))
+        came = [line for line in lines if line]
+        once = [b"R+%04d" % reply.result, *([reply.line.strip(" ").encode()] if reply.line is not None else [])]
+        return not rest and bool(came) and came == once * (len(came) // len(once))
+
+    def accept(self) -> None:
+        """The last reply is used: its bytes are not to be counted."""
+        self._taken = 0
+
     def reject(self) -> None:
-        """Count the bytes of the reply in progress, or of the last one: whoever read it cannot use it."""
+        """Count the bytes of the reply in progress, and of the last one unless it was accepted."""
         self.stale_bytes += self._taken
         self._taken = 0
         self.discard()

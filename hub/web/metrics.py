@@ -97,6 +97,11 @@ class PartsCollector(Collector):
         yield _counter("hub_polls", "Polls by outcome.", polls, "outcome")
         yield _counter("hub_polls_skipped", "Background polls that a monitor made needless.", skipped)
         yield _counter("hub_connects", "Connections opened to meters.", connects)
+        yield _counter(
+            "hub_stale_bytes",
+            "Bytes of meters that were dropped because they belong to no answer.",
+            sum(unit.link.stale_bytes for unit in units),
+        )
         yield _counter("hub_fanout_dropped", "Events that slow subscribers lost.", drops)
 
     def _feeds(self) -> Iterator[Metric]:

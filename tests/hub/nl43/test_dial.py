@@ -2,7 +2,6 @@ import socket
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute
 
 from hub.nl43.dial import DialFailed, dial, is_open
 from tests.hub.nl43.scripted_meter import open_scripted_meter
@@ -17,10 +16,12 @@ def closed_port() -> int:
 
 
 async def test_the_socket_is_kept_alive_by_the_kernel() -> None:
-    async with open_scripted_meter() as meter, await dial("127.0.0.1", meter.port, 1.0) as stream:
-        raw = stream.extra(SocketAttribute.raw_socket)
-        assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+    async with open_scripted_meter() as meter:
+        raw = (await dial("127.0.0.1", meter.port, 1.0)).socket
+        with raw:
+            assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_refusal_is_told_from_a_name_that_is_not_known() -> None:

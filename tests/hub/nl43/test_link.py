@@ -13,7 +13,7 @@ from hub.nl43.fields import parse_dod, parse_run_state
 from hub.nl43.link import Link, LinkDown, NotWanted, Priority
 from hub.nl43.protocol import Result
 from hub.snapshot import Failure
-from tests.hub.nl43.scripted_meter import Script, ScriptedMeter, obey, open_scripted_meter
+from tests.hub.nl43.scripted_meter import DOD_LINE, Script, ScriptedMeter, obey, open_scripted_meter
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +23,7 @@ MONITOR = Priority.MONITOR
 @asynccontextmanager
 async def open_link(port: int, **options: Any) -> AsyncIterator[Link]:
     defaults = {"gap_s": 0.0, "reply_timeout_s": 0.2, "connect_timeout_s": 0.5, "reconnect_s": 0.05}
+    defaults |= {"settle_s": 0.02}
     link = Link("127.0.0.1", port, Clock(), **{**defaults, **options})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.run)
@@ -55,9 +56,6 @@ async def test_one_socket_is_opened_by_the_first_poll_and_kept() -> None:
             assert answer.value is not None
             assert answer.value.lp == 45.8
         assert (meter.connections, meter.commands) == (1, ["DOD?"] * 3)
-        raw = link._stream.extra(anyio.abc.SocketAttribute.raw_socket) if link._stream else None
-        assert raw is not None
-        assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 async def test_a_question_before_the_first_poll_opens_no_socket() -> None:
@@ -268,7 +266,7 @@ async def test_a_command_nobody_wants_any_more_once_connected_is_not_sent() -> N
 
 
 async def test_a_cancelled_caller_takes_its_waiting_command_with_it() -> None:
-    async with open_both(gap_s=0.1) as (meter, link):
+    async with open_both(gap_s=0.6) as (meter, link):
         await link.request(DOD, parse_dod, MONITOR)
         with anyio.move_on_after(0.02):
             await link.request(MEASURE_STOP, str, MONITOR)
@@ -338,3 +336,86 @@ async def test_cancellation_at_each_await_leaves_the_socket_closed(steps: int) -
             tasks.cancel_scope.cancel()
         assert not link.is_connected
         await meter.until(lambda: meter.open_now == 0)
+
+
+STALE_DOD = b"R+0000\r\n" + DOD_LINE.replace(" 45.8", " 99.9").encode() + b"\r\n"
+
+
+@asynccontextmanager
+async def open_talker(
+    greeting: bytes, script: Script = obey, **options: Any
+) -> AsyncIterator[tuple[ScriptedMeter, Link, list[anyio.abc.SocketStream]]]:
+    """A link to a meter that says `greeting` at each connect, and the sockets of the meter's side."""
+    meter, streams = ScriptedMeter(script), []
+
+    async def greet(stream: anyio.abc.SocketStream) -> None:
+        streams.append(stream)
+        await stream.send(greeting)
+        await meter.serve(stream)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, greet)
+        options = {"settle_s": 0.25, "reply_timeout_s": 2.0, **options}
+        async with open_link(listener.extra(anyio.abc.SocketAttribute.local_port), **options) as link:
+            yield meter, link, streams
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        STALE_DOD,
+        STALE_DOD * 5,
+        b"Moxa NPort 5110\r\nPress any key",
+        b"\xff\xfb\x01\xff\xfb\x03\xff\xfd\x00",
+        b"\x11\x00$",
+        b"R+0004\r\n",
+    ],
+    ids=["a reply", "five replies", "a banner", "telnet", "noise", "a refusal"],
+)
+async def test_what_waits_at_the_connect_is_not_the_answer_to_the_first_command(greeting: bytes) -> None:
+    async with open_talker(greeting) as (meter, link, _):
+        answer = await link.request(DOD, parse_dod, MONITOR)
+        assert answer.value is not None
+        assert answer.value.lp == 45.8
+        assert link.stale_bytes == (len(greeting) if greeting[0] in b"RM" else 0)
+        assert (meter.connections, meter.commands) == (1, ["DOD?"])
+
+
+async def test_what_the_kernel_holds_between_two_commands_is_dropped_and_counted() -> None:
+    async with open_talker(b"$") as (meter, link, streams):
+        await link.request(DOD, parse_dod, MONITOR)
+        await streams[0].send(b"R+0000\r\nStart\r\n")
+        await anyio.sleep(0.05)
+        answer = await link.request(MEASURE, parse_run_state, MONITOR)
+        assert answer.value == "Stop"
+        assert link.stale_bytes == len(b"R+0000\r\nStart\r\n")
+        assert meter.connections == 1
+
+
+async def test_a_question_without_an_answer_does_not_cost_the_connection() -> None:
+    async with open_both(lambda command: None if command == "Measure?" else obey(command)) as (meter, link):
+        await link.request(DOD, parse_dod, MONITOR)
+        with pytest.raises(LinkDown) as caught:
+            await link.request(MEASURE, parse_run_state, MONITOR)
+        assert (caught.value.failure, caught.value.was_tried) == (Failure.MUTE, True)
+        with pytest.raises(LinkDown) as unproven:
+            await link.request(STORE_NAME, str, MONITOR)
+        assert not unproven.value.was_tried
+        await link.request(DOD, parse_dod, MONITOR)
+        await link.request(STORE_NAME, str, MONITOR)
+        assert (meter.connections, meter.commands) == (1, ["DOD?", "Measure?", "DOD?", "Store Name?"])
+
+
+async def test_an_operator_shortens_the_pause_and_a_monitor_does_not() -> None:
+    async with open_both() as (meter, link):
+        began = Clock().steady()
+        link._failed_s, link._retry_s = began, began + 60
+        with pytest.raises(LinkDown):
+            await link.request(DOD, parse_dod, MONITOR, patience_s=5)
+        assert link.retry_in_s > 50
+        await link.request(DOD, parse_dod, Priority.OPERATOR, patience_s=5)
+        assert (meter.connections, Clock().steady() - began < 5) == (1, True)

@@ -35,6 +35,7 @@ async def test_what_happened_is_counted(house: House) -> None:
     }
     assert samples["hub_polls_total", "ok"] == 2
     assert samples["hub_polls_total", "mute"] == 1
+    assert samples["hub_stale_bytes_total",] == 0
     assert samples["hub_unit_reachable", "gate-a"] == 1
     assert samples["hub_unit_sample_age_seconds", "gate-a"] >= 0
     assert samples["hub_readings_written_total",] == 2

@@ -1,0 +1,52 @@
+"""A meter's socket without a buffer of its own: what has arrived can be taken out without waiting."""
+
+import socket
+from typing import Protocol
+
+import anyio
+
+
+class Connection(Protocol):
+    """What the link needs of a socket. Whatever fails is an OSError; an end of the stream is `b""`."""
+
+    async def send(self, data: bytes) -> None:
+        """Send everything."""
+
+    async def receive(self, most: int) -> bytes:
+        """Wait for bytes."""
+
+    def receive_nowait(self, most: int) -> bytes | None:
+        """What has arrived, None where nothing has."""
+
+    def close(self) -> None:
+        """Close it; once more changes nothing."""
+
+
+class MeterSocket:
+    """A `Connection` over a connected stream socket, which it owns from now on."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+
+    async def send(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self.socket.send(left) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self.socket)
+
+    async def receive(self, most: int) -> bytes:
+        while (data := self.receive_nowait(most)) is None:
+            await anyio.wait_readable(self.socket)
+        return data
+
+    def receive_nowait(self, most: int) -> bytes | None:
+        try:
+            return self.socket.recv(most)
+        except BlockingIOError:
+            return None
+
+    def close(self) -> None:
+        self.socket.close()
