@@ -58,7 +58,7 @@ class RedisServer:
             ["redis-server", *options, "--dir", self._folder], stdout=None, stderr=None, stdin=None
         )
         async with open_redis(self.url) as redis:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while True:
                     try:
                         await redis.commands.ping()

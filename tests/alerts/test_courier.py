@@ -58,7 +58,7 @@ class Told:
         self.threads.add(threading.get_ident())
 
     async def wait_for(self, count: int) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while len(self.sent) < count:
                 await anyio.sleep(0.001)
 
@@ -79,7 +79,7 @@ def deliveries(count: int) -> list[Delivery]:
 
 
 async def began(hook: FakeWebhook, count: int) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while len(hook.began) < count:
             await anyio.sleep(0.001)
 
@@ -126,7 +126,7 @@ async def test_an_own_loop_posts_in_a_thread_and_tells_in_this_one() -> None:
 @pytest.mark.parametrize("kind", ["here", "own loop"])
 async def test_leaving_breaks_off_what_is_under_way(kind: str) -> None:
     hook, told = FakeWebhook(), Told()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with couriers(kind, hook, told) as hand:
             hand(deliveries(9))
             await began(hook, 8)
@@ -139,7 +139,7 @@ async def test_a_bug_in_posting_comes_out_where_the_courier_was_opened(kind: str
     hook, told = FakeWebhook(), Told()
     hook.bug = LookupError("a bug")
     hook.is_open.set()
-    with pytest.RaisesGroup(LookupError, flatten_subgroups=True), anyio.fail_after(5):
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True), anyio.fail_after(60):
         async with couriers(kind, hook, told) as hand:
             hand(deliveries(1))
             await anyio.sleep_forever()
@@ -160,7 +160,7 @@ async def test_what_was_answered_until_the_end_is_told() -> None:
 
 async def test_a_cancelled_block_ends_at_once() -> None:
     hook, told = FakeWebhook(), Told()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         with anyio.move_on_after(0.05):
             async with couriers("own loop", hook, told) as hand:
                 hand(deliveries(1))
@@ -195,7 +195,7 @@ async def test_a_bug_in_breaking_off_comes_out_too() -> None:
                 raise LookupError("a bug")
 
     hook = Stubborn()
-    with pytest.RaisesGroup(LookupError, flatten_subgroups=True), anyio.fail_after(5):
+    with pytest.RaisesGroup(LookupError, flatten_subgroups=True), anyio.fail_after(60):
         async with open_courier_with_own_loop(hook, SystemClock(), Told().take) as hand:
             hand(deliveries(1))
             await began(hook, 1)

@@ -193,7 +193,7 @@ async def test_a_body_that_does_not_end_does_not_undo_its_head(
 ) -> None:
     monkeypatch.setattr("alerts.kept_connection._BODY_S", 0.05)
     async with answering(head + b"\r\n\r\nok", b"") as (server, connection):
-        with anyio.fail_after(1):
+        with anyio.fail_after(60):
             assert (await connection.exchange(server.address, REQUEST)).status == 200
         server.answers = (DONE,)
         assert (await connection.exchange(server.address, REQUEST)).status == 204

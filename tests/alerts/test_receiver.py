@@ -30,7 +30,7 @@ async def test_without_a_secret_everything_is_kept_and_told_of() -> None:
         async with httpx.AsyncClient() as client:
             for number in range(3):
                 await client.post(receiver.url, headers={"webhook-id": f"m{number}"}, content=b"x" * 100_000)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await receiver.wait_for(3)
     assert sorted(seen) == ["m0", "m1", "m2"]
     assert all(not got.is_signed and len(got.body) == 100_000 for got in receiver.received)

@@ -46,7 +46,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def test_without_a_terminal_each_change_is_a_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await _watch(url, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("  ") == [

@@ -32,7 +32,7 @@ class Control:
 async def running() -> AsyncIterator[tuple[str, Control]]:
     async with await anyio.open_process(COMMAND, stderr=None) as process:
         assert process.stdout is not None
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             ports = json.loads(await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1000))
         async with await anyio.connect_tcp("127.0.0.1", ports["control"]) as stream:
             yield ports["dsn"], Control(stream)

@@ -73,5 +73,5 @@ async def _run(site: Site) -> CompletedProcess[bytes]:
     """The command itself, to its end."""
     site.write()
     command = [sys.executable, "-m", "hub", "run", str(site.path)]
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         return await anyio.run_process(command, check=False, cwd=Path(__file__).parent.parent.parent)

@@ -39,7 +39,7 @@ async def test_a_fifth_of_the_meters_dead_slows_nobody_and_is_told_once(tmp_path
             assert (health["status"], health["checks"]["units"]["unreachable"]) == ("degraded", 4)
             await hub.kill()
         async with site.run() as hub:  # in the middle of the outage, which is known already
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while (await hub.get("/healthz"))["checks"]["units"]["unreachable"] < len(_DEAD):
                     await anyio.sleep(0.05)
             for number in _DEAD:
@@ -88,7 +88,7 @@ async def test_a_released_meter_is_left_alone_over_a_restart_until_resumed(tmp_p
             await eventually(lambda: meter.has_session)
             monitor = await hub.ask("POST", "/api/units/gate-0/release")
             assert monitor["released"]
-            with anyio.fail_after(2):
+            with anyio.fail_after(60):
                 await meter.until(lambda: not meter.has_session)
             await hub.ask("POST", "/api/units/gate-0/poll", 409)
             assert (await hub.get("/api/units/gate-0"))["state"] == "off"

@@ -42,13 +42,13 @@ async def test_the_alarm_path_works_while_clients_take_every_connection(tmp_path
             await anyio.to_thread.run_sync(stack.enter_context, attack)
             before = site.rows("SELECT count(*) AS n FROM readings")[0]["n"]
             site.meters[0].set_lp(LOUD)
-            await site.hears("alert.onset", "loud", within_s=20)
-            named = await site.hears("alert.onset", "edge-overloaded", within_s=20)
+            await site.hears("alert.onset", "loud", within_s=60)
+            named = await site.hears("alert.onset", "edge-overloaded", within_s=60)
             assert "connections from 127.0.0.1" in named.document["alert"]["reason"]
             for path in ("/livez", "/readyz", "/healthz"):
                 await hub.get(path)
             site.meters[0].set_lp(QUIET)
-            await site.hears("alert.clear", "loud", within_s=20)
+            await site.hears("alert.clear", "loud", within_s=60)
             await eventually(lambda: site.rows("SELECT count(*) AS n FROM readings")[0]["n"] > before + 10, 20)
         assert sum("overloaded by connections" in line for line in hub.lines) == 1
         assert not [line for line in hub.lines if "Traceback" in line]

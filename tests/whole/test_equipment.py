@@ -63,11 +63,11 @@ async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_re
         site.config["feeds"] = [oracle_feed(**feed_keys(oracle))]
         site.config["alerts"]["rules"] = [DOWN]
         async with site.run() as hub:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 status = await loaded(hub)
             assert (status["machines"], status["rows"], status["last_outcome"]) == (20, 20, "refreshed")
             await set_status(machine, "UDT", "Vacuum low")
-            onset = (await site.hears("alert.onset", "down", machine, within_s=10)).document
+            onset = (await site.hears("alert.onset", "down", machine, within_s=60)).document
             assert onset["alert"]["labels"] == {"feed": "fab"}
             assert onset["alert"]["value"] == "DOWN"
             shown = await hub.get(f"/api/equipment/{machine}")
@@ -84,7 +84,7 @@ async def test_a_status_in_oracle_is_in_the_api_in_a_row_and_told_once_over_a_re
             rows = await eventually(lambda: found if len(found := changes(site)) == 22 else [])
             assert rows[-1][:3] == (f"equipment/fab/{other}", "PRD", "SBY")
             await set_status(machine, "PRD", "Production RUN")
-            await site.hears("alert.clear", "down", machine, within_s=10)
+            await site.hears("alert.clear", "down", machine, within_s=60)
             assert await hub.stop() == 0
         assert changes(site)[22:] == [(f"equipment/fab/{machine}", "UDT", "PRD", "Production RUN")]
         assert [one["type"] for one in site.told() if one["alert"]["rule"] == "down"] == [
@@ -99,11 +99,11 @@ async def test_a_date_before_christ_costs_neither_the_alarm_nor_the_feed(tmp_pat
         site.config["alerts"]["rules"] = [DOWN]
         machine = server.plant.machines[3]
         async with site.run() as hub:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await loaded(hub)
             server.plant.view.update("RESOURCEID", machine, {"CREATEDATE": date_bytes(-4712)})
             server.plant.set_status(machine, "UDT", "Vacuum low")
-            await site.hears("alert.onset", "down", machine, within_s=10)
+            await site.hears("alert.onset", "down", machine, within_s=60)
             status = await hub.get("/api/equipment/status")
             assert (status["last_outcome"], status["bad_times"], status["health"]) == ("refreshed", 1, "ok")
             assert (await hub.get(f"/api/equipment/{machine}"))["record"]["CREATEDATE"] is None
@@ -115,10 +115,10 @@ async def test_a_dead_oracle_is_told_and_the_last_answer_stays(tmp_path: Path) -
     async with open_site(tmp_path, 1) as site, open_oracle(plant=all_productive()) as server:
         site.config["feeds"] = [oracle_feed(server.dsn)]
         async with site.run() as hub:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 before = await loaded(hub)
             server.faults.errors["WIP_V"] = OraError(942, "table or view does not exist")
-            told = (await site.hears("alert.onset", "feed-failing", within_s=10)).document
+            told = (await site.hears("alert.onset", "feed-failing", within_s=60)).document
             assert told["alert"]["subject"] == "fab"
             listed = await hub.get("/api/equipment")
             assert (len(listed["items"]), listed["stale"]) == (20, True)
@@ -126,7 +126,7 @@ async def test_a_dead_oracle_is_told_and_the_last_answer_stays(tmp_path: Path) -
             status = await hub.get("/api/equipment/status")
             assert (status["last_outcome"], status["last_error"]["code"]) == ("failed", "ORA-00942")
             server.faults.errors.clear()
-            await site.hears("alert.clear", "feed-failing", within_s=10)
+            await site.hears("alert.clear", "feed-failing", within_s=60)
             refreshed = await hub.ask("POST", "/api/equipment/refresh?force=true")
             assert refreshed["outcome"] in ("refreshed", "lock_held")  # held: the feed reads just now
 
@@ -136,7 +136,7 @@ async def test_a_machine_of_the_sample_plant_that_is_down_is_told(tmp_path: Path
         site.config["feeds"] = [sample_feed()]
         site.config["alerts"]["rules"] = [DOWN]
         async with site.run() as hub:
-            onset = (await site.hears("alert.onset", "down", within_s=10)).document["alert"]
+            onset = (await site.hears("alert.onset", "down", within_s=60)).document["alert"]
             record = (await hub.get(f"/api/equipment/{onset['subject']}"))["record"]
             assert record["STATUS_CATEGORY"] == "DOWN"
             assert onset["labels"] == {"feed": "fab"}
@@ -147,7 +147,7 @@ async def test_without_its_redis_a_feed_is_degraded_and_served(tmp_path: Path) -
         site.config["feeds"] = [sample_feed()]
         site.config["redis"] = {"url": f"redis://127.0.0.1:{free_port()}/0"}
         async with site.run() as hub:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await loaded(hub)
             listed = await hub.get("/api/equipment")
             assert (len(listed["items"]), listed["degraded"], listed["stale"]) == (300, True, False)
@@ -160,7 +160,7 @@ async def test_a_reload_adds_changes_and_removes_feeds(tmp_path: Path) -> None:
         async with site.run() as hub:
             await hub.get("/api/equipment", status=404)
             await reloaded(site, hub, [sample_feed(), sample_feed(id="pilot", machines=7)])
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 assert (await loaded(hub))["machines"] == 300
             started = await children(hub)
             await reloaded(site, hub, [sample_feed(machines=250), sample_feed(id="pilot", machines=7)])

@@ -58,7 +58,7 @@ async def test_a_trace_comes_and_goes_with_its_feed(tmp_path: Path) -> None:
             async def is_gone() -> bool:
                 return (await hub.http.post("/api/trace/seed", json=seed)).status_code == 404
 
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not await is_gone():
                     await anyio.sleep(0.05)
             assert await hub.stop() == 0

@@ -91,7 +91,7 @@ async def test_failures_are_retried_after_5_15_45_seconds_and_never_later_than_t
 async def test_a_hung_query_fails_at_the_deadline() -> None:
     view = ScriptedView()
     view.hangs = True
-    with anyio.fail_after(2):
+    with anyio.fail_after(60):
         outcome = await Hub(view, query_s=0.05).sync.refresh()
     assert (outcome.kind, outcome.code) == (OutcomeKind.FAILED, "DEADLINE")
     assert view.terminated == 1
@@ -229,7 +229,7 @@ async def test_stopping_in_mid_query_drops_the_connection_and_the_lock() -> None
         view = ScriptedView()
         view.hangs = True
         hub = Hub(view, redis)
-        with anyio.fail_after(2):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(hub.sync.run)
                 await view.asked.wait()

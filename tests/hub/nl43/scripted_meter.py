@@ -40,7 +40,7 @@ class ScriptedMeter:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds, looked at after every event of the meter."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while not condition():
                 await self.changed.wait()
 

@@ -66,7 +66,7 @@ async def test_rows_come_over_a_fresh_connection_that_logs_off() -> None:
 async def test_a_hung_stage_ends_at_its_deadline_and_is_named(stage: str) -> None:
     database = Scripted(hangs=stage)
     lane = SyncLane(database.connect, QUICK)
-    with anyio.fail_after(2), pytest.raises(DeadlineExceeded) as caught:
+    with anyio.fail_after(20), pytest.raises(DeadlineExceeded) as caught:
         await lane.fetch("select")
     assert caught.value.stage == stage
     assert database.terminated == database.opened
@@ -76,7 +76,7 @@ async def test_a_hung_stage_ends_at_its_deadline_and_is_named(stage: str) -> Non
 async def test_a_hung_logoff_does_not_cost_the_rows() -> None:
     database = Scripted(hangs="close")
     lane = SyncLane(database.connect, QUICK)
-    with anyio.fail_after(2):
+    with anyio.fail_after(60):
         assert await lane.fetch("select") == ROWS
     assert (database.terminated, lane.counters.open) == (1, 0)
 

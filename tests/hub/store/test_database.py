@@ -90,7 +90,7 @@ async def test_a_read_goes_on_while_something_is_written(database: Database) -> 
 
 async def test_a_read_beyond_its_deadline_ends_and_the_next_one_works(database_url: str) -> None:
     async with open_database(database_url, read_deadline_s=0.2) as database:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             with pytest.raises(DBAPIError) as caught:
                 await database.read(lambda session: session.execute(text(ENDLESS[database.dialect])).all())
             assert describe_trouble(caught.value) == "too slow"
@@ -224,7 +224,7 @@ async def test_writes_in_turn_are_each_committed_before_the_next_is_asked_for(da
     def look(session: Session) -> None:
         seen.append(len(session.exec(select(Boot)).all()))
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await database.write_in_turn(take)
     assert (asked, seen) == ([0, 1, 2, 3], [1, 2, 3])
 

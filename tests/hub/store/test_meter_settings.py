@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def written(writer: SettingsWriter) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while writer.pending:
             await anyio.sleep(0.01)
 

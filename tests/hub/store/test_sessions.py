@@ -159,5 +159,5 @@ async def test_a_claim_that_is_lost_for_good_ends_the_guard(postgres: Database, 
     assert claim is not None
     await anyio.to_thread.run_sync(claim.renew)
     async with open_database(empty_postgres_url):
-        with pytest.raises(DatabaseTaken, match="another hub"), anyio.fail_after(10):
+        with pytest.raises(DatabaseTaken, match="another hub"), anyio.fail_after(20):
             await partial(run_guard, postgres)()

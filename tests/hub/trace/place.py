@@ -59,7 +59,7 @@ async def open_trace(
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(trace.run)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while not trace.jobs.is_running:
                 await anyio.sleep(0.001)
         yield trace

@@ -103,7 +103,7 @@ async def test_the_deadline_of_the_whole_is_told_and_what_was_found_is_there() -
     async with open_oracle(plant=plant(TREE)) as server:
         server.faults.hang = "COMBINED"
         run = LineageRun(ids(1, 100), "ancestors")
-        await walk(server, run, total_s=0.3)
+        await walk(server, run, total_s=2)
         assert run.quality().document()["reasons"] == ["deadline"]
         assert len(run.nodes) > 1
 

@@ -60,7 +60,7 @@ async def test_more_ids_than_that_become_a_job(tmp_path: Path) -> None:
         assert isinstance(await trace.events(ids(INLINE_IDS), [HISTORY]), Inline)
         job = await trace.events(ids(INLINE_IDS + 1), [HISTORY])
         assert isinstance(job, Job)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await job.ended.wait()
         assert (job.status, job.quality.observed_rows) == (JobStatus.FINISHED, 3 * (INLINE_IDS + 1))
         assert job.work.progress() == {"batches_done": 2, "batches": 2, "rows": 3 * (INLINE_IDS + 1)}
@@ -72,7 +72,7 @@ async def test_deleting_a_job_cuts_its_statements_off_on_the_server(tmp_path: Pa
         job = await trace.events(ids(5000), [HISTORY])
         assert isinstance(job, Job)
         await eventually(lambda: server.counters.executing == 2)
-        with anyio.fail_after(3):
+        with anyio.fail_after(60):
             await trace.jobs.delete(job)
         await eventually(lambda: server.counters.executing == 0)
         assert (job.status, job.quality.document()["reasons"]) == (JobStatus.CANCELLED, ["cancelled"])
@@ -108,7 +108,7 @@ async def test_a_very_large_request_passes_both_caches_by(tmp_path: Path) -> Non
     async with open_oracle() as server, open_trace(server, tmp_path, cache) as trace:
         job = await trace.events(ids(MAX_IDS + 1), [HISTORY])
         assert isinstance(job, Job)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await job.ended.wait()
         assert job.quality.is_complete
         assert (cache.counters.hits, cache.counters.misses) == (0, 0)
@@ -121,7 +121,7 @@ async def test_a_busy_lane_refuses_what_would_be_answered_at_once(tmp_path: Path
         async with open_trace(server, tmp_path, lanes=lanes) as trace, anyio.create_task_group() as tasks:
             tasks.start_soon(trace.events, ids(5), [HISTORY])
             await eventually(lambda: server.counters.executing == 1)
-            with anyio.fail_after(3), pytest.raises(LaneBusy):
+            with anyio.fail_after(20), pytest.raises(LaneBusy):
                 await trace.events(ids(5, 100), [HISTORY])
             tasks.cancel_scope.cancel()
 
@@ -150,7 +150,7 @@ async def test_bulk_that_hangs_does_not_touch_the_sync_or_the_loop(tmp_path: Pat
             job = await trace.events(ids(20_000), [HISTORY])
             assert isinstance(job, Job)
             await eventually(lambda: server.counters.executing == 4)
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 for _ in range(5):
                     assert len((await lanes.sync.fetch(VIEW)).rows) > 0
                 assert await lanes.ping() > 0
@@ -219,7 +219,7 @@ async def test_data_that_the_driver_cannot_read_at_all_fails_its_batches_and_not
         for _ in range(6):
             job = await trace.events(ids(INLINE_IDS + 1), [HISTORY, HOLDS])
             assert isinstance(job, Job)
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 await job.ended.wait()
             assert (job.status, job.quality.status) == (JobStatus.FINISHED, Status.PARTIAL)
             assert {failed.code for failed in job.quality.failed} == {"DRIVER"}

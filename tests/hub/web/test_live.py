@@ -17,13 +17,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def receive(websocket: ClientConnection) -> dict[str, Any]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         body: dict[str, Any] = json.loads(await websocket.recv())
     return body
 
 
 async def close_code(websocket: ClientConnection) -> int | None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         try:
             while True:
                 await websocket.recv()

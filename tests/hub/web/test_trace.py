@@ -45,7 +45,7 @@ async def post(house: House, path: str, **body: Any) -> httpx.Response:
 
 
 async def finished(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while True:
             found: dict[str, Any] = (await client.get(url)).json()
             if found["status"] != "running":

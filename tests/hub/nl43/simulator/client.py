@@ -23,14 +23,14 @@ class Client:
         return event
 
     async def event(self) -> Event:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while (event := self.protocol.next_event()) is NEED_DATA:
                 self.protocol.receive_data(await self.stream.receive())
         return event
 
     async def has_ended(self) -> bool:
         """Read until the meter ends the connection, orderly or not."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             try:
                 while True:
                     await self.stream.receive()
@@ -41,7 +41,7 @@ class Client:
         """Send bytes as they are and read `count` bytes of whatever comes."""
         await self.stream.send(data)
         received = b""
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while len(received) < count:
                 received += await self.stream.receive(count - len(received))
         return received
@@ -49,7 +49,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Client]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         stream = await anyio.connect_tcp("127.0.0.1", port)
     async with stream:
         yield Client(stream)

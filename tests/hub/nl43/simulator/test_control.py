@@ -26,7 +26,7 @@ async def fleet_of(units: int) -> AsyncIterator[tuple[list[int], Client]]:
 async def tell(control: Client, **request: Any) -> dict[str, Any]:
     await control.stream.send(json.dumps(request).encode() + b"\n")
     received = b""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not received.endswith(b"\n"):
             received += await control.stream.receive()
     answer: dict[str, Any] = json.loads(received)
