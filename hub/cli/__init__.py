@@ -19,6 +19,14 @@ for add_to in (add_service, add_meters, add_data, add_alerting, add_bench):
     add_to(app)
 
 
+@app.callback()
+def _log_beside_the_output() -> None:
+    """Nothing but the answer of a command goes to standard output."""
+    from hub.logs import configure_logs
+
+    configure_logs("console")
+
+
 def main() -> None:
     """The entry point of the `hub` command."""
     app()

@@ -57,7 +57,7 @@ async def recording(database: Database, **how: Any) -> AsyncIterator[tuple[Recor
     """A running recorder; leaving the block stops it as the hub does."""
     watch = Watch()
     boot = await database.write(lambda session: register_boot(session, START, "1"))
-    how = {"interval_s": 0.005, "first_retry_s": 0.01, **how}
+    how = {"interval_s": 0.005, "first_retry_s": 0.01, "drain_s": 60.0, **how}
     recorder = Recorder(database, boot, Clock(), on_trouble=watch.trouble, on_commit=watch.commit, **how)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
