@@ -13,6 +13,7 @@ from hub.config import UnitConfig
 from hub.fanout import Fanout, Subscription
 from hub.nl43.commands import DOD, MEASURE, Command
 from hub.nl43.fields import parse_dod, parse_run_state
+from hub.nl43.labels import labels
 from hub.nl43.link import Answer, Link, LinkDown, Priority
 from hub.nl43.protocol import Result
 from hub.nl43.reading import Reading
@@ -99,6 +100,11 @@ class Unit:
     def name(self) -> str:
         """What people call the unit; its id where the configuration gives it no name."""
         return self.config.name or self.id
+
+    @property
+    def quantities(self) -> dict[str, str]:
+        """How the unit's levels are called, as far as its meter's settings are known: `lp` is `LAF`."""
+        return labels({name: setting.value for name, setting in self.session.settings.items()})
 
     @property
     def is_wanted(self) -> bool:

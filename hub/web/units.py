@@ -1,6 +1,7 @@
 """Units: what they are, how they stand, and their latest reading."""
 
 import json
+from datetime import timedelta
 from typing import Any, Literal
 
 import anyio
@@ -8,6 +9,8 @@ import anyio.lowlevel
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from hub.clock import Clock, rfc3339
+from hub.nl43.commands import SERIAL_NUMBER, TYPE
 from hub.nl43.link import LinkDown, Priority
 from hub.unit import MeterRefused, Unit
 from hub.web.access import PartsOf, UnitOf
@@ -51,6 +54,8 @@ class Frame(BaseModel):
 class UnitDocument(BaseModel):
     """A unit as configured, how it stands, and its latest reading.
 
+    `quantities` has the symbol of each level, such as `LAF` for `lp`: with the weightings the meter is set to, as
+    far as they are known.
     `uncovered_rules` see nothing, as its readings are too few or too slow for their windows.
     """
 
@@ -58,11 +63,50 @@ class UnitDocument(BaseModel):
     name: str
     kind: str
     labels: dict[str, str]
+    quantities: dict[str, str]
     config: dict[str, Any]
     state: Feed
     reason: str | None
     uncovered_rules: list[str]
     snapshot: Frame
+
+
+class MeterSetting(BaseModel):
+    """One of the meter's own settings, as it answered at `asked_at`; `value` has been so since `since_at` at least.
+
+    `refusal` is the result code it refused with; its value is then unknown.
+    """
+
+    name: str
+    value: str | None
+    refusal: str | None
+    asked_at: str
+    age_s: float
+    since_at: str
+
+
+class MeterIdentity(BaseModel):
+    """Which meter answers; None while unknown."""
+
+    type: str | None
+    serial_number: str | None
+
+
+class MeterSettings(BaseModel):
+    """What is known of the settings of a unit's meter, and how its levels are called because of them."""
+
+    unit_id: str
+    meter: MeterIdentity
+    quantities: dict[str, str]
+    items: list[MeterSetting]
+    next_cursor: None = None
+
+
+class UnitWithSettings(UnitDocument):
+    """A unit with the settings of its meter."""
+
+    meter: MeterIdentity
+    settings: list[MeterSetting]
 
 
 class UnitList(BaseModel):
@@ -76,7 +120,8 @@ def unit_routes() -> APIRouter:
     """GET /api/units, and below it one unit, its snapshot, and a poll at once."""
     routes = APIRouter(prefix="/api/units", tags=["units"], dependencies=for_viewers())
     routes.add_api_route("", list_units, response_model=UnitList)
-    routes.add_api_route("/{unit_id}", get_unit, response_model=UnitDocument)
+    routes.add_api_route("/{unit_id}", get_unit, response_model=UnitWithSettings)
+    routes.add_api_route("/{unit_id}/settings", get_settings, response_model=MeterSettings)
     routes.add_api_route(
         "/{unit_id}/snapshot", get_snapshot, response_model=Frame, response_model_exclude_unset=True
     )
@@ -96,9 +141,15 @@ async def list_units(parts: PartsOf) -> Response:
     return Response(f'{{"items":[{",".join(texts)}],"next_cursor":null}}', media_type="application/json")
 
 
-async def get_unit(unit: UnitOf) -> dict[str, Any]:
-    """One unit with its latest reading, from memory."""
-    return describe(unit)
+async def get_unit(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
+    """One unit with its latest reading and its meter's settings, from memory."""
+    return {**describe(unit), "meter": _meter(unit), "settings": _settings(unit, parts.clock)}
+
+
+async def get_settings(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
+    """The meter's own settings with their age, from memory: the meter is not asked."""
+    items = _settings(unit, parts.clock)
+    return {"unit_id": unit.id, "meter": _meter(unit), "quantities": unit.quantities, "items": items}
 
 
 async def get_snapshot(unit: UnitOf) -> dict[str, Any]:
@@ -131,9 +182,30 @@ def describe(unit: Unit) -> dict[str, Any]:
         "name": unit.name,
         "kind": config.kind,
         "labels": config.labels,
+        "quantities": unit.quantities,
         "config": config.model_dump(mode="json"),
         "state": frame["feed_status"],
         "reason": unit.reason,
         "uncovered_rules": unit.uncovered_rules,
         "snapshot": frame,
     }
+
+
+def _meter(unit: Unit) -> dict[str, str | None]:
+    model, number = (unit.session.settings.get(question.name) for question in (TYPE, SERIAL_NUMBER))
+    return {"type": model and model.value, "serial_number": number and number.value}
+
+
+def _settings(unit: Unit, clock: Clock) -> list[dict[str, Any]]:
+    now, now_s = clock.now(), clock.steady()
+    return [
+        {
+            "name": name,
+            "value": setting.value,
+            "refusal": setting.refusal,
+            "asked_at": rfc3339(now - timedelta(seconds=now_s - setting.asked_s)),
+            "age_s": round(max(0.0, now_s - setting.asked_s), 3),
+            "since_at": rfc3339(now - timedelta(seconds=now_s - setting.since_s)),
+        }
+        for name, setting in sorted(unit.session.settings.items())
+    ]

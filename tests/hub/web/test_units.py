@@ -3,6 +3,7 @@
 import pytest
 
 from hub.nl43.protocol import Result
+from hub.nl43.settings import Setting
 from hub.snapshot import Failure
 from tests.hub.web.parts import TOKENS, House
 
@@ -89,3 +90,40 @@ async def test_a_viewer_may_look_and_not_poll(guarded: House) -> None:
         answer = await client.post("/api/units/gate-a/poll")
     assert answer.status_code == 403
     assert answer.json()["detail"] == "wallboard is a viewer; this takes the role operator"
+
+
+async def test_the_meters_settings_are_shown_with_their_age_and_name_the_levels(guarded: House) -> None:
+    unit = guarded.parts.units["gate-a"]
+    answers = {
+        "Frequency Weighting (Main)": "C", "Time Weighting (Main)": "S", "Serial Number": "00412345",
+        "Type": "NL-43", "Percentile 2": "10",
+    }  # fmt: skip
+    now_s = guarded.parts.clock.steady()
+    known = {name: Setting(value, now_s - 60, now_s - 90) for name, value in answers.items()}
+    unit.resume(None, known | {"Percentile 1": Setting(None, now_s, now_s, "R+0001")})
+    async with guarded.client(TOKENS[0]["token"]) as client:
+        body = (await client.get("/api/units/gate-a/settings")).json()
+        one = (await client.get("/api/units/gate-a")).json()
+        listed = (await client.get("/api/units")).json()["items"]
+    assert body["meter"] == one["meter"] == {"type": "NL-43", "serial_number": "00412345"}
+    by_name = {item["name"]: item for item in body["items"]}
+    assert by_name["Frequency Weighting (Main)"]["value"] == "C"
+    assert 60 <= by_name["Frequency Weighting (Main)"]["age_s"] < 120
+    assert by_name["Frequency Weighting (Main)"]["asked_at"].endswith("Z")
+    assert (by_name["Percentile 1"]["value"], by_name["Percentile 1"]["refusal"]) == (None, "R+0001")
+    assert one["quantities"] == body["quantities"] == listed[0]["quantities"]
+    assert [one["quantities"][name] for name in ("lp", "leq", "ln1", "ln2", "laeq_15m")] == [
+        "LCS", "LCeq", "LN1", "L10", "LCeq,15min",
+    ]  # fmt: skip
+    assert {item["name"] for item in one["settings"]} == set(by_name)
+    assert listed[1]["quantities"]["lp"] == "Lp"
+
+
+async def test_the_settings_of_a_meter_not_asked_yet_are_unknown_and_it_is_not_asked(house: House) -> None:
+    async with house.client() as client:
+        body = (await client.get("/api/units/gate-a/settings")).json()
+        missing = await client.get("/api/units/nowhere/settings")
+    assert body["meter"] == {"type": None, "serial_number": None}
+    assert body["items"] == []
+    assert house.links["gate-a"].asked == []
+    assert missing.status_code == 404
