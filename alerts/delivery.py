@@ -22,7 +22,10 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A transition as it is told: with the labels and words that held when it was decided."""
+    """A transition as it is told: with the labels and words that held when it was decided.
+
+    `name` is what people call its subject, `metric_label` the symbol of its level; None where there is none.
+    """
 
     transition: Transition
     labels: Mapping[str, str]
@@ -31,6 +34,8 @@ class Notice:
     sample_to_decision_ms: float | None = None
     receivers: tuple[str, ...] = ()
     decision_to_commit_ms: float | None = None  # None when the process that measured it is gone
+    name: str | None = None
+    metric_label: str | None = None
 
     @property
     def alert_id(self) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from alerts import outbox
 from alerts.alert import Alert, Transition
+from alerts.caption import UNNAMED, Caption
 from alerts.clock import Clock, wall_offset_s
 from alerts.commit import Commit, rendered
 from alerts.database import Database, Write
@@ -89,8 +90,9 @@ class Desk:
         on_latency: OnLatency = lambda name, seconds: None,
         room: int = 50_000,
         resumed_s: Callable[[], float] = lambda: float("-inf"),
+        caption_of: Callable[[str], Caption] = lambda subject: UNNAMED,
     ) -> None:
-        """`hub` is the name in the bodies; `labels_of` gives a subject's labels.
+        """`hub` is the name in the bodies; `labels_of` gives a subject's labels, `caption_of` what it is called.
 
         `resumed_s` is when the process last ended a standstill of its own, in steady seconds.
         """
@@ -103,6 +105,7 @@ class Desk:
         self._routing = routing
         self._dispatchers = dispatchers
         self._labels_of = labels_of
+        self.caption_of = caption_of
         self.on_latency = on_latency
         self._room = room
         self._resumed_s = resumed_s
@@ -310,9 +313,19 @@ class Desk:
         told.update(receivers)
         if not alert.is_open:
             self._told.pop(alert.id or "")
-        summary = summarize(transition, self._routing.rule(alert.rule))
+        caption = self.caption_of(alert.subject)
+        summary = summarize(transition, self._routing.rule(alert.rule), caption)
         latency_ms = (transition.decided_s - transition.sample_time_s) * 1000
-        return Notice(transition, self._labels_of(alert.subject), summary, True, latency_ms, receivers)
+        return Notice(
+            transition,
+            self._labels_of(alert.subject),
+            summary,
+            True,
+            latency_ms,
+            receivers,
+            name=caption.name,
+            metric_label=caption.metric_label(alert.metric),
+        )
 
     def _take_dirty(self) -> None:
         for alert in self.engine.take_dirty():

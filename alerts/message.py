@@ -34,7 +34,9 @@ def format_time(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def alert_document(alert: Alert, labels: Mapping[str, str]) -> dict[str, object]:
+def alert_document(
+    alert: Alert, labels: Mapping[str, str], name: str | None, metric_label: str | None
+) -> dict[str, object]:
     """The `alert` object of the body, which the API shows too.
 
     `window` says what a value over a window of time was made of; `duration_s` how long a cleared alert lasted by
@@ -44,10 +46,12 @@ def alert_document(alert: Alert, labels: Mapping[str, str]) -> dict[str, object]
         "id": alert.id,
         "rule": alert.rule,
         "subject": subject_id(alert.subject),
+        "name": name,
         "labels": dict(labels),
         "severity": alert.severity,
         "state": str(alert.state),
         "metric": alert.metric,
+        "metric_label": metric_label,
         "value": _finite(alert.value),
         "threshold": _finite(alert.threshold),
         "peak": _finite(alert.peak),
@@ -75,7 +79,7 @@ def render(notice: Notice, hub: str) -> bytes:
             "sequence": transition.alert.sequence,
             "at": format_time(transition.at),
             "persisted": notice.persisted,
-            "alert": alert_document(transition.alert, notice.labels),
+            "alert": alert_document(transition.alert, notice.labels, notice.name, notice.metric_label),
             "summary": notice.summary,
             "hub": hub,
             "latency_ms": {

@@ -315,5 +315,12 @@ def _notice(session: Session, row: DeliveryRow) -> Notice:
     transition = Transition(TransitionType(stored.type), stored.at, alert, 0.0, 0.0)
     labels = decode_labels(stored.labels)
     return Notice(
-        transition, labels, stored.summary, stored.persisted, stored.sample_to_decision_ms, (row.receiver,)
+        transition,
+        labels,
+        stored.summary,
+        stored.persisted,
+        stored.sample_to_decision_ms,
+        (row.receiver,),
+        name=stored.name,
+        metric_label=stored.metric_label,
     )

@@ -45,6 +45,8 @@ def alert_values(notice: Notice) -> dict[str, object]:
         "acknowledged_at": alert.acknowledged_at,
         "comment": alert.comment,
         "labels": encode_labels(notice.labels),
+        "name": notice.name,
+        "metric_label": notice.metric_label,
     }
 
 
@@ -58,6 +60,8 @@ def transition_values(notice: Notice, alert_text: str) -> dict[str, object]:
         "at": notice.transition.at,
         "alert": alert_text,
         "labels": encode_labels(notice.labels),
+        "name": notice.name,
+        "metric_label": notice.metric_label,
         "summary": notice.summary,
         "persisted": notice.persisted,
         "sample_to_decision_ms": notice.sample_to_decision_ms,

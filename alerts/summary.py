@@ -3,30 +3,12 @@
 import math
 
 from alerts.alert import Alert, Transition, TransitionType
+from alerts.caption import UNNAMED, Caption
 from alerts.message import subject_id
 from alerts.rule import LEVELS, Rule
 from alerts.sample import Value
 
-_NAMES = {
-    "lp": "Lp",
-    "leq": "Leq",
-    "le": "LE",
-    "lmax": "Lmax",
-    "lmin": "Lmin",
-    "lpeak": "Lpeak",
-    "laeq_1m": "LAeq,1min",
-    "laeq_5m": "LAeq,5min",
-    "laeq_15m": "LAeq,15min",
-    "laeq_1h": "LAeq,1h",
-    "la10_15m": "LA10,15min",
-    "la90_15m": "LA90,15min",
-} | {f"ln{n}": f"LN{n}" for n in range(1, 6)}
 _DB_MARGIN = 2.0
-
-
-def metric_name(metric: str) -> str:
-    """How a metric is written for people: `laeq_15m` -> `LAeq,15min`."""
-    return _NAMES.get(metric, metric)
 
 
 def spoken_duration(seconds: float) -> str:
@@ -54,9 +36,9 @@ def one_line(text: str, most: int = 1000) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def summarize(transition: Transition, rule: Rule | None) -> str:
+def summarize(transition: Transition, rule: Rule | None, caption: Caption = UNNAMED) -> str:
     """The summary of a transition. Without its rule (removed, or the hub's own) what the alert knows."""
-    return one_line(_summary(transition, rule))
+    return one_line(_summary(transition, rule, caption))
 
 
 def _basis(alert: Alert) -> str:
@@ -67,10 +49,12 @@ def _basis(alert: Alert) -> str:
     return f" ({', '.join(parts + [f'partly {quality} range' for quality in alert.window.quality])})"
 
 
-def _summary(transition: Transition, rule: Rule | None) -> str:
+def _summary(transition: Transition, rule: Rule | None, caption: Caption) -> str:
     alert = transition.alert
     who = subject_id(alert.subject)
-    what = f"{who} {metric_name(alert.metric)}"
+    if caption.name is not None and caption.name != who:
+        who = f"{who} ({caption.name})"
+    what = f"{who} {caption.metric_label(alert.metric) or alert.metric}"
     match transition.type:
         case TransitionType.ONSET:
             return _onset(alert, rule, who, what)

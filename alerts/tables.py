@@ -36,6 +36,8 @@ class AlertRow(SQLModel, table=True):
     comment: str | None = None
     sequence: int
     labels: str = Field(default="{}", sa_column=Column(Text, nullable=False))  # JSON object
+    name: str | None = None  # what people called the subject then
+    metric_label: str | None = None  # the symbol of the level then
 
 
 class AlertStateRow(SQLModel, table=True):
@@ -62,6 +64,8 @@ class TransitionRow(SQLModel, table=True):
     summary: str = Field(sa_column=Column(Text, nullable=False))
     persisted: bool = True  # False: it was announced before it could be stored
     sample_to_decision_ms: float | None = None
+    name: str | None = None
+    metric_label: str | None = None
 
 
 class DeliveryRow(SQLModel, table=True):

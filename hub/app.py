@@ -92,6 +92,7 @@ class Hub:
             self.engine.labels_of,
             self.figures.alert_stage,
             resumed_s=lambda: clock.resumed_s,
+            caption_of=lambda subject: self.fleet.caption_of(subject),
         )
         self.recorder = Recorder(
             database,

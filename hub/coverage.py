@@ -9,7 +9,7 @@ import structlog
 from alerts.alert import Transition
 from alerts.engine import Engine
 from alerts.pairs import Hearing
-from alerts.summary import metric_name, spoken_duration
+from alerts.summary import spoken_duration
 from hub.clock import Clock
 from hub.samples import UnitSampler, unit_subject
 from hub.unit import Unit
@@ -84,7 +84,7 @@ class Coverage:
             return
         basis, window_s = self._samplers[unit_id].basis(hearing.metric, now_s), WINDOWS[hearing.metric].seconds
         reason = (
-            f"{metric_name(hearing.metric)} has had no value for {spoken_duration(window_s)}: "
+            f"{self._units[unit_id].quantities[hearing.metric]} has had no value for {spoken_duration(window_s)}: "
             f"{basis.samples} readings cover {basis.coverage:.0%} of it, "
             f"{READINGS_NEEDED} and {COVERAGE_NEEDED:.0%} are needed"
         )

@@ -7,6 +7,7 @@ from hashlib import sha256
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from alerts.caption import UNNAMED, Caption
 from alerts.desk import Desk
 from alerts.engine import Engine
 from alerts.system import UNIT_UNREACHABLE
@@ -108,10 +109,10 @@ class Fleet:
     async def remove(self, unit_id: str) -> None:
         """Stop a unit and forget it; its rows stay."""
         await self._stop(self.units[unit_id])
+        now, now_s = self._clock.now(), self._clock.steady()
+        self._desk.take(self._engine.remove_subject(unit_subject(unit_id), now, now_s))  # while it has a name
         self.units.pop(unit_id).fanout.close()
         self._samplers.pop(unit_id)
-        now, now_s = self._clock.now(), self._clock.steady()
-        self._desk.take(self._engine.remove_subject(unit_subject(unit_id), now, now_s))
 
     async def rules_changed(self) -> None:
         """Sample what the rules ask for now, as often as they ask."""
@@ -139,6 +140,12 @@ class Fleet:
         await self._store_state(unit, keep_alive=keep_alive)
         unit.keep_alive = keep_alive
         unit.demand_changed()
+
+    def caption_of(self, subject: str) -> Caption:
+        """What people call a unit and its levels; a subject that is no unit has no name."""
+        kind, _, unit_id = subject.partition("/")
+        unit = self.units.get(unit_id) if kind == "unit" else None
+        return UNNAMED if unit is None else Caption(unit.name, unit.quantities)
 
     def close_streams(self) -> None:
         """End every viewer's stream."""

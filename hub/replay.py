@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from alerts.alert import Transition
+from alerts.caption import Caption
 from alerts.engine import Engine
 from alerts.rule import LEVELS
 from alerts.summary import summarize
 from hub.clock import rfc3339
 from hub.config import Config
+from hub.nl43.labels import labels
 from hub.samples import UnitSampler, unit_subject
 from hub.snapshot import Snapshot
 from hub.store.database import open_database
+from hub.store.meter_settings import settings_at, settings_of
 from hub.store.resume import readings_between
 
 _PAGE = 5_000
@@ -48,7 +52,10 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
                 )
             )
             readings += count
-            lines += [f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule)}" for t in found]
+            rows = await database.read(partial(settings_of, unit_id=unit.id))
+            for t in found:
+                caption = Caption(unit.name, labels(settings_at(rows, t.at)))
+                lines.append(f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule, caption)}")
     lines.sort()
     return [*lines, f"{len(lines)} transitions in {readings} readings of {units} units"]
 

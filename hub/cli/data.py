@@ -78,6 +78,7 @@ def export(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     loaded = load(config).config
+    names = {unit.id: unit.name or unit.id for unit in loaded.units}
     chosen = [unit.id for unit in loaded.units if fnmatch(unit.id, units)]
     if not chosen:
         raise typer.Exit(fail(f"no unit matches {units!r}", CONFIGURATION))
@@ -87,7 +88,7 @@ def export(
         count = 0
         async with open_database(url, exclusive=False) as database:
             with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
-                async for text in export_rows(database, chosen, begin, end, step_s=step_s):
+                async for text in export_rows(database, chosen, begin, end, step_s=step_s, names=names):
                     file.write(text)
                     count += text.count("\n")
                     if output is not None and sys.stderr.isatty():

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,11 +12,16 @@ from typing import Any
 from sqlmodel import Session
 
 from hub.clock import rfc3339
+from hub.nl43.labels import labels
 from hub.store.database import Database
 from hub.store.history import Page, columns, history
+from hub.store.meter_settings import settings_at, settings_of
+from hub.store.tables import StoredMeterSetting
 
 _ROWS_PER_PIECE = 2_000
 _ITEMS_PER_PIECE = 1_000
+_CAPTIONS = ("name", "lp_label", "leq_label")
+_NO_NAMES: Mapping[str, str] = {}
 
 
 async def export_rows(
@@ -26,8 +32,12 @@ async def export_rows(
     *,
     step_s: float | None = None,
     metrics: Sequence[str] | None = None,
+    names: Mapping[str, str] = _NO_NAMES,
 ) -> AsyncIterator[str]:
     """Yields CSV text with one header line, unit by unit, each in order of time; columns as in `history`.
+
+    Behind them come what people call the unit, from `names` by its id, and the symbols of Lp and Leq: with the
+    weightings its meter is known to have been set to at that time.
 
     Each piece is a read of its own, so that an export of years holds up nobody. Raises what `history` raises.
     """
@@ -36,7 +46,14 @@ async def export_rows(
     for unit_id in unit_ids:
         cursor: str | None = None
         while True:
-            read = partial(_piece, part=part, unit_id=unit_id, cursor=cursor, with_header=not has_header)
+            read = partial(
+                _piece,
+                part=part,
+                unit_id=unit_id,
+                name=names.get(unit_id, unit_id),
+                cursor=cursor,
+                with_header=not has_header,
+            )
             text, cursor = await database.query(read, goes_on=has_header or cursor is not None)
             if text:
                 yield text
@@ -44,7 +61,7 @@ async def export_rows(
             if cursor is None:
                 break
     if not has_header:
-        yield ",".join(["unit_id", *columns(step_s, metrics)]) + "\n"
+        yield ",".join(["unit_id", *columns(step_s, metrics), *_CAPTIONS]) + "\n"
 
 
 async def export_page(
@@ -82,20 +99,39 @@ def _items(
 
 
 def _piece(
-    session: Session, part: Callable[..., Page], unit_id: str, cursor: str | None, with_header: bool
+    session: Session, part: Callable[..., Page], unit_id: str, name: str, cursor: str | None, with_header: bool
 ) -> tuple[str, str | None]:
     """Made into text in the thread that reads, so that rows do not wait in memory until somebody has read them."""
     page = part(session, unit_id=unit_id, cursor=cursor)
-    return csv_text(unit_id, page.items, with_header=with_header), page.next_cursor
+    symbols = _Symbols(settings_of(session, unit_id))
+    return _csv_text(unit_id, name, page.items, symbols, with_header), page.next_cursor
 
 
-def csv_text(unit_id: str, items: Sequence[dict[str, Any]], *, with_header: bool) -> str:
+class _Symbols:
+    """The symbols of Lp and Leq at a time, found once for each time the settings changed."""
+
+    def __init__(self, settings: Sequence[StoredMeterSetting]) -> None:
+        self._settings = settings
+        self._changes = sorted({row.since_at for row in settings})
+        self._known: dict[int, tuple[str, str]] = {}
+
+    def at(self, at: datetime) -> tuple[str, str]:
+        place = bisect_right(self._changes, at)
+        if place not in self._known:
+            found = labels(settings_at(self._settings, at))
+            self._known[place] = found["lp"], found["leq"]
+        return self._known[place]
+
+
+def _csv_text(
+    unit_id: str, name: str, items: Sequence[dict[str, Any]], symbols: _Symbols, with_header: bool
+) -> str:
     """Items of `history` as CSV lines; an unknown value is empty, times end in Z."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if with_header and items:
-        writer.writerow(["unit_id", *items[0]])
-    writer.writerows([unit_id, *map(_cell, item.values())] for item in items)
+        writer.writerow(["unit_id", *items[0], *_CAPTIONS])
+    writer.writerows([unit_id, *map(_cell, item.values()), name, *symbols.at(item["at"])] for item in items)
     return text.getvalue()
 
 

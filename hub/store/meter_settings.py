@@ -33,6 +33,16 @@ def load_settings(session: Session) -> dict[str, list[StoredMeterSetting]]:
     return found
 
 
+def settings_at(rows: Iterable[StoredMeterSetting], at: datetime) -> dict[str, str | None]:
+    """What the settings are known to have been at a time: those that have been as they are since then."""
+    return {row.name: row.value for row in rows if row.since_at <= at}
+
+
+def settings_of(session: Session, unit_id: str) -> list[StoredMeterSetting]:
+    """The stored settings of one unit."""
+    return list(session.exec(select(StoredMeterSetting).where(StoredMeterSetting.unit_id == unit_id)))
+
+
 def save_settings(session: Session, unit_id: str, rows: Iterable[StoredMeterSetting]) -> None:
     """Stores all that is known of the settings of a unit, in place of what was."""
     session.connection().execute(_settings.delete().where(_settings.c.unit_id == unit_id))

@@ -14,12 +14,12 @@ _OF_TRANSITIONS = ("window", "duration_s")  # which have no columns of their own
 
 def alert_of(row: AlertRow) -> dict[str, Any]:
     """An alert as in the body of a webhook."""
-    return alert_document(to_alert(row), decode_labels(row.labels))
+    return alert_document(to_alert(row), decode_labels(row.labels), row.name, row.metric_label)
 
 
 def story_of(story: Story) -> dict[str, Any]:
     """An alert with all its `transitions` and `deliveries`."""
-    latest = alert_document(decode_alert(story.transitions[-1].alert, 0.0), {}) if story.transitions else {}
+    latest = _document(story.transitions[-1]) if story.transitions else {}
     return {
         **alert_of(story.alert),
         **{name: latest[name] for name in _OF_TRANSITIONS if name in latest},
@@ -33,9 +33,13 @@ def alerts_of(rows: Iterable[AlertRow]) -> list[dict[str, Any]]:
     return [alert_of(row) for row in rows]
 
 
+def _document(row: TransitionRow) -> dict[str, Any]:
+    return alert_document(decode_alert(row.alert, 0.0), {}, row.name, row.metric_label)
+
+
 def _transition(row: TransitionRow) -> dict[str, Any]:
     alert = decode_alert(row.alert, 0.0)
-    document = alert_document(alert, {})
+    document = _document(row)
     return {
         "sequence": row.sequence,
         "type": row.type,

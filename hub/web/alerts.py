@@ -36,10 +36,12 @@ class AlertDocument(BaseModel):
     id: str
     rule: str
     subject: str
+    name: str | None
     labels: dict[str, str]
     severity: Severity
     state: Literal["inactive", "pending", "firing", "clearing"]
     metric: str
+    metric_label: str | None
     value: float | bool | str | None
     threshold: float | bool | str | list[Any] | None
     peak: float | bool | str | None
@@ -151,4 +153,6 @@ def _announce(parts: Parts, transition: Transition) -> dict[str, Any]:
 
 
 def _document(parts: Parts, alert: Alert) -> dict[str, Any]:
-    return alert_document(alert, engine_of(parts).labels_of(alert.subject))
+    caption = parts.desk.caption_of(alert.subject)
+    labels, metric_label = engine_of(parts).labels_of(alert.subject), caption.metric_label(alert.metric)
+    return alert_document(alert, labels, caption.name, metric_label)

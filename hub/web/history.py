@@ -58,7 +58,8 @@ async def get_history(
     names = None if metrics is None else [name for some in metrics for name in some.split(",") if name]
     try:
         if format == "csv":
-            rows = export_rows(parts.database, [unit.id], since, until, step_s=step, metrics=names)
+            called = {unit.id: unit.name}
+            rows = export_rows(parts.database, [unit.id], since, until, step_s=step, metrics=names, names=called)
             headers = {"content-disposition": f'attachment; filename="{unit.id}.csv"'}
             return await streamed(rows, "text/csv; charset=utf-8", headers)
         page = export_page(

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from alerts import archive
 from alerts.alert import Transition
+from alerts.caption import UNNAMED, Caption
 from alerts.delivery import Delivery
 from alerts.desk import Desk
 from alerts.routing import Routing
@@ -73,6 +74,7 @@ class Bench:
         self.clock = LoopClock()
         self.engine = ThresholdEngine()
         self.latencies: list[tuple[str, float]] = []
+        caption = Caption("Gate A", {"laeq_15m": "LCeq,15min"})
         self.desk = Desk(
             self.engine,
             database,
@@ -84,6 +86,7 @@ class Bench:
             lambda name, seconds: self.latencies.append((name, seconds)),
             room,
             lambda: self.resumed_s,
+            caption_of=lambda subject: caption if subject == "unit/gate-a" else UNNAMED,
         )
 
     def hear(self, value: float, subject: str = "unit/gate-a") -> None:
@@ -111,7 +114,9 @@ async def test_a_transition_is_announced_once_it_is_committed(database: SqliteDa
         delivery = bench.ops.offered[0][0]
         row = database.run(lambda s: s.exec(select(DeliveryRow)).one())
         assert (row.id, row.body) == (delivery.id, delivery.body.decode())
-        assert b'"summary":"gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"' in delivery.body
+        assert b'"summary":"gate-a (Gate A) LCeq,15min 66.2 dB > 65.0 dB for 30 s"' in delivery.body
+        assert b'"subject":"gate-a","name":"Gate A"' in delivery.body
+        assert b'"metric_label":"LCeq,15min"' in delivery.body
         assert b'"decision_to_commit":' in delivery.body
     assert bench.site.offered == []
     assert {name for name, _ in bench.latencies} == {"sample_to_decision", "decision_to_commit", "commit"}

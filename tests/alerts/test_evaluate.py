@@ -563,5 +563,5 @@ def test_a_windowed_value_partly_under_range_is_a_number_and_says_how_it_was_mad
     assert level(1, 65.2) == ["onset"]
     assert play.last().window == basis
     how = "(from Lp, 900 samples, coverage 0.98, partly under range)"
-    assert summarize(play.seen[-1], None) == f"a LAeq,15min 65.2 dB > 65.0 dB {how}"
+    assert summarize(play.seen[-1], None) == f"a Leq,15min 65.2 dB > 65.0 dB {how}"
     assert level(2, 62.9) == ["clear"]

@@ -28,7 +28,7 @@ SUMMARY = "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"
 
 def notice(value: float = 66.2) -> Notice:
     told = transition(TransitionType.ONSET, onset(value=value))
-    return Notice(told, {"site": "dockside"}, SUMMARY, True, 0.4, ("ops",), 3.1)
+    return Notice(told, {"site": "dockside"}, SUMMARY, True, 0.4, ("ops",), 3.1, "Gate A", "LAeq,15min")
 
 
 def test_the_body_is_format_hub_version_1_to_the_byte() -> None:
@@ -36,8 +36,8 @@ def test_the_body_is_format_hub_version_1_to_the_byte() -> None:
     assert render(notice(), "site-office").decode() == (
         f'{{"version":1,"type":"alert.onset","id":"{alert.id}","sequence":1,"at":"2026-03-18T22:14:07.120Z",'
         f'"persisted":true,"alert":{{"id":"{alert.id}","rule":"night-limit","subject":"gate-a",'
-        '"labels":{"site":"dockside"},"severity":"critical","state":"firing","metric":"laeq_15m","value":66.2,'
-        '"threshold":65.0,"peak":66.2,"started_at":"2026-03-18T22:14:07.120Z","cleared_at":null,'
+        '"name":"Gate A","labels":{"site":"dockside"},"severity":"critical","state":"firing","metric":"laeq_15m",'
+        '"metric_label":"LAeq,15min","value":66.2,"threshold":65.0,"peak":66.2,"started_at":"2026-03-18T22:14:07.120Z","cleared_at":null,'
         f'"acknowledged_by":null,"reason":null}},"summary":"{SUMMARY}","hub":"site-office",'
         '"latency_ms":{"sample_to_decision":0.4,"decision_to_commit":3.1}}'
     )

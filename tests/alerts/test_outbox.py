@@ -46,7 +46,7 @@ def test_writing_a_transition_twice_is_harmless(database: SqliteDatabase) -> Non
 
 
 def test_what_was_never_sent_is_rendered_from_its_transition(database: SqliteDatabase) -> None:
-    told = notice(onset())
+    told = replace(notice(onset()), name="Gate A", metric_label="LCeq,15min")
     store(database, told)
     assert pending(database)[0].body == render(told, "h")
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.alert import Alert, TransitionType
+from alerts.caption import Caption
 from alerts.rule import Rule
 from alerts.summary import one_line, spoken_duration, summarize
 from tests.alerts.fakes import START, cleared, onset, transition
@@ -16,9 +17,9 @@ def said(kind: TransitionType, alert: Alert, rule: Rule | None = None) -> str:
 
 
 def test_an_onset_says_value_limit_and_how_long() -> None:
-    assert said(TransitionType.ONSET, onset(), LIMIT) == "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"
-    assert said(TransitionType.ONSET, onset(value=None), LIMIT).startswith("gate-a LAeq,15min over range > 65.0 dB")
-    assert said(TransitionType.ONSET, onset()) == "gate-a LAeq,15min 66.2 dB > 65.0 dB"
+    assert said(TransitionType.ONSET, onset(), LIMIT) == "gate-a Leq,15min 66.2 dB > 65.0 dB for 30 s"
+    assert said(TransitionType.ONSET, onset(value=None), LIMIT).startswith("gate-a Leq,15min over range > 65.0 dB")
+    assert said(TransitionType.ONSET, onset()) == "gate-a Leq,15min 66.2 dB > 65.0 dB"
 
 
 def test_a_quiet_limit_is_below() -> None:
@@ -34,13 +35,11 @@ def test_a_quiet_limit_is_below() -> None:
 def test_a_clear_says_the_way_back_and_the_peak() -> None:
     clear = cleared(onset())
     assert (
-        said(TransitionType.CLEAR, clear, LIMIT)
-        == "gate-a LAeq,15min back below 63.0 dB after 12 min, peak 66.2 dB"
+        said(TransitionType.CLEAR, clear, LIMIT) == "gate-a Leq,15min back below 63.0 dB after 12 min, peak 66.2 dB"
     )
     ended = replace(clear, reason="run-ended")
     assert (
-        said(TransitionType.CLEAR, ended, LIMIT)
-        == "gate-a LAeq,15min cleared after 12 min: run-ended, peak 66.2 dB"
+        said(TransitionType.CLEAR, ended, LIMIT) == "gate-a Leq,15min cleared after 12 min: run-ended, peak 66.2 dB"
     )
 
 
@@ -66,10 +65,29 @@ def test_the_hub_speaks_of_itself() -> None:
 
 def test_people_and_silence_are_told_of() -> None:
     alert = replace(onset(), acknowledged_by="anna", comment="on my way")
-    assert said(TransitionType.ACK, alert) == "gate-a LAeq,15min acknowledged by anna: on my way"
-    assert said(TransitionType.UNACK, onset()) == "gate-a LAeq,15min no longer acknowledged"
-    assert said(TransitionType.NO_DATA, onset(), LIMIT) == "gate-a LAeq,15min no data for 1 min"
-    assert said(TransitionType.LEVEL, onset()) == "gate-a LAeq,15min 66.2 dB > 65.0 dB, now critical"
+    assert said(TransitionType.ACK, alert) == "gate-a Leq,15min acknowledged by anna: on my way"
+    assert said(TransitionType.UNACK, onset()) == "gate-a Leq,15min no longer acknowledged"
+    assert said(TransitionType.NO_DATA, onset(), LIMIT) == "gate-a Leq,15min no data for 1 min"
+    assert said(TransitionType.LEVEL, onset()) == "gate-a Leq,15min 66.2 dB > 65.0 dB, now critical"
+
+
+def test_a_level_is_called_by_the_weighting_its_meter_is_set_to() -> None:
+    def called(**metrics: str) -> str:
+        return summarize(transition(TransitionType.ONSET, onset()), LIMIT, Caption(None, metrics))
+
+    assert called(laeq_15m="LAeq,15min") == "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"
+    assert called(laeq_15m="LCeq,15min") == "gate-a LCeq,15min 66.2 dB > 65.0 dB for 30 s"
+    assert called(lp="LAF") == "gate-a Leq,15min 66.2 dB > 65.0 dB for 30 s"
+
+
+def test_a_unit_is_called_by_its_name_beside_its_id() -> None:
+    def called(name: str, alert: Alert) -> str:
+        return summarize(transition(TransitionType.ONSET, alert), None, Caption(name))
+
+    away = onset("unit-unreachable", value=False, metric="reachable", reason="refused")
+    assert called("Gate A", onset()).startswith("gate-a (Gate A) Leq,15min 66.2 dB")
+    assert called("Gate A", away) == "gate-a (Gate A) unreachable: refused"
+    assert called("gate-a", away) == "gate-a unreachable: refused"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +100,7 @@ def test_durations_are_spoken_in_two_units_at_most(seconds: float, text: str) ->
 
 def test_an_alert_without_onset_time_still_clears() -> None:
     alert = replace(cleared(onset()), started_at=None, cleared_at=START + timedelta(seconds=1))
-    assert said(TransitionType.CLEAR, alert, LIMIT).startswith("gate-a LAeq,15min back below 63.0 dB, peak")
+    assert said(TransitionType.CLEAR, alert, LIMIT).startswith("gate-a Leq,15min back below 63.0 dB, peak")
 
 
 def test_a_summary_is_one_line_of_bounded_length_whatever_people_write() -> None:

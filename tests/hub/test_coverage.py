@@ -80,7 +80,7 @@ def test_a_meter_that_answers_every_eight_seconds_cannot_fill_a_minute_and_it_is
     assert (onset.alert.rule, onset.alert.subject) == ("low-coverage", "hub/rule/limit/gate")
     assert 60 < onset.alert.started_s <= 75  # type: ignore[operator]
     assert onset.alert.reason == (
-        "LAeq,1min has had no value for 1 min: 7 readings cover 93% of it, 10 and 75% are needed"
+        "Leq,1min has had no value for 1 min: 7 readings cover 93% of it, 10 and 75% are needed"
     )
     assert site.unit.uncovered_rules == ("limit",)
     site.play(90, every=1)

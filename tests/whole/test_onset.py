@@ -3,9 +3,10 @@
 from pathlib import Path
 from uuid import UUID
 
+import anyio
 import pytest
 
-from tests.whole.running_hub import eventually
+from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import LIMIT, LOUD, QUIET, open_site
 
 pytestmark = pytest.mark.anyio
@@ -13,8 +14,9 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_crossing_is_told_once_signed_and_its_end_once(tmp_path: Path) -> None:
     async with open_site(tmp_path, 2) as site:
-        site.config["units"][1]["labels"] = {"site": "dockside"}
+        site.config["units"][1] |= {"labels": {"site": "dockside"}, "name": "Gate 1"}
         async with site.run() as hub:
+            await called(hub, "gate-1", "LAF")
             site.meters[1].set_lp(LOUD)
             onset = await site.hears("alert.onset", "loud")
             site.meters[1].set_lp(QUIET)
@@ -37,10 +39,12 @@ async def test_a_crossing_is_told_once_signed_and_its_end_once(tmp_path: Path) -
             "id": told["id"],
             "rule": "loud",
             "subject": "gate-1",
+            "name": "Gate 1",
             "labels": {"site": "dockside"},
             "severity": "warning",
             "state": "firing",
             "metric": "lp",
+            "metric_label": "LAF",
             "value": LOUD,
             "threshold": LIMIT,
             "peak": LOUD,
@@ -48,6 +52,7 @@ async def test_a_crossing_is_told_once_signed_and_its_end_once(tmp_path: Path) -
             "acknowledged_by": None,
             "reason": None,
         }
+        assert told["summary"] == f"gate-1 (Gate 1) LAF {LOUD:.1f} dB > {LIMIT:.1f} dB"
         assert told["at"] == started_at
         assert started_at.endswith("Z")
         assert (ended["id"], ended["sequence"], ended["alert"]["peak"]) == (told["id"], 2, LOUD)
@@ -79,6 +84,13 @@ async def test_an_acknowledged_alert_outlives_the_process_and_is_not_told_again(
             site.meters[0].set_lp(QUIET)
             assert (await site.hears("alert.clear", "loud")).document["id"] == alert_id
             await hub.ask("POST", f"/api/alerts/{alert_id}/ack", status=409)
+
+
+async def called(hub: RunningHub, unit_id: str, symbol: str) -> None:
+    """Wait until the Lp of a unit is called so."""
+    with anyio.fail_after(30):
+        while (await hub.get(f"/api/units/{unit_id}"))["quantities"]["lp"] != symbol:
+            await anyio.sleep(0.1)
 
 
 def _all_delivered(rows: list[dict[str, str]]) -> bool:

@@ -60,9 +60,8 @@ def test_who_only_reads_creates_no_database(config: Path, command: list[str]) ->
 def test_an_empty_range_is_a_table_without_rows(config: Path) -> None:
     assert hub(config, "db", "upgrade").exit_code == 0
     assert hub(config, "export", *TODAY).output.startswith("unit_id,at,sequence,lp,leq,")
-    assert (
-        hub(config, "export", *TODAY, "--step", "1m").output == "unit_id,at,lp_max,lp_min,leq_lp,count,coverage\n"
-    )
+    header = "unit_id,at,lp_max,lp_min,leq_lp,count,coverage,name,lp_label,leq_label\n"
+    assert hub(config, "export", *TODAY, "--step", "1m").output == header
 
 
 def test_a_reader_that_goes_ends_the_export_in_silence(config: Path) -> None:

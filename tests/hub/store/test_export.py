@@ -11,6 +11,8 @@ from hub.store.batch import BatchMaker, sqlite_time
 from hub.store.database import Database
 from hub.store.export import export_rows
 from hub.store.insert import write_batch
+from hub.store.meter_settings import save_settings
+from hub.store.tables import StoredMeterSetting
 from tests.hub.store.events import START, snapshot
 
 pytestmark = pytest.mark.anyio
@@ -44,4 +46,26 @@ async def test_an_unknown_level_is_an_empty_cell(sqlite: Database) -> None:
 async def test_nothing_stored_is_a_header_alone(sqlite: Database) -> None:
     (header,), rows = await export(sqlite)
     assert header.startswith("unit_id,at,sequence,lp,")
+    assert header.endswith(",name,lp_label,leq_label\n")
     assert rows == []
+
+
+async def test_a_line_has_the_units_name_and_the_symbols_of_the_weighting_known_at_that_time(
+    database: Database,
+) -> None:
+    maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at)
+    events = [snapshot(n) for n in range(1, 6)]
+    await database.write(lambda session: write_batch(session, maker.make(events)))
+    settings = [
+        StoredMeterSetting(
+            unit_id="gate-a", name=name, value=value, asked_at=events[4].at, since_at=events[since].at
+        )
+        for name, value, since in (("Frequency Weighting (Main)", "C", 2), ("Time Weighting (Main)", "S", 3))
+    ]
+    await database.write(lambda session: save_settings(session, "gate-a", settings))
+    _, rows = await export(database, names={"gate-a": "Gate A, north"})
+    assert {row["name"] for row in rows} == {"Gate A, north"}
+    assert [row["lp_label"] for row in rows] == ["Lp", "Lp", "LC", "LCS", "LCS"]
+    assert [row["leq_label"] for row in rows] == ["Leq", "Leq", "LCeq", "LCeq", "LCeq"]
+    _, (step, *_) = await export(database, step_s=60)
+    assert (step["name"], step["lp_label"]) == ("gate-a", "Lp")
