@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 365 * 86400.0}
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)")
 
 
@@ -17,8 +18,14 @@ def parse_duration(text: object) -> float:
     if match is None:
         if isinstance(text, str) and text.strip() == "0":
             return 0.0
+        if _is_number(text):
+            raise ValueError(f"{text} needs a unit: write {text}s, or another such as 250ms, 5m, 2h, 14d")
         raise ValueError(f"{text!r} is not a duration; write a number and a unit, such as 250ms, 1s, 5m, 2h, 14d")
     return float(match[1]) * _UNIT_S[match[2]]
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and _NUMBER.fullmatch(str(value).strip()) is not None
 
 
 def format_duration(seconds: float) -> str:

@@ -32,7 +32,8 @@ class Report:
 
     def __str__(self) -> str:
         verdict = "as expected" if self.is_as_expected else "not as expected"
-        return "\n".join([*self.lines, f"{len(self.lines)} transitions, {verdict}"])
+        plural = "" if len(self.lines) == 1 else "s"
+        return "\n".join([*self.lines, f"{len(self.lines)} transition{plural}, {verdict}"])
 
 
 def rehearse_file(path: Path) -> Report:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from alerts.duration import Duration
 from alerts.rule import AlertsConfig
 from hub.config_fields import (
+    BearerToken,
     Count,
     DatabaseUrl,
     Folder,
@@ -48,7 +49,7 @@ class Token(_Frozen):
     """A secret that opens the hub's HTTP interface, and what it is good for."""
 
     name: Id
-    token: Annotated[SecretStr, Field(min_length=16)]
+    token: BearerToken
     role: Role
 
 

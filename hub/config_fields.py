@@ -15,6 +15,8 @@ from hub.spelling import did_you_mean
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|KB|MB|GB|TB)")
 _SIZE_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+_LONGEST_TOKEN = 1000  # what POST /api/login takes
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -139,6 +141,16 @@ def _check_url(url: str, schemes: tuple[str, ...], example: str) -> None:
         raise ValueError(f"must be a URL such as {example}")
 
 
+def _bearer(secret: SecretStr) -> SecretStr:
+    """A token as `Authorization: Bearer` can carry it (RFC 6750). Raises ValueError."""
+    token = secret.get_secret_value()
+    if not _BEARER.fullmatch(token):
+        blank = any(character.isspace() for character in token)
+        what = "a blank or a line end" if blank else "a character"
+        raise ValueError(f"holds {what} that no Bearer header can carry; use letters, digits and - . _ ~ + /")
+    return secret
+
+
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number")
@@ -194,4 +206,5 @@ Network = Annotated[str, AfterValidator(_network)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Listen = Annotated[str, AfterValidator(_listen)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+BearerToken = Annotated[SecretStr, Field(min_length=16, max_length=_LONGEST_TOKEN), AfterValidator(_bearer)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

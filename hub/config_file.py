@@ -12,10 +12,12 @@ from hub.config import Config
 from hub.config_references import reference_problems, reference_warnings
 from hub.config_wording import problems_of, written_as_text
 from hub.problem import ConfigError, Position, Problem
+from hub.regular_file import read_regular
 from hub.yaml_nodes import MAX_BYTES, Node, Scalar, Sequence, parse_nodes
 from hub.yaml_nodes import Mapping as MappingNode
 from hub.yaml_source import Source, Spot
 
+_SECTIONS = {"units": "[]", "feeds": "[]", "include": "[]", "hub": "{}", "database": "{}", "alerts": "{}"}
 _NOT_YET = ("flows", "silences")
 
 
@@ -63,6 +65,9 @@ def _read(source: Source, path: Path) -> None:
     data = source.construct(node)
     if not isinstance(data, dict):
         raise ConfigError([Problem(start, "", "must be a mapping with the keys hub, database, units, alerts, …")])
+    for key, value in data.items():
+        if value is None and key in _SECTIONS:
+            source.problems.append(source.problem((key,), f"is empty; write {_SECTIONS[key]}, or remove the key"))
     source.data = {"hub": {}, "database": {}} | {key: value for key, value in data.items() if value is not None}
     _include(source, path)
     _refuse_what_is_not_there_yet(source)
@@ -71,8 +76,7 @@ def _read(source: Source, path: Path) -> None:
 def _nodes(source: Source, path: Path, shown: str) -> Node | None:
     source.files.append(path.absolute())
     try:
-        with path.open("rb") as file:
-            return parse_nodes(file.read(MAX_BYTES + 1), shown)
+        return parse_nodes(read_regular(path, MAX_BYTES), shown)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigError([Problem(Position(shown, 1, 1), "", message)]) from None

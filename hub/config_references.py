@@ -1,7 +1,9 @@
 """What needs the whole file: names used twice, references to what is not there, and what could never work."""
 
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import translate
+from functools import cache
 from glob import has_magic
 
 from alerts.compiled import sampling_s, warnings_for
@@ -35,8 +37,9 @@ def reference_problems(source: Source) -> Iterator[Problem]:
             yield source.problem(loc, f"{name!r} is the name of one of the hub's own rules; choose another")
     feeds = [(name, {"feed": name}) for _, name in _names(source, ("feeds",), "id")]
     units = [(name, _labels_of(source, name_loc[:-1])) for name_loc, name in _names(source, ("units",), "id")]
+    matching = _matcher(name for name, _ in units)
     for loc, rule in _entries(source, ("alerts", "rules")):
-        yield from _rule(source, loc, rule, units, feeds)
+        yield from _rule(source, loc, rule, units, feeds, matching)
 
 
 def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
@@ -78,6 +81,19 @@ def _uncovered_windows(source: Source, config: Config) -> Iterator[Problem]:
             f"have it read every {format_duration(seconds / READINGS_NEEDED)} or faster (`every`, `poll.gap`)"
         )
         yield source.problem(("alerts", "rules", i, "metric" if rule.every is None else "every"), message)
+
+
+def _matcher(names: Iterable[str]) -> Callable[[str], frozenset[str]]:
+    """Which of the names a glob means; looked up where it is a name, worked out once where many rules have it."""
+    known = frozenset(names)
+
+    @cache
+    def matching(glob: str) -> frozenset[str]:
+        if has_magic(glob):
+            return frozenset(filter(re.compile(translate(glob)).match, known))
+        return known & {glob}
+
+    return matching
 
 
 def _at(source: Source, loc: Loc) -> object:
@@ -168,7 +184,12 @@ def _receivers(source: Source) -> Iterator[Problem]:
 
 
 def _rule(
-    source: Source, loc: Loc, rule: dict[str, object], units: _Subjects, feeds: _Subjects
+    source: Source,
+    loc: Loc,
+    rule: dict[str, object],
+    units: _Subjects,
+    feeds: _Subjects,
+    matching: Callable[[str], frozenset[str]],
 ) -> Iterator[Problem]:
     """What a rule refers to; a rule that can never have a subject can never fire."""
     is_on_machines = rule.get("equipment") is not None or rule.get("metric") in MACHINE_METRICS
@@ -180,10 +201,11 @@ def _rule(
     subjects = feeds if is_on_machines else units
     if globs and not is_on_machines:
         for glob_loc, glob in globs:
-            if not any(fnmatchcase(name, glob) for name, _ in units):
+            if not matching(glob):
                 hint = "" if has_magic(glob) else did_you_mean(glob, [name for name, _ in units])
                 yield source.problem(glob_loc, f"{glob!r} matches no unit{hint}")
-        subjects = [unit for unit in units if any(fnmatchcase(unit[0], glob) for _, glob in globs)]
+        chosen = {name for _, glob in globs for name in matching(glob)}
+        subjects = [unit for unit in units if unit[0] in chosen]
         if not subjects:
             return
     yield from _labels(source, (*loc, "match"), [labels for _, labels in subjects])

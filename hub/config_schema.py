@@ -13,8 +13,8 @@ from hub.config_fields import parse_size
 _DURATION = {
     "type": ["string", "integer"],
     "pattern": r"^(\d+(\.\d+)?\s*(ms|s|m|h|d|w|y)|0)$",
-    "minimum": 0,
-    "maximum": 0,
+    "if": {"type": "number"},
+    "then": {"const": 0, "errorMessage": "a number needs a unit: write 300s, 5m, 2h"},
     "description": "A duration: a number and a unit, such as 250ms, 1s, 5m, 2h, 14d, 2y; or 0.",
 }
 _SIZE = {

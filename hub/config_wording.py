@@ -98,6 +98,8 @@ def _message(detail: ErrorDetails) -> str:
     else:
         message = detail["msg"].replace("Input should", "must")
         message = message[:1].lower() + message[1:]
+    if value is None and kind in ("tuple_type", "list_type"):
+        return "is empty; write [], or remove the key"
     return f"is empty; it {message}" if value is None and message.startswith("must be") else message
 
 

@@ -1,6 +1,11 @@
 """What is wrong in a configuration, and where: one line each, all of them at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from hub.spelling import counted
+
+_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,9 +33,16 @@ class Problem:
         return f"{where}: {self.message}"
 
 
+def lines_of(problems: Sequence[Problem]) -> list[str]:
+    """A line for each of the first hundred, and one that counts the rest."""
+    rest = len(problems) - _SHOWN
+    lines = [str(problem) for problem in problems[:_SHOWN]]
+    return [*lines, f"and {counted(rest, 'more problem')}"] if rest > 0 else lines
+
+
 class ConfigError(Exception):
     """The configuration cannot be used; `str()` has one line per problem."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
-        super().__init__("\n".join(map(str, self.problems)))
+        super().__init__("\n".join(lines_of(self.problems)))

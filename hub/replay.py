@@ -14,6 +14,7 @@ from hub.config import Config
 from hub.nl43.labels import labels
 from hub.samples import UnitSampler, unit_subject
 from hub.snapshot import Snapshot
+from hub.spelling import counted
 from hub.store.database import open_database
 from hub.store.meter_settings import settings_at, settings_of
 from hub.store.resume import readings_between
@@ -57,7 +58,10 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
                 caption = Caption(unit.name, labels(settings_at(rows, t.at)))
                 lines.append(f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule, caption)}")
     lines.sort()
-    return [*lines, f"{len(lines)} transitions in {readings} readings of {units} units"]
+    return [
+        *lines,
+        f"{counted(len(lines), 'transition')} in {counted(readings, 'reading')} of {counted(units, 'unit')}",
+    ]
 
 
 def _replay_unit(

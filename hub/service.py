@@ -15,6 +15,7 @@ from hub.descriptors import raise_limit
 from hub.interpreter import settle_interpreter
 from hub.problem import ConfigError
 from hub.reload import watch_files
+from hub.spelling import counted
 from hub.supervisor import EssentialChildFailed
 
 log = structlog.get_logger()
@@ -140,7 +141,7 @@ class _Reloader:
                 loaded = await anyio.to_thread.run_sync(load_config, self._path)
             except ConfigError as error:
                 log.error("configuration rejected, nothing changed", problems=str(error).splitlines())
-                self._hub.config_rejected(f"{len(error.problems)} problems: {error.problems[0]}")
+                self._hub.config_rejected(f"{counted(len(error.problems), 'problem')}: {error.problems[0]}")
                 return
             self._files = loaded.files
             changes = await self._hub.reload(loaded.config)

@@ -1,7 +1,12 @@
-"""Pure: what somebody probably meant to write."""
+"""Pure: what somebody probably meant to write, and how things are counted."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+def counted(count: int, what: str) -> str:
+    """`1 unit`, `2 units`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

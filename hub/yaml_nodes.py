@@ -8,9 +8,10 @@ import yaml
 
 from hub.problem import ConfigError, Position, Problem
 
-MAX_BYTES = 8 * 2**20
+MAX_BYTES = 4 * 2**20
 MAX_DEPTH = 32
-MAX_VALUES = 500_000
+MAX_ENTRIES = 10_000
+MAX_VALUES = 200_000
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -67,6 +68,9 @@ def parse_nodes(text: bytes, file: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
+        if mark and (tab := _tab_before_words(decoded.split("\n")[mark.line : mark.line + 1])):
+            message = f"line {place.line} uses a tab; YAML indents with spaces"
+            raise _error(Position(file, place.line, tab), message) from None
         message = ", ".join(part for part in (error.context, error.problem) if part)
         raise _error(place, f"is not YAML: {message}") from None
 
@@ -78,6 +82,7 @@ class _Composer:
         self._events = events
         self._file = file
         self._anchors: dict[str, Node] = {}
+        self._values = 0
 
     def document(self) -> Node | None:
         root = None
@@ -90,6 +95,11 @@ class _Composer:
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
         position = self._position(event)
+        self._values += 1
+        if self._values > MAX_VALUES:  # said before they are all there: memory and time are bounded by it
+            raise _error(
+                position, f"the file has more than {MAX_VALUES:,} values up to here; split it with include"
+            )
         if depth > MAX_DEPTH:
             raise _error(position, f"is nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
@@ -101,7 +111,8 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             return self._anchored(event, Scalar(position, event.value, plain=event.implicit[0]))
         end = yaml.SequenceEndEvent if isinstance(event, yaml.SequenceStartEvent) else yaml.MappingEndEvent
-        parts = tuple(self._until(end, depth))
+        most = MAX_ENTRIES * (1 if isinstance(event, yaml.SequenceStartEvent) else 2)
+        parts = tuple(self._until(end, depth, position, most))
         size = 1 + sum(part.size for part in parts)
         height = 1 + max((part.height for part in parts), default=0)
         if size > MAX_VALUES or height > MAX_DEPTH:
@@ -117,13 +128,22 @@ class _Composer:
             self._anchors[anchor] = node
         return node
 
-    def _until(self, end: type[yaml.Event], depth: int) -> Iterator[Node]:
+    def _until(self, end: type[yaml.Event], depth: int, start: Position, most: int) -> Iterator[Node]:
         while not isinstance(event := next(self._events), end):
+            if most == 0:
+                raise _error(start, f"has more than {MAX_ENTRIES:,} entries")
+            most -= 1
             yield self._node(event, depth + 1)
 
     def _position(self, event: yaml.Event) -> Position:
         mark = event.start_mark
         return Position(self._file, mark.line + 1, mark.column + 1) if mark else Position(self._file, 1, 1)
+
+
+def _tab_before_words(lines: list[str]) -> int | None:
+    """The column of a tab among the blanks that a line begins with."""
+    match = re.match(r"[ -]*\t", lines[0]) if lines else None
+    return None if match is None else match.end()
 
 
 def _error(position: Position, message: str) -> ConfigError:

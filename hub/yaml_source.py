@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.problem import Position, Problem
+from hub.regular_file import read_regular
 from hub.yaml_nodes import Mapping, Node, Scalar, Sequence
 
 Loc = tuple[str | int, ...]
@@ -31,6 +32,11 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
     if _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+def without_line_end(text: str) -> str:
+    """A value without the line end that `echo` and editors put behind it; it is never meant."""
+    return text.rstrip("\r\n")
 
 
 def shown_path(loc: Loc) -> str:
@@ -141,6 +147,7 @@ class Source:
                 return ""
             name, default = parts.groups()
             value = self.environ.get(name)
+            value = None if value is None else without_line_end(value)
             if default is not None and not value:
                 return str(default)
             if value is None:
@@ -163,9 +170,8 @@ class Source:
             path = self.folder / name
             self.files.append(path)
             try:
-                with path.open("rb") as file:
-                    content = file.read(MAX_SECRET_BYTES + 1)
-                text = content.decode("utf-8").rstrip("\r\n")
+                content = read_regular(path, MAX_SECRET_BYTES)
+                text = without_line_end(content.decode("utf-8"))
                 if len(content) > MAX_SECRET_BYTES:
                     self._cannot_read(loc, node.position, f"{path} is too large to be a value")
             except (OSError, ValueError) as error:

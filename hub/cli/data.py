@@ -12,6 +12,7 @@ import typer
 
 from hub.cli.outcome import CONFIGURATION, fail
 from hub.cli.service import DEFAULT_CONFIG, load, start
+from hub.spelling import counted
 
 if TYPE_CHECKING:
     from hub.config import Config
@@ -95,7 +96,7 @@ def export(
                         print(f"\r{count} lines", end="", file=sys.stderr)
                 file.flush()
         if output is not None:
-            typer.echo(f"{count} lines in {output}", err=True)
+            typer.echo(f"{counted(count, 'line')} in {output}", err=True)
         return 0
 
     raise typer.Exit(start(run))
@@ -144,7 +145,7 @@ def info(
         lines.append(f"in use {_size(found.space.used)}, free on the disk {_size(found.space.free)}")
         if found.bytes_per_unit_day:
             per_day = found.bytes_per_unit_day
-            lines.append(f"{_size(round(per_day))} per unit and day, {found.units} units")
+            lines.append(f"{_size(round(per_day))} per unit and day, {counted(found.units, 'unit')}")
             if found.space.free is not None and found.units:
                 days = found.space.free / (per_day * found.units)
                 lines.append(f"without deletion the disk would last {days:.0f} days")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, reader_gone, run_async
+from hub.spelling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +68,11 @@ def demo() -> None:
 def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Check a configuration: every problem with its line and column, all at once."""
     from hub.config_check import check as check_config
+    from hub.problem import lines_of
 
     checked = check_config(config)
-    for problem in checked.problems:
-        typer.echo(str(problem), err=True)
+    for line in lines_of(checked.problems):
+        typer.echo(line, err=True)
     for warning in checked.warnings:
         typer.echo(f"{warning} (warning)", err=True)
     if checked.summary is not None:
@@ -125,7 +127,8 @@ def start(service: Any, *args: Any) -> int:
 
 
 def _announce(hub: "Hub") -> None:
-    typer.echo(f"{hub.config.hub.name}: {hub.url}  ({len(hub.fleet.units)} units)  Ctrl-C stops", err=True)
+    units = counted(len(hub.fleet.units), "unit")
+    typer.echo(f"{hub.config.hub.name}: {hub.url}  ({units})  Ctrl-C stops", err=True)
 
 
 def _log_start(hub: "Hub") -> None:

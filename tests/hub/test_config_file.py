@@ -1,5 +1,6 @@
 """The whole file: what is read, and every way it can be wrong."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -88,8 +89,7 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None
     assert wrong(tmp_path, text) == [
         "config.yaml:1:7: hub.nmae: unknown key; did you mean 'name'?",
         "config.yaml:5:11: units[0].port: must be a whole number",
-        "config.yaml:6:21: units[0].poll.watched: 1 is not a duration; "
-        "write a number and a unit, such as 250ms, 1s, 5m, 2h, 14d",
+        "config.yaml:6:21: units[0].poll.watched: 1 needs a unit: write 1s, or another such as 250ms, 5m, 2h, 14d",
         "config.yaml:7:10: units[1].id: 'gate-a' is used twice, first at config.yaml:3:9 (units[0].id)",
         "config.yaml:7:41: units[1].kind: must be nl43; did you mean 'nl43'?",
         "config.yaml:8:5: units[2].host: is required",
@@ -433,3 +433,104 @@ def test_a_password_outside_its_own_key_is_refused_and_not_repeated(tmp_path: Pa
         load(tmp_path, text)
     assert "SECRET" not in str(caught.value)
     assert re.search(r"config\.yaml:[56]:\d+: feeds\[0\]\.(dsn|user): must ", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("units:\n", "1:7: units: is empty; write [], or remove the key"),
+        ("units: ~\nfeeds: null", "1:8: units: is empty; write [], or remove the key"),
+        ("include:", "1:9: include: is empty; write [], or remove the key"),
+        ("alerts:", "1:8: alerts: is empty; write {}, or remove the key"),
+        ("hub:\n  name: x\ndatabase:\n", "3:10: database: is empty; write {}, or remove the key"),
+        ("alerts: {rules: }", "1:17: alerts.rules: is empty; write [], or remove the key"),
+        ("alerts:\n  receivers:\n", "2:13: alerts.receivers: is empty; write [], or remove the key"),
+        ("hub: {tokens: }", "1:15: hub.tokens: is empty; write [], or remove the key"),
+        ("units: [{id: a, host: h, poll: }]", "1:32: units[0].poll: is empty; it must be a mapping"),
+        ("units: [{id: a, host: h, labels: }]", "1:34: units[0].labels: is empty; it must be a mapping"),
+        ("units: [{id: a, host: h, port: }]", "1:32: units[0].port: is empty; it must be a whole number"),
+        ("units: [{id: a, host: h, poll: {idle: 300}}]", "1:39: units[0].poll.idle: 300 needs a unit: write 300s"),
+        ("units: [{id: a, host: h, poll: {idle: 1.5}}]", "1:39: units[0].poll.idle: 1.5 needs a unit: write 1.5s"),
+        ('units: [{id: a, host: h, poll: {idle: "7"}}]', "1:39: units[0].poll.idle: 7 needs a unit: write 7s"),
+        ("units: [{id: a, host: h, poll: {idle: true}}]", "1:39: units[0].poll.idle: True is not a duration"),
+        ("units: [{id: a, host: h, poll: {idle: -1}}]", "1:39: units[0].poll.idle: -1 is not a duration"),
+        ("alerts: {site_settle: 20}", "1:10: alerts.site_settle: unknown key"),
+        ("units:\n  - id: a\n\thost: h\n", "3:1: line 3 uses a tab; YAML indents with spaces"),
+        ("hub:\n\tname: x\n", "2:1: line 2 uses a tab; YAML indents with spaces"),
+        ("units:\n-\tid: a\n", "2:2: line 2 uses a tab; YAML indents with spaces"),
+    ],
+)  # fmt: skip
+def test_each_mistake_says_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    lines = wrong(tmp_path, text)
+    assert lines[0].startswith(f"config.yaml:{said}")
+    assert len(lines) == 1 + ("feeds" in text)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("'a blank 0123456789'", "a blank or a line end"),
+        ('"line-end-012345\\n"', "a blank or a line end"),
+        ('"tab-\\t-0123456789abc"', "a blank or a line end"),
+        ("'ümlaut-0123456789'", "a character"),
+        ("'a=b-0123456789abc'", "a character"),
+        ("'a,b;0123456789abc'", "a character"),
+        ('"nul-\\0-0123456789abc"', "a character"),
+    ],
+)
+def test_a_token_that_bearer_cannot_carry_is_refused(tmp_path: Path, token: str, said: str) -> None:
+    (line,) = wrong(tmp_path, f"hub: {{tokens: [{{name: a, token: {token}, role: viewer}}]}}")
+    assert line.startswith(f"config.yaml:1:33: hub.tokens[0].token: holds {said} that no Bearer header can carry")
+    assert "0123" not in line
+
+
+@pytest.mark.parametrize("token", ["0123456789abcdef", "MDEyMzQ1Njc4OWFiY2RlZg==", "a.b-c_d~e+f/0123456789"])
+def test_a_token_of_what_bearer_carries_is_taken(tmp_path: Path, token: str) -> None:
+    text = f'hub: {{tokens: [{{name: a, token: "{token}", role: viewer}}]}}'
+    assert load(tmp_path, text).config.hub.tokens[0].token.get_secret_value() == token
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "", "\n\n"])
+def test_a_variable_loses_its_line_end_as_a_file_does(tmp_path: Path, end: str) -> None:
+    (tmp_path / "token").write_bytes(f"0123456789abcdeX{end}".encode())
+    text = """\
+        hub:
+          tokens:
+            - {name: a, token: "${T}", role: viewer}
+            - {name: b, token: {file: token}, role: viewer}
+            - {name: c, token: "x-${T}-x", role: viewer}
+        """
+    tokens = load(tmp_path, text, T=f"0123456789abcdef{end}").config.hub.tokens
+    assert [token.token.get_secret_value() for token in tokens] == [
+        "0123456789abcdef",
+        "0123456789abcdeX",
+        "x-0123456789abcdef-x",
+    ]
+
+
+def test_a_configuration_that_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for name, said in (
+        ("fifo", "is not a regular file"),
+        ("/dev/zero", "is not a regular file"),
+        (".", "Is a dir"),
+    ):
+        with pytest.raises(ConfigError, match=f"cannot be read: {said}"):
+            load_config(tmp_path / name, {})
+    text = "include: [fifo]\nhub: {tokens: [{name: a, token: {file: fifo}, role: viewer}]}"
+    assert wrong(tmp_path, text) == [
+        "config.yaml:2:40: hub.tokens[0].token: cannot read fifo: is not a regular file",
+    ]
+
+
+def test_a_rule_is_held_against_many_units_quickly(tmp_path: Path) -> None:
+    units = [f"{{id: u{n}, host: h{n}}}" for n in range(1000)]
+    rules = [f"{{name: r{n}, metric: lp, above: 1, units: ['u{n}', 'u*', '*{n % 10}']}}" for n in range(300)]
+    loaded = load(tmp_path, f"units: [{', '.join(units)}]\nalerts: {{rules: [{', '.join(rules)}]}}")
+    assert len(loaded.config.alerts.rules) == 300
+
+
+def test_of_very_many_problems_the_first_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
+    lines = wrong(tmp_path, f"units: [{', '.join(['x'] * 500)}]")
+    assert len(lines) == 101
+    assert lines[-1] == "and 400 more problems"

@@ -42,21 +42,21 @@ async def test_a_replay_says_what_the_rule_would_have_done_and_why(tmp_path: Pat
     assert lines == [
         "2026-03-18T22:00:16.000Z  alert.onset    gate-a Lp 85.0 dB > 80.0 dB for 5 s",
         "2026-03-18T22:00:36.000Z  alert.clear    gate-a Lp back below 78.0 dB after 20 s, peak 85.0 dB",
-        "2 transitions in 60 readings of 1 units",
+        "2 transitions in 60 readings of 1 unit",
     ]
 
 
 async def test_time_goes_on_after_the_last_reading(tmp_path: Path) -> None:
     loaded = await stored(tmp_path)
     lines = await replay_rule(loaded, "silent", START, START + timedelta(seconds=179))
-    assert lines == ["0 transitions in 60 readings of 1 units"]
+    assert lines == ["0 transitions in 60 readings of 1 unit"]
     lines = await replay_rule(loaded, "silent", START, START + timedelta(seconds=180))
     assert [line.split()[:2] for line in lines[:-1]] == [["2026-03-18T22:03:00.000Z", "alert.no_data"]]
 
 
 async def test_only_the_time_asked_for_is_replayed(tmp_path: Path) -> None:
     lines = await replay_rule(await stored(tmp_path), "loud", START, START + timedelta(seconds=14))
-    assert lines == ["0 transitions in 13 readings of 1 units"]
+    assert lines == ["0 transitions in 13 readings of 1 unit"]
 
 
 async def test_what_cannot_be_replayed_is_said(tmp_path: Path) -> None:

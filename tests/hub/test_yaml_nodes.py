@@ -74,3 +74,26 @@ def test_huge_deep_and_exploding_files_are_refused() -> None:
 def test_anything_is_a_tree_or_a_problem(text: bytes) -> None:
     with suppress(ConfigError):
         parse_nodes(text, "f.yaml")
+
+
+LISTS = ["[" + "1," * 2_000_000 + "1]", "- x\n" * 900_000, "{a: " + "[1, 2], b: " * 300_000 + "1}"]
+
+
+@pytest.mark.parametrize("text", LISTS, ids=["flow", "block", "mapping"])
+def test_a_list_that_is_far_too_long_is_refused_before_it_is_read_to_its_end(text: str) -> None:
+    assert "f.yaml:1:1: has more than 10,000 entries" in refusal(text[: MAX_BYTES - 1].encode())
+
+
+def test_very_many_values_are_refused_before_they_are_all_there() -> None:
+    assert "more than 200,000 values" in refusal(("- [" + ", ".join(["1"] * 100) + "]\n").encode() * 9_000)
+
+
+def test_an_alias_that_unfolds_behind_the_scenes_is_refused() -> None:
+    levels = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 20)}]}}" for n in range(1, 9)]
+    merged = "\n".join(["a0: &a0 {x: 1, y: 2}", *levels])
+    assert "fewer aliases" in refusal(merged.encode())
+
+
+@pytest.mark.parametrize("text", ["a:\t1\n", "a: 'x\ty'\n", "a: [1,\t2]\n", "a: |\n  x\n  \ty\n"])
+def test_a_tab_that_is_no_indentation_is_fine(text: str) -> None:
+    assert parse_nodes(text.encode(), "f.yaml") is not None
