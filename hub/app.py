@@ -27,7 +27,7 @@ from hub.lock import open_lock
 from hub.parts import Parts
 from hub.poller import Poller
 from hub.receivers import Receivers
-from hub.reload import Changes, changes_between
+from hub.reload import Changes, ReloadState, changes_between
 from hub.store.checks import PROMISES
 from hub.store.database import Database, open_database
 from hub.store.meter_settings import SettingsWriter
@@ -235,8 +235,12 @@ class Hub:
         """Report as a system alert that clients take all connections of the web server; None when that is over."""
         self._report("hub/edge", reason is None, reason)
 
-    def config_rejected(self, reason: str | None) -> None:
-        """Tell, as an alert of the hub's own, that a changed file was refused; None when it is good again."""
+    def config_rejected(self, reason: str | None, where: str | None = None) -> None:
+        """Tell, as an alert of the hub's own, that a changed file was refused; None when it is good again.
+
+        `where` is for everybody: it names the place, and no value.
+        """
+        self.parts.reload = ReloadState(self.clock.now(), reason, where)
         self._report("hub/config", reason is None, reason)
 
     async def drain(self) -> None:

@@ -12,7 +12,7 @@ from hub.config import Config
 from hub.config_references import reference_problems, reference_warnings
 from hub.config_wording import problems_of, written_as_text
 from hub.problem import ConfigError, Position, Problem
-from hub.regular_file import read_regular
+from hub.regular_file import Stamp, read_regular
 from hub.yaml_nodes import MAX_BYTES, Node, Scalar, Sequence, parse_nodes
 from hub.yaml_nodes import Mapping as MappingNode
 from hub.yaml_source import Source, Spot
@@ -25,17 +25,27 @@ _NOT_YET = ("flows", "silences")
 class Loaded:
     """A valid configuration, what to tell about it, and the files it was read from.
 
-    `files` are absolute; of an include its pattern is among them, so that new files are noticed.
+    `files` are absolute; of an include its pattern is among them, so that new files are noticed. `stamps` are those
+    the files had when they were read.
     """
 
     config: Config
     warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
+    stamps: Mapping[str, Stamp]
 
 
 def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     """The configuration in a file; variables come from `environ`, else from the process. Raises ConfigError."""
     source = Source(path.absolute().parent, os.environ if environ is None else environ)
+    try:
+        return _load(source, path)
+    except ConfigError as error:
+        error.files, error.stamps = tuple(dict.fromkeys(source.files)), source.stamps
+        raise
+
+
+def _load(source: Source, path: Path) -> Loaded:
     _read(source, path)
     problems = list(reference_problems(source))
     context = {"folder": source.folder}
@@ -53,7 +63,8 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
     problems = [*source.problems, *(p for p in problems if (p.position.file, p.path) not in source.unread)]
     if problems or config is None:
         raise ConfigError(problems)
-    return Loaded(config, tuple(sorted(reference_warnings(source, config))), tuple(dict.fromkeys(source.files)))
+    warnings = tuple(sorted(reference_warnings(source, config)))
+    return Loaded(config, warnings, tuple(dict.fromkeys(source.files)), source.stamps)
 
 
 def _read(source: Source, path: Path) -> None:
@@ -76,7 +87,8 @@ def _read(source: Source, path: Path) -> None:
 def _nodes(source: Source, path: Path, shown: str) -> Node | None:
     source.files.append(path.absolute())
     try:
-        return parse_nodes(read_regular(path, MAX_BYTES), shown)
+        content, source.stamps[str(path.absolute())] = read_regular(path, MAX_BYTES)
+        return parse_nodes(content, shown)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigError([Problem(Position(shown, 1, 1), "", message)]) from None

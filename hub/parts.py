@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hub.clock import Clock
 from hub.config import Config
 from hub.figures import Figures
+from hub.reload import ReloadState
 from hub.supervisor import Supervisor
 from hub.unit import Unit
 
@@ -42,3 +43,4 @@ class Parts:
     feeds: "dict[str, EquipmentFeed]" = field(default_factory=dict)
     trace: "TracePipeline | None" = None
     supervisors: list[Supervisor] = field(default_factory=list)
+    reload: ReloadState | None = None

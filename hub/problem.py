@@ -1,8 +1,11 @@
 """What is wrong in a configuration, and where: one line each, all of them at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
+from hub.regular_file import Stamp
 from hub.spelling import counted
 
 _SHOWN = 100
@@ -28,9 +31,13 @@ class Problem:
     path: str
     message: str
 
+    @property
+    def where(self) -> str:
+        """The place in the file, and the path."""
+        return f"{self.position}: {self.path}" if self.path else str(self.position)
+
     def __str__(self) -> str:
-        where = f"{self.position}: {self.path}" if self.path else str(self.position)
-        return f"{where}: {self.message}"
+        return f"{self.where}: {self.message}"
 
 
 def lines_of(problems: Sequence[Problem]) -> list[str]:
@@ -41,7 +48,13 @@ def lines_of(problems: Sequence[Problem]) -> list[str]:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `str()` has one line per problem."""
+    """The configuration cannot be used; `str()` has one line per problem.
+
+    `files` are those that were looked at, `stamps` what they were.
+    """
+
+    files: tuple[Path, ...] = ()
+    stamps: Mapping[str, Stamp] = MappingProxyType({})
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))

@@ -4,20 +4,38 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 
-def read_regular(path: Path, most: int) -> bytes:
-    """The content of a file, up to `most` bytes and one. Raises OSError, also for what is no regular file.
+class Stamp(NamedTuple):
+    """What tells one state of a file from another: one replaced, written to or mounted over has another stamp."""
 
-    Opening a named pipe waits for its writer, and a device never ends; both would hold up every reload.
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int  # moves even where the time of the modification is set back
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        """The stamp in what `stat` gives."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def read_regular(path: Path, most: int) -> tuple[bytes, Stamp]:
+    """The content of a file, up to `most` bytes and one, and its stamp before. Raises OSError.
+
+    What is no regular file is refused: opening a named pipe waits for its writer, and a device never ends; both
+    would hold up every reload.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if stat.S_ISDIR(mode := os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
         with os.fdopen(os.dup(descriptor), "rb") as file:
-            return file.read(most + 1)
+            return file.read(most + 1), Stamp.of(status)
     finally:
         os.close(descriptor)

@@ -1,17 +1,22 @@
 """What changed between two configurations, and when the files of one change."""
 
-from collections.abc import AsyncIterator, Hashable, Iterable
+import os
+import stat
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import anyio
 from anyio import to_thread
-from watchfiles import awatch
 
 from hub.config import Config, FeedConfig, UnitConfig
+from hub.regular_file import Stamp
 
+_LOOK_S = 1.0
 _REST_S = 0.3
 _LOOKS = 20
 _ASKED_EACH_TIME = ("hub.tokens", "hub.public_url", "hub.trusted_proxies")  # so a change holds at once
@@ -84,63 +89,58 @@ def _restart_needed(before: Config, after: Config) -> Iterable[str]:
                 yield f"{section}.{key}"
 
 
-async def watch_files(files: Iterable[Path], stop: anyio.Event, debounce_ms: int = 400) -> AsyncIterator[None]:
-    """Yields after the content of the files may have changed, once per burst; a path may be a glob pattern.
+@dataclass(frozen=True, slots=True)
+class ReloadState:
+    """How the last attempt to take the configuration up ended; `reason` and `where` are of a rejected file."""
 
-    A file that is being written is waited for: half of one may be a good configuration, of half the units. Folders
-    are watched, as editors and container platforms replace files instead of writing to them, and
-    the files are looked at every 5 s besides, for file systems that send no events. Ends soon after `stop` is
-    set; a mere cancellation waits for the watching thread, up to those 5 s.
+    at: datetime
+    reason: str | None = None
+    where: str | None = None
+
+
+async def watch_files(
+    files: Iterable[Path], stop: anyio.Event, seen: Mapping[str, Stamp] | None = None
+) -> AsyncIterator[None]:
+    """Yields after files may have changed, once per burst; a path may be a glob pattern. Ends when `stop` is set.
+
+    Every second their stamps are compared with those `seen` when they were read (default: those at the start).
+    Events of the kernel would miss what is edited under a bind mount or on another machine, and are not to be had
+    where its watches are used up. A file that is being written is waited for: half of one may be a good
+    configuration, of half the units.
     """
     watched = tuple(files)
-    before = await to_thread.run_sync(_fingerprint, watched)
-    async for _ in awatch(
-        *{_folder(path) for path in watched},
-        watch_filter=None,
-        stop_event=stop,
-        debounce=debounce_ms,
-        recursive=any(_is_deep(path) for path in watched),
-        rust_timeout=5000,
-        yield_on_timeout=True,
-        ignore_permission_denied=True,
-    ):
-        after = await to_thread.run_sync(_fingerprint, watched)
+    before = await to_thread.run_sync(_stamps, watched) if seen is None else dict(seen)
+    while not await _is_set_within(stop, _LOOK_S):
+        after = await to_thread.run_sync(_stamps, watched)
         if after != before:
             before = await _rested(watched, after, stop)
             yield
 
 
-async def _rested(watched: tuple[Path, ...], seen: frozenset[Hashable], stop: anyio.Event) -> frozenset[Hashable]:
-    """The fingerprint once it has stayed the same for a moment, or what it is when that takes too long."""
+async def _is_set_within(stop: anyio.Event, seconds: float) -> bool:
+    with anyio.move_on_after(seconds):
+        await stop.wait()
+    return stop.is_set()
+
+
+async def _rested(watched: tuple[Path, ...], seen: dict[str, Stamp], stop: anyio.Event) -> dict[str, Stamp]:
+    """The stamps once they have stayed the same for a moment, or what they are when that takes too long."""
     for _ in range(_LOOKS):
-        with anyio.move_on_after(_REST_S):
-            await stop.wait()
-            return seen
-        before, seen = seen, await to_thread.run_sync(_fingerprint, watched)
+        if await _is_set_within(stop, _REST_S):
+            break
+        before, seen = seen, await to_thread.run_sync(_stamps, watched)
         if seen == before:
             break
     return seen
 
 
-def _fingerprint(watched: tuple[Path, ...]) -> frozenset[Hashable]:
-    seen: set[Hashable] = set()
+def _stamps(watched: tuple[Path, ...]) -> dict[str, Stamp]:
+    stamps: dict[str, Stamp] = {}
     for path in watched:
-        for name in glob(str(path), recursive=True) if has_magic(str(path)) and not path.exists() else (str(path),):
-            try:
-                status = Path(name).stat()
-            except OSError:
-                continue  # gone, which the missing entry tells
-            seen.add((name, status.st_ino, status.st_size, status.st_mtime_ns))
-    return frozenset(seen)
-
-
-def _folder(path: Path) -> Path:
-    """The deepest folder that exists and holds everything the path may mean."""
-    folder = path.parent
-    while has_magic(str(folder)) or not folder.is_dir():
-        folder = folder.parent
-    return folder
-
-
-def _is_deep(path: Path) -> bool:
-    return has_magic(str(path.parent)) and not path.parent.is_dir()
+        names = glob(str(path), recursive=True) if has_magic(str(path)) and not path.exists() else [str(path)]
+        for name in names:
+            with suppress(OSError):  # a missing entry tells that it has gone
+                status = os.stat(name)
+                if stat.S_ISREG(status.st_mode):
+                    stamps[name] = Stamp.of(status)
+    return stamps

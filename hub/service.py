@@ -21,6 +21,7 @@ from hub.supervisor import EssentialChildFailed
 log = structlog.get_logger()
 
 STOP_WITHIN_S = 5.0
+_READ_WITHIN_S = 30.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -43,7 +44,7 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
             try:
                 async with open_hub(loaded.config) as hub:
                     stopping.hub = hub
-                    reloader = _Reloader(hub, path, loaded.files)
+                    reloader = _Reloader(hub, path, loaded)
                     settle_interpreter()
                     announce(hub)
                     await _until_stopped(stopping, reloader, hangup)
@@ -117,19 +118,20 @@ class _Stopping:
 
 
 class _Reloader:
-    """Takes up a changed configuration; a bad one changes nothing, is logged and raises an alert."""
+    """Takes up a changed configuration; a bad one changes nothing, is logged, shown and raises an alert."""
 
-    def __init__(self, hub: Hub, path: Path, files: tuple[Path, ...]) -> None:
+    def __init__(self, hub: Hub, path: Path, loaded: Loaded) -> None:
         self._hub = hub
         self._path = path
-        self._files = files
+        self._files = loaded.files
+        self._stamps = loaded.stamps
         self._lock = anyio.Lock()
 
     async def run_watch(self, stop: anyio.Event) -> None:
         """Reload whenever a file of the configuration changes, until `stop` is set."""
         while not stop.is_set():
             files = self._files
-            async for _ in watch_files(files, stop):
+            async for _ in watch_files(files, stop, self._stamps):
                 await self.reload()
                 if self._files != files:
                     break
@@ -138,15 +140,24 @@ class _Reloader:
         """Read the file again and take up what changed."""
         async with self._lock:
             try:
-                loaded = await anyio.to_thread.run_sync(load_config, self._path)
+                with anyio.fail_after(_READ_WITHIN_S):
+                    loaded = await anyio.to_thread.run_sync(load_config, self._path, abandon_on_cancel=True)
             except ConfigError as error:
                 log.error("configuration rejected, nothing changed", problems=str(error).splitlines())
-                self._hub.config_rejected(f"{counted(len(error.problems), 'problem')}: {error.problems[0]}")
-                return
-            self._files = loaded.files
-            changes = await self._hub.reload(loaded.config)
-            self._hub.config_rejected(None)
-            log.info("configuration taken up" if changes else "configuration unchanged", file=str(self._path))
+                reason, where = counted(len(error.problems), "problem"), error.problems[0].where
+                self._hub.config_rejected(f"{reason}: {error.problems[0]}", f"{reason}, first at {where}")
+                # what is mended next may be a file that only the rejected configuration names
+                self._files = tuple(dict.fromkeys([*self._files, *error.files]))
+                self._stamps = {**self._stamps, **error.stamps}
+            except TimeoutError:
+                reason = f"reading it took more than {_READ_WITHIN_S:g} s; look at the disk it is on"
+                log.error("configuration rejected, nothing changed", problems=[reason])
+                self._hub.config_rejected(reason, reason)
+            else:
+                self._files, self._stamps = loaded.files, loaded.stamps
+                changes = await self._hub.reload(loaded.config)
+                self._hub.config_rejected(None)
+                log.info("configuration taken up" if changes else "configuration unchanged", file=str(self._path))
 
 
 def _first(group: BaseExceptionGroup[EssentialChildFailed]) -> BaseException:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.problem import Position, Problem
-from hub.regular_file import read_regular
+from hub.regular_file import Stamp, read_regular
 from hub.yaml_nodes import Mapping, Node, Scalar, Sequence
 
 Loc = tuple[str | int, ...]
@@ -62,6 +62,7 @@ class Spot:
 class Source:
     """Plain data with a spot for every loc, the problems met so far, and the files that were read.
 
+    `stamps` are of those files, by their names.
     `unread` are the files and paths of values that could not be had: what else is wrong there only follows.
     """
 
@@ -71,6 +72,7 @@ class Source:
     spots: dict[Loc, Spot] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
     unread: set[tuple[str, str]] = field(default_factory=set)
 
     def construct(self, node: Node, loc: Loc = (), shown: Loc | None = None, key: Position | None = None) -> object:
@@ -170,7 +172,7 @@ class Source:
             path = self.folder / name
             self.files.append(path)
             try:
-                content = read_regular(path, MAX_SECRET_BYTES)
+                content, self.stamps[str(path)] = read_regular(path, MAX_SECRET_BYTES)
                 text = without_line_end(content.decode("utf-8"))
                 if len(content) > MAX_SECRET_BYTES:
                     self._cannot_read(loc, node.position, f"{path} is too large to be a value")

@@ -7,6 +7,7 @@ import anyio
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from hub.clock import rfc3339
 from hub.parts import Parts
 from hub.store.checks import VITAL
 from hub.store.trouble import describe_trouble
@@ -50,6 +51,7 @@ async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
         "database": await _database(parts),
         "essential": _essential(parts),
         "children": _children(parts),
+        "configuration": _configuration(parts),
         "recorder": _recorder(parts),
         "quarantine": await _quarantine(parts),
         "units": _units(parts),
@@ -97,6 +99,14 @@ def _essential(parts: Parts) -> Check:
 def _children(parts: Parts) -> Check:
     failed = sum(child.state is ChildState.FAILED for child in _every_child(parts))
     return {"status": "degraded" if failed else "ok", "failed": failed}
+
+
+def _configuration(parts: Parts) -> Check:
+    reload = parts.reload
+    if reload is None or reload.reason is None:
+        return {"status": "ok"}
+    reason = f"the changed file was rejected: {reload.where or 'see the log'}"
+    return {"status": "degraded", "reason": reason, "since": rfc3339(reload.at)}
 
 
 def _every_child(parts: Parts) -> list[Child]:

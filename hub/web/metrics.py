@@ -68,6 +68,7 @@ class PartsCollector(Collector):
         parts = self._parts
         yield _gauge("hub_build_info", "Version of the hub.", {parts.version: 1.0}, "version")
         yield _gauge("hub_start_time_seconds", "Start of the hub, Unix time.", parts.started_at.timestamp())
+        yield from self._reload()
         yield from self._units()
         yield from self._feeds()
         yield from self._storage()
@@ -77,6 +78,14 @@ class PartsCollector(Collector):
         yield from self._lanes()
         yield from self._trace()
         yield from self._latencies()
+
+    def _reload(self) -> Iterator[Metric]:
+        reload = self._parts.reload
+        if reload is None:
+            return
+        good = float(reload.reason is None)
+        yield _gauge("hub_config_reload_successful", "0 while the changed configuration is rejected.", good)
+        yield _gauge("hub_config_reload_at_seconds", "The last reload, Unix time.", reload.at.timestamp())
 
     def _units(self) -> Iterator[Metric]:
         parts, units = self._parts, self._parts.units.values()

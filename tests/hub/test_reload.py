@@ -1,5 +1,9 @@
 """What a changed file means, and that a change is noticed."""
 
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,7 @@ import anyio
 import pytest
 
 from hub.config import Config
+from hub.config_file import load_config
 from hub.reload import Changes, changes_between, watch_files
 
 A, B = {"id": "a", "host": "h", "port": 1}, {"id": "b", "host": "h", "port": 2}
@@ -64,7 +69,7 @@ def test_rules_receivers_tokens_and_the_rest_are_told_apart() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("how", ["written", "replaced", "included", "linked"])
+@pytest.mark.parametrize("how", ["written", "replaced", "included", "linked", "same times"])
 async def test_a_change_is_noticed(tmp_path: Path, how: str) -> None:
     file, units = tmp_path / "config.yaml", tmp_path / "units"
     units.mkdir()
@@ -83,6 +88,10 @@ async def test_a_change_is_noticed(tmp_path: Path, how: str) -> None:
                     match how:
                         case "written":
                             file.write_text(file.read_text() + "b")
+                        case "same times":  # as `cp -p` and `touch -r` leave them
+                            status = file.stat()
+                            file.write_text("b")
+                            os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
                         case "replaced":
                             (tmp_path / "new").write_text(file.read_text() + "b")
                             (tmp_path / "new").replace(file)
@@ -94,7 +103,7 @@ async def test_a_change_is_noticed(tmp_path: Path, how: str) -> None:
                     await anyio.sleep(1)
 
             group.start_soon(change)
-            async for _ in watch_files([file, units / "*.yaml"], anyio.Event(), debounce_ms=50):
+            async for _ in watch_files([file, units / "*.yaml"], anyio.Event()):
                 noticed += 1
                 break
     assert noticed == 1
@@ -118,7 +127,7 @@ async def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> Non
                         await anyio.sleep(0.1)
 
             group.start_soon(write_slowly)
-            async for _ in watch_files([file], stop, debounce_ms=50):
+            async for _ in watch_files([file], stop):
                 seen.append(file.read_text())
                 stop.set()
     assert seen == ["b" * 8]
@@ -137,7 +146,7 @@ async def test_other_files_in_the_folder_are_no_change(tmp_path: Path) -> None:
                     await anyio.sleep(0.01)
 
             group.start_soon(noise)
-            async for _ in watch_files([file], anyio.Event(), debounce_ms=50):
+            async for _ in watch_files([file], anyio.Event()):
                 pytest.fail("noticed what is none of its business")
     assert scope.cancelled_caught
 
@@ -157,3 +166,46 @@ async def test_the_watch_ends_at_once_when_told(tmp_path: Path) -> None:
             group.start_soon(tell)
             async for _ in watch_files([file], stop):
                 pytest.fail("nothing has changed")
+
+
+@contextmanager
+def mounted_over(file: Path, target: Path) -> Iterator[None]:
+    """`target` shows `file`, as a container sees a single file of its host."""
+    if subprocess.run(["mount", "--bind", file, target], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", target], check=True)
+
+
+@pytest.mark.anyio
+async def test_a_file_edited_in_place_under_a_bind_mount_is_noticed(tmp_path: Path) -> None:
+    host, inside = tmp_path / "host.yaml", tmp_path / "inside" / "config.yaml"
+    inside.parent.mkdir()
+    host.write_text("hub: {name: a}")
+    inside.touch()
+    with mounted_over(host, inside), anyio.fail_after(10):
+        seen = load_config(inside, {}).stamps
+        host.write_text("hub: {name: b}")
+        async for _ in watch_files([inside], anyio.Event(), seen):
+            break
+
+
+@pytest.mark.anyio
+async def test_a_file_edited_after_it_was_read_and_before_it_was_watched_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "units").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "units" / f"{name}.yaml").write_text(f"[{{id: {name}, host: {name}}}]")
+    (tmp_path / "token").write_text("0123456789abcdef")
+    file = tmp_path / "config.yaml"
+    file.write_text("include: ['units/*.yaml']\nhub: {tokens: [{name: a, token: {file: token}, role: viewer}]}")
+    loaded = load_config(file, {})
+    with anyio.move_on_after(1.5) as unchanged:
+        async for _ in watch_files(loaded.files, anyio.Event(), loaded.stamps):
+            break
+    assert unchanged.cancelled_caught
+    (tmp_path / "token").write_text("0123456789abcdeX")
+    with anyio.fail_after(10):
+        async for _ in watch_files(loaded.files, anyio.Event(), loaded.stamps):
+            break
