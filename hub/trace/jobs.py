@@ -47,12 +47,13 @@ class JobStatus(StrEnum):
 
 @dataclass(slots=True)
 class Job:
-    """One long request. Its life of an hour begins when it ends."""
+    """One long request, of the caller `owner`. Its life of an hour begins when it ends."""
 
     id: str
     work: Work
     spool: Spool
     created_at: datetime
+    owner: str | None = None
     status: JobStatus = JobStatus.RUNNING
     error: str | None = None  # why it failed
     ended_at: datetime | None = None
@@ -74,11 +75,14 @@ class Job:
 class JobLimits:
     """Jobs at once, results kept, and above how many bytes no further job begins: on disk, and in memory.
 
-    `max_rss` None: no limit.
+    `max_rss` None: no limit. One owner may have `own_running` and `own_kept` of them and a quarter of the disk
+    space, so that nobody leaves the others none.
     """
 
     running: int = 4
     kept: int = 32
+    own_running: int = 2
+    own_kept: int = 8
     max_spool: int = MAX_SPOOL
     max_rss: int | None = MAX_RSS
 
@@ -124,10 +128,12 @@ class Jobs:
         finally:
             self._tasks = None
 
-    async def start(self, work: Work) -> Job:
+    async def start(self, work: Work, owner: str | None = None) -> Job:
         """Begin; raises `JobRefused`, or OSError when there is no place on disk."""
-        await self._check()
-        job = Job(token_hex(8), work, Spool(self.folder / f"job-{token_hex(8)}"), self._clock.now())
+        self._check_running()
+        await self._check_memory()
+        self._check(owner)  # last: nothing is awaited between the count and the new job
+        job = Job(token_hex(8), work, Spool(self.folder / f"job-{token_hex(8)}"), self._clock.now(), owner)
         self._jobs[job.id] = job
         try:
             await job.spool.open(work.parts)
@@ -153,9 +159,12 @@ class Jobs:
             self._jobs.pop(job.id, None)
         await job.spool.remove()
 
-    async def _check(self) -> None:
+    def _check_running(self) -> None:
         if self._tasks is None:
             raise self._refusal("the hub is starting or stopping", 5.0)
+
+    def _check(self, owner: str | None) -> None:
+        self._check_running()
         if self.running >= self._limits.running:
             raise self._refusal(f"{self.running} jobs run already", 30.0)
         if len(self._jobs) >= self._limits.kept:
@@ -163,7 +172,19 @@ class Jobs:
         spooled = sum(job.spool.bytes for job in self._jobs.values())
         if spooled > self._limits.max_spool:
             raise self._refusal(f"{spooled / 1e6:.0f} MB of results are kept already; delete one", 60.0)
-        await self._check_memory()
+        if owner is not None:
+            self._check_share([job for job in self._jobs.values() if job.owner == owner])
+
+    def _check_share(self, own: list[Job]) -> None:
+        limits = self._limits
+        running = sum(job.status is JobStatus.RUNNING for job in own)
+        if running >= limits.own_running:
+            raise self._refusal(f"{running} jobs of yours run already", 30.0)
+        if len(own) >= limits.own_kept:
+            raise self._refusal(f"{len(own)} results of yours are kept already; delete one", 60.0)
+        spooled = sum(job.spool.bytes for job in own)
+        if spooled > limits.max_spool / 4:
+            raise self._refusal(f"{spooled / 1e6:.0f} MB of your results are kept already; delete one", 60.0)
 
     async def _check_memory(self) -> None:
         limit = self._limits.max_rss

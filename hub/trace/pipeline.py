@@ -122,20 +122,22 @@ class TracePipeline:
         tally.rows = len(found)
         return Seeds(found, tally.quality())
 
-    async def lineage(self, ids: Sequence[str], direction: Direction) -> Inline | Job:
-        """Nodes and edges. Raises `LaneBusy`, `JobRefused`, OSError."""
+    async def lineage(self, ids: Sequence[str], direction: Direction, owner: str | None = None) -> Inline | Job:
+        """Nodes and edges; a job is of `owner`. Raises `LaneBusy`, `JobRefused`, OSError."""
         run = await to_thread.run_sync(LineageRun, ids, direction)
-        return await self._begin(LineageWork(run, self._lineage), len(run.seeds))
+        return await self._begin(LineageWork(run, self._lineage), len(run.seeds), owner)
 
-    async def events(self, ids: Sequence[str], domains: Sequence[DomainName]) -> Inline | Job:
-        """Rows per domain. Raises `LaneBusy`, `JobRefused`, OSError."""
+    async def events(
+        self, ids: Sequence[str], domains: Sequence[DomainName], owner: str | None = None
+    ) -> Inline | Job:
+        """Rows per domain; a job is of `owner`. Raises `LaneBusy`, `JobRefused`, OSError."""
         run = await to_thread.run_sync(HistoryRun, ids, domains)
         run.row_cap = INLINE_ROWS if len(run.ids) <= INLINE_IDS else ROW_CAP
-        return await self._begin(EventsWork(run, self._history, self.cache), len(run.ids))
+        return await self._begin(EventsWork(run, self._history, self.cache), len(run.ids), owner)
 
-    async def _begin(self, work: Work, ids: int) -> Inline | Job:
+    async def _begin(self, work: Work, ids: int, owner: str | None) -> Inline | Job:
         if ids > INLINE_IDS:
-            return await self.jobs.start(work)
+            return await self.jobs.start(work, owner)
         if not self.jobs.is_running:
             raise JobRefused("the hub is starting or stopping", 5.0)
         spool = Spool(self.jobs.folder / f"inline-{token_hex(8)}")

@@ -17,6 +17,7 @@ _RANGE = (
 )
 _COLUMNS = ("CONTAINERID", "CONTAINERNAME")
 MAX_VALUES = 1000
+MAX_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def _values(name: str, values: Any) -> list[str]:
         values = [values]
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
         raise ValueError(f"{name} must be a list of texts")
+    if not all(len(each) <= MAX_LENGTH and each.isprintable() for each in values):
+        raise ValueError(f"{name}: each value must be up to {MAX_LENGTH} characters on one line")
     found = distinct(values)
     if not 1 <= len(found) <= MAX_VALUES:
         raise ValueError(f"{name} must have 1 to {MAX_VALUES} values")
@@ -81,7 +84,8 @@ def _values(name: str, values: Any) -> list[str]:
 
 def _range(params: Mapping[str, Any], zone: tzinfo) -> Query:
     if unknown := params.keys() - {"start", "end", "station"}:
-        raise ValueError(f"params of {RANGE_PROFILE} are start, end and station, not {', '.join(sorted(unknown))}")
+        named = ", ".join(each[:40] for each in sorted(unknown)[:3])
+        raise ValueError(f"params of {RANGE_PROFILE} are start, end and station, not {named}")
     binds: dict[str, Any] = {
         "from_time": _moment("start", params.get("start"), zone),
         "to_time": _moment("end", params.get("end"), zone),
@@ -91,7 +95,7 @@ def _range(params: Mapping[str, Any], zone: tzinfo) -> Query:
     sql = _RANGE
     station = params.get("station")
     if station is not None:
-        if not isinstance(station, str) or not station.strip():
+        if not isinstance(station, str) or not station.isprintable() or not 0 < len(station.strip()) <= MAX_LENGTH:
             raise ValueError("station must be the name of a work center")
         sql += " AND h.WORKCENTERNAME = :station"
         binds["station"] = station.strip()

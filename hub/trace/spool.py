@@ -11,6 +11,7 @@ from anyio import to_thread
 
 _IN_MEMORY = 1 << 20
 _PIECE = 1 << 17
+_PAGE = 1 << 20
 
 
 class Spool:
@@ -35,7 +36,10 @@ class Spool:
             self.rows[part] += lines.rows
 
     async def page(self, part: str, offset: int, limit: int) -> tuple[list[bytes], int | None]:
-        """Up to `limit` lines from a byte offset, and the offset of the next; ValueError where no line begins."""
+        """Up to `limit` lines and about a megabyte from a byte offset, and the offset of the next.
+
+        Raises ValueError where no line begins.
+        """
         return await to_thread.run_sync(self._page, part, offset, limit)
 
     async def stream(self, part: str, offset: int = 0) -> AsyncIterator[bytes]:
@@ -87,8 +91,11 @@ class Spool:
 
     def _page(self, part: str, offset: int, limit: int) -> tuple[list[bytes], int | None]:
         with self._at(part, offset) as file:
-            lines = [line for _ in range(limit) if (line := file.readline())]
-            here = file.tell()
+            lines: list[bytes] = []
+            here = offset
+            while len(lines) < limit and here - offset < _PAGE and (line := file.readline()):
+                lines.append(line)
+                here += len(line)
             return lines, here if file.read(1) else None
 
 

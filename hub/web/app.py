@@ -32,6 +32,7 @@ from hub.web.security import Sessions
 from hub.web.supervision import supervision_routes
 from hub.web.throttle import LoginThrottle
 from hub.web.trace import trace_routes
+from hub.web.trace_places import TracePlaces
 from hub.web.units import unit_routes
 
 _GRAVITY = {"info": 0, "warning": 1, "critical": 2}
@@ -49,6 +50,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     documentation = tuple(app.routes)
     app.state.parts = parts
+    app.state.trace_places = TracePlaces()
     app.state.sessions = Sessions(parts.clock)
     app.state.throttle = LoginThrottle(parts.clock)
     app.state.frame_text = FrameText(parts.clock.steady)

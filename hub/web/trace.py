@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.requests import HTTPConnection
 
 from hub.oracle.admission import LaneBusy
 from hub.oracle.connection import OracleError
@@ -14,7 +15,9 @@ from hub.trace.pipeline import Inline, TracePipeline
 from hub.web.access import PartsOf
 from hub.web.bodies import takes
 from hub.web.problems import Problem, busy
-from hub.web.roles import for_viewers
+from hub.web.roles import Viewer, for_viewers
+from hub.web.security import LOCAL, Caller
+from hub.web.streaming import streamed
 from hub.web.trace_documents import (
     EventsReply,
     EventsRequest,
@@ -28,10 +31,13 @@ from hub.web.trace_documents import (
     SpoolResponse,
     accepted,
     describe_job,
+    seeds_body,
 )
+from hub.web.trace_places import TracePlaces
 
 T = TypeVar("T")
 _BODY_BYTES = 6 << 20  # a trace may begin with 200,000 container ids
+_SEED_BYTES = 256 << 10  # thousands of names
 _DISK_RETRY_S = 60.0
 
 
@@ -41,7 +47,14 @@ def trace_routes() -> APIRouter:
     post, many = ["POST"], takes(_BODY_BYTES)
     unset: dict[str, Any] = {"response_model_exclude_unset": True}
     job: dict[int | str, dict[str, Any]] = {202: {"model": JobAccepted}}
-    routes.add_api_route("/seed", find_seeds, methods=post, response_model=SeedReply, dependencies=many, **unset)
+    routes.add_api_route(
+        "/seed",
+        find_seeds,
+        methods=post,
+        dependencies=takes(_SEED_BYTES),
+        responses={200: {"model": SeedReply}},
+        response_class=Response,
+    )
     routes.add_api_route(
         "/lineage",
         find_lineage,
@@ -81,6 +94,21 @@ def _trace(parts: PartsOf) -> TracePipeline:
 TraceOf = Annotated[TracePipeline, Depends(_trace)]
 
 
+def _owner(caller: Caller) -> str | None:
+    """Whose share a job is of; the one caller of a hub without tokens may use all."""
+    return None if caller is LOCAL else caller.name
+
+
+async def _place(caller: Viewer, connection: HTTPConnection) -> AsyncIterator[None]:
+    """A place among the requests that are answered now, until the answer is sent."""
+    places: TracePlaces = connection.app.state.trace_places
+    with places.place(caller.name):
+        yield
+
+
+PlaceOf = Annotated[None, Depends(_place)]
+
+
 def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")], trace: TraceOf) -> Job:
     job = trace.jobs.get(job_id)
     if job is None:
@@ -91,29 +119,23 @@ def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")], tra
 JobOf = Annotated[Job, Depends(_job)]
 
 
-async def find_seeds(request: SeedRequest, trace: TraceOf) -> dict[str, Any]:
+async def find_seeds(request: SeedRequest, trace: TraceOf, place: PlaceOf) -> Response:
     """Containers for what is known: lots, wafers, orders, serial numbers or a range of dates."""
     try:
         seeds = await _asked(trace.seed(request.profile, request.params))
     except ValueError as error:
         raise Problem(422, f"params: {error}") from None
-    return {
-        "stage": "seed",
-        "profile": request.profile,
-        "seeds": [{"container_id": each, "container_name": name} for each, name in seeds.found.items()],
-        "seed_count": len(seeds.found),
-        "quality": seeds.quality.document(),
-    }
+    return await streamed(seeds_body(request.profile, seeds), "application/json")
 
 
-async def find_lineage(request: LineageRequest, trace: TraceOf) -> Response:
+async def find_lineage(request: LineageRequest, trace: TraceOf, place: PlaceOf, caller: Viewer) -> Response:
     """Splits and merges around containers: at once up to 1,000 ids, else 202 and a job."""
-    return _answer(await _asked(trace.lineage(request.container_ids, request.direction)))
+    return _answer(await _asked(trace.lineage(request.container_ids, request.direction, _owner(caller))))
 
 
-async def find_events(request: EventsRequest, trace: TraceOf) -> Response:
+async def find_events(request: EventsRequest, trace: TraceOf, place: PlaceOf, caller: Viewer) -> Response:
     """Rows per domain: at once up to 1,000 ids, else 202 and a job."""
-    return _answer(await _asked(trace.events(request.container_ids, request.domains)))
+    return _answer(await _asked(trace.events(request.container_ids, request.domains, _owner(caller))))
 
 
 async def get_status(trace: TraceOf) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from fastapi.responses import StreamingResponse
@@ -13,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 from hub.clock import rfc3339
 from hub.trace.domains import DomainName
 from hub.trace.jobs import Job
-from hub.trace.pipeline import Inline
+from hub.trace.pipeline import Inline, Seeds
 from hub.trace.spool import Spool
 
 MAX_IDS = 200_000
+_SEEDS_PER_PIECE = 1000
 NOTE = "Jobs and their results live for one hour after their end, and do not survive a restart of the hub."
 
 
@@ -164,6 +166,18 @@ def describe_job(job: Job) -> dict[str, Any]:
 
 def _time(at: datetime | None) -> str | None:
     return None if at is None else rfc3339(at)
+
+
+async def seeds_body(profile: str, seeds: Seeds) -> AsyncIterator[bytes]:
+    """The JSON of a `SeedReply`, a thousand seeds at a time."""
+    yield b'{"stage":"seed","profile":%b,"seeds":[' % _json(profile)
+    found = iter(seeds.found.items())
+    separator = b""
+    while some := list(islice(found, _SEEDS_PER_PIECE)):
+        texts = (_json({"container_id": each, "container_name": name}) for each, name in some)
+        yield separator + b",".join(texts)
+        separator = b","
+    yield b'],"seed_count":%d,"quality":%b}' % (len(seeds.found), _json(seeds.quality.document()))
 
 
 class SpoolResponse(StreamingResponse):

@@ -145,6 +145,38 @@ async def test_too_many_results_are_refused_rather_than_forgotten_early(tmp_path
         assert jobs.get(job.id) is job
 
 
+async def test_one_owner_cannot_take_what_is_there_for_all(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path, running=4, own_running=2, kept=6, own_kept=3) as (jobs, _):
+        done = [Scripted() for _ in range(3)]
+        for work in done:
+            work.go_on.set()
+            await ended(await jobs.start(work, "greedy"))
+        with pytest.raises(JobRefused, match="3 results of yours are kept already; delete one"):
+            await jobs.start(Scripted(), "greedy")
+        await jobs.start(Scripted(), "modest")
+        await jobs.start(Scripted(), "modest")
+        with pytest.raises(JobRefused, match="2 jobs of yours run already"):
+            await jobs.start(Scripted(), "modest")
+        await jobs.start(Scripted())
+
+
+async def test_jobs_begun_at_once_do_not_slip_past_the_limits(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path, running=2, own_running=2) as (jobs, _):
+        refused = 0
+
+        async def begin() -> None:
+            nonlocal refused
+            try:
+                await jobs.start(Scripted(), "greedy")
+            except JobRefused:
+                refused += 1
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(begin)
+        assert (jobs.running, refused) == (2, 8)
+
+
 async def test_no_job_begins_above_the_memory_limit(tmp_path: Path) -> None:
     async with open_jobs(tmp_path, max_rss=499) as (jobs, _):
         with pytest.raises(JobRefused, match="MB"):

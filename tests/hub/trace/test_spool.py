@@ -82,3 +82,20 @@ async def test_it_can_be_removed_and_so_can_all_leftovers(tmp_path: Path) -> Non
     remove_leftovers(tmp_path)
     remove_leftovers(tmp_path)
     assert not await anyio.Path(tmp_path).exists()
+
+
+async def test_a_page_ends_after_about_a_megabyte(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "job")
+    await spool.open(["history"])
+    with spool.lines() as lines:
+        lines.write((b'"' + b"x" * 999 + b'"\n') * 3000, 3000)
+        await spool.add("history", lines)
+    seen, offset = 0, 0
+    while True:
+        page, following = await spool.page("history", offset, 10_000)
+        assert sum(map(len, page)) < 1.1 * 2**20
+        seen += len(page)
+        if following is None:
+            break
+        offset = following
+    assert seen == 3000

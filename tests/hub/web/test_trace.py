@@ -13,10 +13,13 @@ import pytest
 from hub.clock import Clock
 from hub.trace.cache import EventCache
 from hub.trace.jobs import JobLimits
-from hub.trace.pipeline import TracePipeline
+from hub.trace.pipeline import Seeds, TracePipeline
+from hub.trace.quality import Tally
 from hub.trace.sample import SampleHistory, id_of
+from hub.web.app import create_app
+from hub.web.trace_places import TracePlaces
 from tests.hub.trace.place import ids, lanes_to, open_trace
-from tests.hub.web.parts import House, until
+from tests.hub.web.parts import TOKENS, House, until
 from tests.oracle_wire import open_oracle
 from tests.redis_server import eventually
 
@@ -230,3 +233,47 @@ async def test_failed_parts_are_in_the_reply(house: House, tmp_path: Path) -> No
         assert (reply.status_code, quality["status"]) == (200, "partial")
         assert quality["failed_ranges"][0]["code"] == "ORA-00942"
         assert "table or view" not in reply.text
+
+
+async def test_one_viewer_cannot_fill_the_kept_results(guarded: House, tmp_path: Path) -> None:
+    async with open_oracle() as server, open_trace(server, tmp_path, limits=JobLimits(own_kept=2)) as trace:
+        guarded.parts.trace = trace
+        body = {"container_ids": ids(1001), "domains": ["history"]}
+        async with guarded.client(TOKENS[0]["token"]) as viewer, guarded.client(TOKENS[1]["token"]) as other:
+            for _ in range(2):
+                accepted = (await viewer.post("/api/trace/events", json=body)).json()
+                await finished(viewer, accepted["status_url"])
+            reply = await viewer.post("/api/trace/events", json=body)
+            assert (reply.status_code, "results of yours" in reply.json()["detail"]) == (503, True)
+            assert (await other.post("/api/trace/events", json=body)).status_code == 202
+            assert (await viewer.delete(accepted["status_url"])).status_code == 200
+            assert (await viewer.post("/api/trace/events", json=body)).status_code == 202
+
+
+async def test_traces_at_once_are_bounded_and_their_places_come_back(tracing: House) -> None:
+    app = create_app(tracing.parts)
+    places: TracePlaces = app.state.trace_places
+    body = {"profile": "query_tool", "params": {"lot_id": ["GA26000120-A00-007"]}}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480") as client:
+        with places.place("local"), places.place("local"), places.place("local"), places.place("local"):
+            reply = await client.post("/api/trace/seed", json=body)
+            assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+        for _ in range(10):
+            assert (await client.post("/api/trace/seed", json=body)).status_code == 200
+        assert (await client.post("/api/trace/seed", json={**body, "params": {}})).status_code == 422
+    with places.place("local"), places.place("local"), places.place("local"), places.place("local"):
+        pass
+
+
+async def test_very_many_seeds_are_one_document(tracing: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {f"{number:016x}": f"LOT {number}" for number in range(2500)}
+
+    async def seed(*_: object) -> Seeds:
+        return Seeds(names | {"none": None}, Tally(batches=0).quality())
+
+    monkeypatch.setattr(tracing.parts.trace, "seed", seed)
+    reply = (await post(tracing, "seed", profile="query_tool", params={"lot_id": ["x"]})).json()
+    assert reply["seed_count"] == len(reply["seeds"]) == 2501
+    assert {one["container_id"]: one["container_name"] for one in reply["seeds"]} == names | {"none": None}
+    assert set(reply) == {"stage", "profile", "seeds", "seed_count", "quality"}
