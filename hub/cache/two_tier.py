@@ -40,8 +40,8 @@ class TwoTier(Generic[T]):
     """Keyed values. Without Redis the process tier serves alone; with a dead one it serves the last value.
 
     `dump` and `parse` run in worker threads; `parse` raises ValueError on bytes it cannot read.
-    `on_entry(key, entry)` is told of every newer value, whoever made it. At most `size` keys are held; the longest
-    unused one goes first.
+    `on_entry(key, entry)` is told of every newer value, whoever made it; `on_version(key, version)`, after it, of
+    what Redis knows each time it is asked. At most `size` keys are held; the longest unused one goes first.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class TwoTier(Generic[T]):
         ttl_s: float = 30.0,
         size: int = 32,
         on_entry: Callable[[str, Entry[T]], None] = lambda key, entry: None,
+        on_version: Callable[[str, Version], None] = lambda key, version: None,
     ) -> None:
         self.name = name
         self.versions = Versions(redis, name) if redis else None
@@ -66,6 +67,7 @@ class TwoTier(Generic[T]):
         self._clock = clock
         self._ttl_s = ttl_s
         self._on_entry = on_entry
+        self._on_version = on_version
         self._memory: Memory[T] = Memory(clock, ttl_s, size)
         self._loads: dict[str, _Load] = {}
 
@@ -132,6 +134,14 @@ class TwoTier(Generic[T]):
                 generation = published
         return self._adopt(key, Entry(generation, time, value, Tier.L1))
 
+    async def mark_checked(self, key: str, started_ms: int, note: str) -> None:
+        """The source was asked, and its answer refused: the others hear why, where Redis can be asked."""
+        if self.versions is not None:
+            try:
+                await self.versions.mark_checked(key, started_ms, note)
+            except REDIS_FAILURES as error:
+                self.redis_failed(error)
+
     async def delete(self, key: str) -> None:
         """Forget a value here and, by way of Redis, everywhere. Redis failures are raised."""
         if self.versions is not None:
@@ -197,6 +207,7 @@ class TwoTier(Generic[T]):
             self.counters.load_ms = round((anyio.current_time() - started) * 1000, 2)
         elif version.payload == b"" and version.generation > known:
             self._memory.drop(key)
+        self._on_version(key, version)
         return version
 
     async def _take(self, key: str, version: Version, payload: bytes) -> None:

@@ -24,6 +24,7 @@ if last > 0 and last ~= generation then
   redis.call('PEXPIRE', KEYS[1] .. ':' .. string.format('%.0f', last), 60000)
 end
 redis.call('HSET', KEYS[1], 'generation', text, 'started_ms', ARGV[2], 'checked_ms', ARGV[2], 'bytes', #ARGV[3])
+redis.call('HDEL', KEYS[1], 'note')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PUBLISH', ARGV[5], ARGV[6])
 return {generation, now}
@@ -34,18 +35,22 @@ return {generation, now}
 LOAD = (
     NOW
     + """
-local head = redis.call('HMGET', KEYS[1], 'generation', 'started_ms', 'checked_ms', 'bytes')
-if not head[1] then return {0, 0, 0, now, false} end
+local head = redis.call('HMGET', KEYS[1], 'generation', 'started_ms', 'checked_ms', 'bytes', 'note')
+if not head[1] then return {0, 0, tonumber(head[3] or '0'), now, false, head[5]} end
 local payload = false
 if head[4] == '0' then payload = ''
 elseif head[1] ~= ARGV[1] then payload = redis.call('GET', KEYS[1] .. ':' .. head[1]) end
-return {tonumber(head[1]), tonumber(head[2]), tonumber(head[3]), now, payload}
+return {tonumber(head[1]), tonumber(head[2]), tonumber(head[3]), now, payload, head[5]}
 """
 )
 
-CHECKED = (
-    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'checked_ms', ARGV[1]) end return 1"
-)
+# KEYS: pointer; ARGV: started_ms, note, keep_ms, channel, message
+CHECKED = """
+redis.call('HSET', KEYS[1], 'checked_ms', ARGV[1], 'note', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('PUBLISH', ARGV[4], ARGV[5])
+return 1
+"""
 
 
 class Version(NamedTuple):
@@ -59,6 +64,7 @@ class Version(NamedTuple):
     checked_ms: int  # when the newest work began, even if its result was refused
     now_ms: int
     payload: bytes | None
+    note: str | None = None  # why the newest result was refused; None once a result is published after it
 
 
 class Versions:
@@ -84,11 +90,13 @@ class Versions:
 
     async def load(self, key: str, known: int = 0) -> Version:
         """The newest version; its payload only when its generation is not the known one."""
-        return Version(*await self._load(keys=[self._key(key)], args=[known]))
+        *head, note = await self._load(keys=[self._key(key)], args=[known])
+        return Version._make([*head, note.decode() if note else None])
 
-    async def mark_checked(self, key: str, started_ms: int) -> None:
-        """The source was asked, and the answer was not worth publishing."""
-        await self._checked(keys=[self._key(key)], args=[started_ms])
+    async def mark_checked(self, key: str, started_ms: int, note: str = "") -> None:
+        """The source was asked, and its answer refused; tell the others why. The snapshot stays."""
+        args: list[int | str] = [started_ms, note, KEEP_S * 1000, self.channel, key]
+        await self._checked(keys=[self._key(key)], args=args)
 
     def _key(self, key: str) -> str:
         return self._redis.key(self._name, key)

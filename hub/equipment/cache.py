@@ -8,11 +8,15 @@ from hub.cache.lock import Held, Lock
 from hub.cache.memory import Entry
 from hub.cache.redis import REDIS_FAILURES, RedisClients
 from hub.cache.two_tier import CacheCounters, TwoTier
+from hub.cache.versions import Version
 from hub.clock import Clock
 from hub.equipment.machines import Plant, dump_plant, parse_plant
 
 SCHEMA = "v2"
 """Part of the key in Redis: a hub that writes records of another shape must not be read by this one."""
+
+LOCK_S = 10.0
+"""How long the lock of a killed hub keeps the others away; one that lives renews it while its query runs."""
 
 FUTURE_S = 5.0
 """A stamp further ahead than this is wrong, not fresh."""
@@ -35,7 +39,11 @@ class Turn:
 
 
 class EquipmentCache:
-    """Holds the newest plant; `on_plant()` is called whenever a newer one is there, whoever read it."""
+    """Holds the newest plant; `on_plant()` is called whenever a newer one is there, whoever read it.
+
+    `refusal` is why the newest answer of the view was refused, by this hub or another, until a good one is
+    published; `on_refusal()` is called when it changes.
+    """
 
     def __init__(
         self,
@@ -44,7 +52,11 @@ class EquipmentCache:
         clock: Clock,
         interval_s: float,
         on_plant: Callable[[], None],
+        on_refusal: Callable[[], None] = lambda: None,
     ) -> None:
+        self.refusal: str | None = None
+        self._refused_ms = 0  # when the turn of the refusal began
+        self._on_refusal = on_refusal
         self._key = f"{feed_id}.{SCHEMA}"
         self._clock = clock
         self._checked_s: float | None = None  # steady time at which this hub last asked the view
@@ -57,8 +69,9 @@ class EquipmentCache:
             ttl_s=min(30.0, interval_s),
             size=1,
             on_entry=lambda key, entry: on_plant(),
+            on_version=lambda key, version: self._heed(version),
         )
-        self._lock = Lock(redis, f"equipment.{self._key}", min(90.0, interval_s / 3)) if redis else None
+        self._lock = Lock(redis, f"equipment.{self._key}", min(LOCK_S, interval_s / 3)) if redis else None
 
     @property
     def entry(self) -> Entry[Plant] | None:
@@ -92,16 +105,27 @@ class EquipmentCache:
     async def publish(self, plant: Plant, turn: Turn) -> bool:
         """Make a plant the newest one here and everywhere; False when a newer one is there already."""
         self._checked_s = self._clock.steady()
-        return await self._tiers.put(self._key, turn.generation, turn.started_ms, plant)
+        is_newest = await self._tiers.put(self._key, turn.generation, turn.started_ms, plant)
+        if is_newest:
+            self._set_refusal(None)
+        return is_newest
 
-    async def mark_checked(self, turn: Turn) -> None:
+    async def refuse(self, turn: Turn, reason: str) -> None:
         """The view was read, and its answer refused: nobody needs to ask again before the next cycle."""
         self._checked_s = self._clock.steady()
-        if self._tiers.versions is not None:
-            try:
-                await self._tiers.versions.mark_checked(self._key, turn.started_ms)
-            except REDIS_FAILURES as error:
-                self._tiers.redis_failed(error)
+        self._refused_ms = turn.started_ms
+        self._set_refusal(reason)
+        await self._tiers.mark_checked(self._key, turn.started_ms, reason)
+
+    def _heed(self, version: Version) -> None:
+        """What the hubs found last. A Redis that was emptied, or away at our own refusal, does not know better."""
+        if version.checked_ms and version.checked_ms >= self._refused_ms:
+            self._set_refusal(version.note)
+
+    def _set_refusal(self, reason: str | None) -> None:
+        if reason != self.refusal:
+            self.refusal = reason
+            self._on_refusal()
 
     async def _take_turn(self, stack: AsyncExitStack) -> Turn | Held:
         held = self.entry
@@ -113,6 +137,8 @@ class EquipmentCache:
                 self._tiers.redis_failed(error)
             else:
                 if isinstance(lease, Held):
+                    if held is None:
+                        await self._tiers.revalidate(self._key)
                     return lease
                 version = await self._tiers.revalidate(self._key)
                 if version is not None:

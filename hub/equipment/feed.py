@@ -14,6 +14,7 @@ from hub.equipment.announce import Announcer, Listeners
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Machine, Plant
 from hub.equipment.reads import Found, Head, Lookup, NotFound, Page, Unavailable
+from hub.equipment.requests import Wish
 from hub.equipment.source import ViewSource
 from hub.equipment.status import feed_status, health_of
 from hub.equipment.sync import Outcome, OutcomeKind, Sync
@@ -41,7 +42,7 @@ class EquipmentFeed:
         self._clock = clock
         self._listeners = listeners or Listeners()
         self._announcer = Announcer(feed_id, clock, interval_s, self._listeners, known)
-        self._cache = EquipmentCache(feed_id, redis, clock, interval_s, self._announcer.wake)
+        self._cache = EquipmentCache(feed_id, redis, clock, interval_s, self._plant_came, self._tell_refusal)
         self._sync = Sync(feed_id, source, self._cache, clock, interval_s, self._cycle_ended)
         self._created_s = clock.steady()
         self._is_refused: bool | None = None  # None: not known yet
@@ -54,9 +55,13 @@ class EquipmentFeed:
             tasks.start_soon(self._watch_age)
             await self._sync.run()
 
-    async def refresh(self, force: bool = False) -> Outcome:
-        """One cycle now; `force` skips the freshness gate and the shrink guard."""
-        return await self._sync.refresh(force)
+    async def refresh(self, force: bool = False, accept_shrunken: bool = False) -> Outcome:
+        """One cycle in the caller's task: `force` skips the freshness gate, `accept_shrunken` the shrink guard."""
+        return await self._sync.refresh(force, accept_shrunken)
+
+    async def ask_refresh(self, force: bool = False, accept_shrunken: bool = False) -> Outcome:
+        """The same, made by the feed's own task; it goes on when the caller gives up. Raises `RequestRefused`."""
+        return await self._sync.requests.ask(Wish(force, accept_shrunken))
 
     def list(
         self,
@@ -111,7 +116,8 @@ class EquipmentFeed:
         """`ok`, `degraded` or `unhealthy`; before the first answer the age is counted from the start."""
         head = self.head
         waited_s = self._clock.steady() - self._created_s if head.age_s is None else head.age_s
-        return health_of(head, waited_s, self.interval_s)
+        is_failing = self._sync.record.consecutive_failures > 0 or self._cache.refusal is not None
+        return health_of(head, waited_s, self.interval_s, is_failing)
 
     @property
     def plant(self) -> Plant | None:
@@ -147,12 +153,20 @@ class EquipmentFeed:
     def _cycle_ended(self, outcome: Outcome) -> None:
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED, OutcomeKind.LOCK_HELD):
             self._announcer.wake()
-        is_first = self._is_refused is None and outcome.kind is OutcomeKind.FRESH
-        if is_first or outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.REFRESHED):
-            is_refused = outcome.kind is OutcomeKind.REFUSED
-            if is_refused != self._is_refused:
-                self._is_refused = is_refused
-                self._listeners.on_refused(self.id, outcome.reason)
+        if outcome.kind in (OutcomeKind.REFRESHED, OutcomeKind.FRESH) and self._is_refused is None:
+            self._is_refused = False
+            self._listeners.on_refused(self.id, None)
+
+    def _plant_came(self) -> None:
+        self._sync.recover()
+        self._announcer.wake()
+
+    def _tell_refusal(self) -> None:
+        """A refusal began or ended, here or in another hub; before the first answer there is none to end."""
+        is_refused = self._cache.refusal is not None
+        if is_refused != bool(self._is_refused):
+            self._is_refused = is_refused
+            self._listeners.on_refused(self.id, self._cache.refusal)
 
     async def _watch_age(self) -> None:
         """Staleness is told when it begins and ends, whatever the cycles do; a start counts as an answer."""

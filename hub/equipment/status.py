@@ -8,7 +8,7 @@ from hub.clock import Clock, rfc3339
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Plant
 from hub.equipment.reads import Head
-from hub.equipment.sync import OutcomeKind, SyncRecord
+from hub.equipment.sync import REFUSED, Outcome, OutcomeKind, SyncRecord
 from hub.equipment.view import Category
 
 UNHEALTHY_AFTER = 6.0
@@ -31,7 +31,12 @@ def feed_status(
     """JSON-ready. Counts and ratios are None without a plant: a plant nobody has seen has no availability."""
     now_s = clock.steady()
     plant = entry.value if entry else None
-    outcome, failure = record.last_outcome, record.last_failure
+    outcome, error, failures = record.last_outcome, _error(record.last_failure), record.consecutive_failures
+    shown = record.last_failure if failures else outcome
+    kind, reason = (shown.kind, shown.reason) if shown else (None, None)
+    if cache.refusal is not None and kind is not OutcomeKind.FAILED:
+        kind, reason = OutcomeKind.REFUSED, cache.refusal
+        error, failures = {"code": REFUSED, "text": cache.refusal}, max(1, failures)
     return {
         "enabled": True,
         "loaded": plant is not None,
@@ -41,10 +46,10 @@ def feed_status(
         "interval_s": interval_s,
         "updated_at": head.as_json()["as_of"],
         "last_attempt_at": rfc3339(record.last_attempt_at) if record.last_attempt_at else None,
-        "last_outcome": outcome.kind.value if outcome else None,
-        "last_reason": outcome.reason if outcome else None,
-        "last_error": {"code": failure.code, "text": failure.reason} if failure else None,
-        "consecutive_failures": record.consecutive_failures,
+        "last_outcome": kind.value if kind else None,
+        "last_reason": reason,
+        "last_error": error,
+        "consecutive_failures": failures,
         "last_query_ms": record.last_query_ms,
         "queries": record.queries,
         "lock_holder": lock_holder(record),
@@ -84,11 +89,15 @@ def plant_counts(plant: Plant | None) -> dict[str, Any]:
     }
 
 
-def health_of(head: Head, waited_s: float, interval_s: float) -> str:
-    """`ok`; `degraded` when stale, without its Redis or not read yet; `unhealthy` after a long wait."""
+def _error(failure: Outcome | None) -> dict[str, str | None] | None:
+    return {"code": failure.code, "text": failure.reason} if failure else None
+
+
+def health_of(head: Head, waited_s: float, interval_s: float, is_failing: bool = False) -> str:
+    """`ok`; `degraded` when stale, failing, without its Redis or not read yet; `unhealthy` after a long wait."""
     if waited_s > UNHEALTHY_AFTER * interval_s:
         return "unhealthy"
-    return "degraded" if head.stale or head.degraded else "ok"
+    return "degraded" if head.stale or head.degraded or is_failing else "ok"
 
 
 def lock_holder(record: SyncRecord) -> str | None:

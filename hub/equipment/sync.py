@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from random import random
 
-import anyio
 import structlog
 from anyio import to_thread
 
@@ -15,6 +14,7 @@ from hub.clock import Clock
 from hub.equipment.aggregate import aggregate
 from hub.equipment.cache import EquipmentCache, Turn
 from hub.equipment.machines import Plant, machine_of
+from hub.equipment.requests import Requests, Wish
 from hub.equipment.source import ViewSource
 from hub.equipment.view import ViewChanged, parse_rows
 from hub.oracle.connection import OracleError, Rows
@@ -28,6 +28,10 @@ FRESH_BELOW = 0.8
 LATE_BY = 0.05
 """A cycle starts up to this share of the interval late. Never early: with several hubs that would add queries."""
 
+LOOK_S = 0.5
+"""While another hub reads the view, look again no sooner than this: a killed one lets go within seconds."""
+
+REFUSED = "REFUSED"
 RETRY_S = (5.0, 15.0, 45.0)
 SHRUNKEN_BELOW = 0.5
 
@@ -49,9 +53,10 @@ class Outcome:
     kind: OutcomeKind
     again_s: float
     reason: str | None = None
-    code: str | None = None  # of a failure: `ORA-…`, `DPY-…`, `DEADLINE` or `VIEW`
+    code: str | None = None  # of a failure: `ORA-…`, `DPY-…`, `DEADLINE`, `DRIVER`, `VIEW`; `REFUSED`
     generation: int | None = None
     machines: int | None = None
+    is_repeated: bool = False  # a refusal of an earlier cycle, or of another hub: nothing was read now
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class SyncRecord:
     last_attempt_at: datetime | None = None
     last_outcome: Outcome | None = None
     last_failure: Outcome | None = None  # of the failures since the last success
+    failed_over: int = 0  # generation of the plant that was there at the first of them
     consecutive_failures: int = 0
     last_query_ms: float | None = None
     next_due_s: float | None = None  # steady clock
@@ -81,6 +87,7 @@ class Sync:
         on_cycle: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self.record = SyncRecord()
+        self.requests = Requests()
         self._feed_id = feed_id
         self._source = source
         self._cache = cache
@@ -89,42 +96,59 @@ class Sync:
         self._on_cycle = on_cycle
 
     async def run(self) -> None:
-        """One cycle at once, then one per interval, until cancelled; sooner after a failure."""
-        while True:
-            outcome = await self.refresh()
-            delay_s = outcome.again_s + min(LATE_BY * self._interval_s, outcome.again_s / 2) * random()
-            self.record.next_due_s = self._clock.steady() + delay_s
-            await anyio.sleep(delay_s)
+        """A cycle at once, then one per interval, until cancelled; sooner after a failure or when somebody asks."""
+        with self.requests.served():
+            while True:
+                wish = self.requests.take()
+                outcome = await self.refresh(wish.force, wish.accept_shrunken)
+                self.requests.answer(outcome)
+                delay_s = outcome.again_s + min(LATE_BY * self._interval_s, outcome.again_s / 2) * random()
+                self.record.next_due_s = self._clock.steady() + delay_s
+                await self.requests.wait(delay_s)
 
-    async def refresh(self, force: bool = False) -> Outcome:
-        """One cycle now. `force` reads although the last answer is fresh, and publishes a shrunken one."""
+    async def refresh(self, force: bool = False, accept_shrunken: bool = False) -> Outcome:
+        """One cycle now, in the caller's task. `force` reads although the last answer is fresh; `accept_shrunken`
+        publishes an answer that lacks more than half of the machines, or all."""
         record = self.record
         if record.is_running:
             return Outcome(OutcomeKind.LOCK_HELD, self._interval_s / 10, "this hub is reading the view already")
         record.is_running = True
         record.last_attempt_at = self._clock.now()
         try:
-            outcome = await self._cycle(force)
+            outcome = await self._cycle(Wish(force, accept_shrunken))
         finally:
             record.is_running = False
         outcome = self._note(outcome)
         self._on_cycle(outcome)
         return outcome
 
-    async def _cycle(self, force: bool) -> Outcome:
+    def recover(self) -> None:
+        """There may be a newer plant, whoever read it: what failed before it is over."""
+        record, entry = self.record, self._cache.entry
+        if record.consecutive_failures and entry is not None and entry.generation > record.failed_over:
+            log.info("equipment feed is back", feed=self._feed_id)
+            record.consecutive_failures = 0
+            record.last_failure = None
+
+    async def _cycle(self, wish: Wish) -> Outcome:
         async with self._cache.turn() as turn:
             if isinstance(turn, Held):
                 again_s = min(turn.remaining_s, self._interval_s)
                 return Outcome(OutcomeKind.LOCK_HELD, again_s, "another hub is reading the view")
-            if turn.is_fresh(FRESH_BELOW * self._interval_s) and not force:
-                return Outcome(OutcomeKind.FRESH, self._interval_s - max(0.0, turn.age_s or 0.0))
-            return await self._read(turn, force)
+            refusal = self._cache.refusal
+            is_wanted = wish.force or (wish.accept_shrunken and refusal is not None)
+            if turn.is_fresh(FRESH_BELOW * self._interval_s) and not is_wanted:
+                again_s = self._interval_s - max(0.0, turn.age_s or 0.0)
+                if refusal is not None:
+                    return Outcome(OutcomeKind.REFUSED, again_s, refusal, REFUSED, is_repeated=True)
+                return Outcome(OutcomeKind.FRESH, again_s)
+            return await self._read(turn, wish)
         raise AssertionError("a turn swallowed its block")
 
-    async def _read(self, turn: Turn, force: bool) -> Outcome:
+    async def _read(self, turn: Turn, wish: Wish) -> Outcome:
         started = self._clock.steady()
         self.record.queries += 1
-        if force and self._source.logon is not None:
+        if wish.force and self._source.logon is not None:
             self._source.logon.allow_one()
         try:
             rows = await self._source.read()
@@ -138,11 +162,11 @@ class Sync:
             return Outcome(OutcomeKind.FAILED, 0.0, str(error), "VIEW")
         self.record.last_query_ms = query_ms
         last_good = self._cache.entry
-        refusal = refusal_of(len(plant.machines), len(last_good.value.machines) if last_good else 0)
+        refusal = refusal_of(len(plant.machines), len(last_good.value.machines) if last_good else None)
         left_s = self._interval_s - (self._clock.steady() - started)
-        if refusal is not None and not force:
-            await self._cache.mark_checked(turn)
-            return Outcome(OutcomeKind.REFUSED, left_s, refusal, machines=len(plant.machines))
+        if refusal is not None and not wish.accept_shrunken:
+            await self._cache.refuse(turn, refusal)
+            return Outcome(OutcomeKind.REFUSED, left_s, refusal, REFUSED, machines=len(plant.machines))
         if not await self._cache.publish(plant, turn):
             return Outcome(OutcomeKind.FRESH, left_s, "a newer answer was published meanwhile")
         return Outcome(OutcomeKind.REFRESHED, left_s, None, None, turn.generation, len(plant.machines))
@@ -157,32 +181,39 @@ class Sync:
         return Plant(turn.generation, as_of, tuple(machines), tally, query_ms)
 
     def _note(self, outcome: Outcome) -> Outcome:
-        record = self.record
-        asked_s = outcome.again_s
-        outcome = replace(outcome, again_s=max(LATE_BY * self._interval_s, outcome.again_s))
-        was_refused = record.last_outcome is not None and record.last_outcome.kind is OutcomeKind.REFUSED
-        if outcome.kind is OutcomeKind.FAILED:
-            record.consecutive_failures += 1
-            retry_s = min(RETRY_S[min(record.consecutive_failures, len(RETRY_S)) - 1], self._interval_s)
-            outcome = replace(outcome, again_s=max(asked_s, retry_s))
-            if record.consecutive_failures == 1:
-                log.warning("equipment feed lost", feed=self._feed_id, code=outcome.code, reason=outcome.reason)
+        """Keep the record. Only a newer plant ends a failure: a fresh answer may be older than it."""
+        record, asked_s = self.record, outcome.again_s
+        least_s = LATE_BY * self._interval_s
+        if outcome.kind is OutcomeKind.LOCK_HELD:
+            least_s = min(least_s, LOOK_S)
+        outcome = replace(outcome, again_s=max(least_s, asked_s))
+        if outcome.kind in (OutcomeKind.REFRESHED, OutcomeKind.FRESH):
+            self.recover()
+        elif outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED):
+            is_first = not record.consecutive_failures
+            if is_first:
+                record.failed_over = self._cache.entry.generation if self._cache.entry else 0
+            if is_first or (record.last_failure and record.last_failure.kind is not outcome.kind):
+                said = "equipment feed lost" if outcome.kind is OutcomeKind.FAILED else "equipment answer refused"
+                log.warning(said, feed=self._feed_id, code=outcome.code, reason=outcome.reason)
+            record.consecutive_failures += is_first or not outcome.is_repeated
             record.last_failure = outcome
-        elif outcome.kind is OutcomeKind.REFUSED and not was_refused:
-            log.warning("equipment answer refused", feed=self._feed_id, reason=outcome.reason)
-        elif outcome.kind in (OutcomeKind.REFRESHED, OutcomeKind.FRESH):
-            if record.consecutive_failures or was_refused:
-                log.info("equipment feed is back", feed=self._feed_id)
-            record.consecutive_failures = 0
-            record.last_failure = None
+            if outcome.kind is OutcomeKind.FAILED:
+                retry_s = RETRY_S[min(record.consecutive_failures, len(RETRY_S)) - 1]
+                outcome = record.last_failure = replace(
+                    outcome, again_s=max(asked_s, min(retry_s, self._interval_s))
+                )
         record.last_outcome = outcome
         return outcome
 
 
-def refusal_of(machines: int, last_good: int) -> str | None:
-    """Why an answer must not replace the last good one, or None: a plant does not vanish between two cycles."""
-    if machines == 0:
-        return f"the view is empty; the last good answer had {last_good} machines"
-    if machines < SHRUNKEN_BELOW * last_good:
+def refusal_of(machines: int, last_good: int | None) -> str | None:
+    """Why an answer must not replace the last good one, or None: a plant does not vanish between two cycles.
+
+    `last_good` None: there is none. A plant that was emptied by a person's consent may stay empty.
+    """
+    if machines == 0 and last_good != 0:
+        return "the view is empty" + (f"; the last good answer had {last_good} machines" if last_good else "")
+    if machines < SHRUNKEN_BELOW * (last_good or 0):
         return f"the view has {machines} machines, less than half of the last good answer's {last_good}"
     return None

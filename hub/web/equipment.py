@@ -1,13 +1,15 @@
 """Equipment: the machines of a feed with the age of what is known, and the feed itself. Reads come from memory."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import anyio
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Head, Page, Unavailable
-from hub.equipment.sync import OutcomeKind
+from hub.equipment.requests import RequestRefused
+from hub.equipment.sync import Outcome, OutcomeKind
 from hub.equipment.view import Category
 from hub.web.access import SHOWN_TEXT, PartsOf
 from hub.web.bodies import takes
@@ -18,6 +20,8 @@ _ID_LENGTH = 64
 _LOOKUP_IDS = 10_000
 _LOOKUP_BYTES = 1 << 20
 _RETRY_S = 5.0
+_REFRESH_S = 10.0
+_STILL_READ = "the view is still being read; GET /api/equipment/status says how it ends"
 _JSON = "application/json"
 
 ShownText = Annotated[str, Field(max_length=100, pattern=SHOWN_TEXT)]
@@ -62,9 +66,9 @@ class LookupReply(AsOf):
 
 
 class RefreshReply(AsOf):
-    """How a cycle ended. `refused` and `failed` say why, and the last good answer stays."""
+    """How a cycle ended. `refused` and `failed` say why, and the last good answer stays; `running`: not yet."""
 
-    outcome: OutcomeKind
+    outcome: OutcomeKind | Literal["running"]
     reason: str | None
     code: str | None
     machines: int | None
@@ -106,7 +110,8 @@ def equipment_routes() -> APIRouter:
         responses={200: {"model": LookupReply}},
         dependencies=takes(_LOOKUP_BYTES),
     )
-    routes.add_api_route("/refresh", refresh, methods=["POST"], response_model=RefreshReply)
+    running: dict[int | str, dict[str, Any]] = {202: {"model": RefreshReply, "description": "It still runs."}}
+    routes.add_api_route("/refresh", refresh, methods=["POST"], response_model=RefreshReply, responses=running)
     routes.add_api_route(
         "/{resource_id}",
         get_machine,
@@ -162,18 +167,28 @@ async def get_status(feed: FeedOf) -> dict[str, Any]:
 async def refresh(
     feed: FeedOf,
     caller: Operator,
-    force: Annotated[
-        bool, Query(description="Although the answer is fresh; and take one with far fewer machines.")
+    response: Response,
+    force: Annotated[bool, Query(description="Read the view although the last answer is fresh.")] = False,
+    accept_shrunken: Annotated[
+        bool,
+        Query(description="Publish the answer though more than half of the machines, or all, are missing in it."),
     ] = False,
 ) -> dict[str, Any]:
-    """Read the view now, and say how that ended."""
-    outcome = await feed.refresh(force)
+    """Have the feed read the view now, and say how that ended; 202 when it takes longer than ten seconds."""
+    outcome: Outcome | None = None
+    try:
+        with anyio.move_on_after(_REFRESH_S):
+            outcome = await feed.ask_refresh(force, accept_shrunken)
+    except RequestRefused as refusal:
+        raise busy(f"{feed.id} cannot be refreshed now: {refusal}", _RETRY_S) from None
+    if outcome is None:
+        response.status_code = 202
     return {
         **feed.head.as_json(),
-        "outcome": outcome.kind,
-        "reason": outcome.reason,
-        "code": outcome.code,
-        "machines": outcome.machines,
+        "outcome": outcome.kind if outcome else "running",
+        "reason": outcome.reason if outcome else _STILL_READ,
+        "code": outcome.code if outcome else None,
+        "machines": outcome.machines if outcome else None,
     }
 
 

@@ -222,3 +222,21 @@ async def _history(running: Running) -> list[tuple[int, str | None, str | None]]
     async with running() as after:
         rows: list[tuple[int, str | None, str | None]] = await after.changes()
         return rows
+
+
+async def test_an_emptied_view_is_an_alert_until_a_good_answer_comes(view: ScriptedView, running: Running) -> None:
+    view.show(machine(1, "PRD"), machine(2, "PRD"))
+    async with running(fab()) as hub:
+        feed = hub.feeds.feeds["fab"]
+        await eventually(lambda: feed.plant is not None)
+        view.show()
+        assert (await feed.ask_refresh(force=True)).kind == "refused"
+        await eventually(lambda: hub.open_alerts("feed-failing") == ["fab"])
+        for _ in range(3):
+            assert (await feed.ask_refresh()).kind == "refused"
+        assert hub.open_alerts("feed-failing") == ["fab"]
+        assert feed.health == "degraded"
+        view.show(machine(1, "PRD"))
+        assert (await feed.ask_refresh(force=True)).kind == "refreshed"
+        await eventually(lambda: not hub.open_alerts("feed-failing"))
+        assert feed.health == "ok"

@@ -7,9 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
+from hub.cache.redis import open_redis
 from tests.oracle_database import OracleDatabase, feed_keys
 from tests.oracle_wire import OraError, Plant, open_oracle
 from tests.oracle_wire.encoding import date_bytes
+from tests.redis_server import private_redis
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import Site, free_port, open_site
 
@@ -212,3 +214,28 @@ async def test_a_wrong_password_costs_one_logon_and_a_reload_with_a_good_one_tri
             with anyio.fail_after(10):
                 assert (await loaded(hub))["last_error"] is None
             assert "not-this-one" not in "".join(hub.lines)
+
+
+async def test_a_stop_while_a_refresh_hangs_keeps_its_time_and_frees_the_lock(tmp_path: Path) -> None:
+    async with (
+        private_redis() as redis,
+        open_site(tmp_path, 1) as site,
+        open_oracle(plant=all_productive()) as server,
+    ):
+        site.config["feeds"] = [oracle_feed(server.dsn, interval="5m")]
+        site.config["redis"] = {"url": redis.url}
+        async with site.run() as hub:
+            with anyio.fail_after(10):
+                await loaded(hub)
+            server.faults.hang, server.faults.ignore_break = "WIP_V", True
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(hub.ask, "POST", "/api/equipment/refresh?force=true", 503)
+                await eventually(lambda: server.counters.executing == 1)
+                assert await hub.stop() == 0
+        async with open_redis(redis.url) as clients:
+            held = [key async for key in clients.commands.scan_iter("*lock*fab*")]
+        assert [key for key in held if not key.endswith(b":generation")] == []
+        server.faults.hang = None
+        async with site.run() as hub:
+            with anyio.fail_after(10):
+                assert (await loaded(hub))["machines"] == 20

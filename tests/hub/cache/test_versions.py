@@ -92,6 +92,18 @@ async def test_a_refused_answer_moves_only_the_check() -> None:
         assert (version.started_ms, version.checked_ms, version.payload) == (100, 200, b"a")
 
 
+async def test_why_an_answer_was_refused_is_there_until_one_is_published() -> None:
+    async with shared_redis() as redis:
+        versions = Versions(redis, "things")
+        await versions.mark_checked("k", 50, "the view is empty")
+        assert (await versions.load("k")).note == "the view is empty"
+        await versions.publish("k", 1, 100, b"a")
+        assert (await versions.load("k")).note is None
+        await versions.mark_checked("k", 200, "the view has half")
+        version = await versions.load("k", 1)
+        assert (version.note, version.payload) == ("the view has half", None)
+
+
 async def test_deleting_leaves_a_mark_that_says_so() -> None:
     async with shared_redis() as redis:
         versions = Versions(redis, "things")

@@ -9,8 +9,8 @@ from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Lookup, NotFound, Page, Unavailable
 from hub.oracle.connection import OracleUnavailable
 from tests.hub.equipment.plant import FIVE
-from tests.hub.equipment.scripted import HandClock, ScriptedView, feed, machine, machines
-from tests.redis_server import eventually, private_redis
+from tests.hub.equipment.scripted import HandClock, Heard, ScriptedView, feed, machine, machines
+from tests.redis_server import eventually, private_redis, shared_redis
 
 pytestmark = pytest.mark.anyio
 
@@ -189,3 +189,26 @@ async def test_a_dead_redis_is_degraded_and_everything_is_still_served() -> None
         await server.start()
         await one.refresh(force=True)
         assert (one.head.degraded, one.status()["health"]) == (False, "ok")
+
+
+async def test_every_hub_on_one_redis_knows_of_a_refusal_and_of_its_end() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView(*machines(6))
+        heard = Heard()
+        one, other = feed(view, redis=redis), feed(view, redis=redis, listeners=heard.listeners())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.run)
+            tasks.start_soon(other.run)
+            await eventually(lambda: one.plant is not None and other.plant is not None)
+            view.show()
+            assert (await one.ask_refresh(force=True)).kind == "refused"
+            await eventually(lambda: other.status()["last_outcome"] == "refused")
+            assert (other.health, other.status()["consecutive_failures"]) == ("degraded", 1)
+            assert heard.refused[-1] == ("fab", one.status()["last_reason"])
+            assert (await other.ask_refresh()).kind == "refused"
+            view.show(*machines(5))
+            assert (await one.ask_refresh(force=True)).kind == "refreshed"
+            await eventually(lambda: other.health == "ok")
+            assert heard.refused[-1] == ("fab", None)
+            assert other.status()["last_error"] is None
+            tasks.cancel_scope.cancel()

@@ -6,8 +6,10 @@ import pytest
 from hub.cache.redis import RedisClients, open_redis
 from hub.clock import Clock
 from hub.equipment.cache import EquipmentCache
+from hub.equipment.requests import RequestRefused, Wish
 from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
-from hub.oracle.connection import OracleUnavailable
+from hub.oracle.connection import Connection, OracleUnavailable
+from hub.oracle.logon import LogonDenied
 from tests.hub.equipment.scripted import HandClock, ScriptedView, machines
 from tests.redis_server import private_redis, shared_redis
 
@@ -30,8 +32,8 @@ class Hub:
         self.outcomes: list[Outcome] = []
         self.sync = Sync("fab", view.source(**source), self.cache, self.clock, interval_s, self.outcomes.append)
 
-    async def kind(self, force: bool = False) -> str:
-        return (await self.sync.refresh(force)).kind.value
+    async def kind(self, force: bool = False, accept: bool = False) -> str:
+        return (await self.sync.refresh(force, accept)).kind.value
 
     @property
     def count(self) -> int | None:
@@ -106,7 +108,7 @@ async def test_a_view_without_a_column_fails_and_says_which() -> None:
 
 
 @pytest.mark.parametrize("left", [0, 4])
-async def test_a_shrunken_answer_is_refused_unless_forced(left: int) -> None:
+async def test_a_shrunken_answer_is_refused_unless_it_is_accepted(left: int) -> None:
     view = ScriptedView(*machines(10))
     hub = Hub(view)
     await hub.kind()
@@ -116,16 +118,77 @@ async def test_a_shrunken_answer_is_refused_unless_forced(left: int) -> None:
     clock.ahead_s = 300
     assert await hub.kind() == "refused"
     assert hub.count == 10
-    assert await hub.kind() == "fresh"
-    assert await hub.kind(force=True) == "refreshed"
+    assert [await hub.kind(), await hub.kind(force=True)] == ["refused", "refused"]
+    assert (hub.count, view.queries) == (10, 3)
+    assert await hub.kind(accept=True) == "refreshed"
     assert hub.count == left
+    assert await hub.kind(force=True) == "refreshed"
+
+
+async def test_to_accept_a_shrunken_answer_does_not_skip_the_freshness_of_a_good_one() -> None:
+    view = ScriptedView(*machines(10))
+    hub = Hub(view)
+    await hub.kind()
+    view.show(*machines(1))
+    assert await hub.kind(accept=True) == "fresh"
+    assert await hub.kind(force=True, accept=True) == "refreshed"
+    assert hub.count == 1
 
 
 def test_the_guard_starts_below_half() -> None:
     assert refusal_of(5, 10) is None
     assert refusal_of(4, 10) is not None
-    assert refusal_of(1, 0) is None
-    assert refusal_of(0, 0) is not None
+    assert refusal_of(1, None) is None
+    assert refusal_of(0, None) == "the view is empty"
+    assert refusal_of(0, 0) is None, "a person has accepted an empty plant"
+
+
+async def test_a_refusal_stands_until_a_good_answer_is_published_and_counts_as_a_failure() -> None:
+    clock = HandClock()
+    view = ScriptedView(*machines(10))
+    hub = Hub(view, clock=clock)
+    await hub.kind()
+    view.show()
+    clock.ahead_s = 300
+    assert await hub.kind() == "refused"
+    repeated = await hub.sync.refresh()
+    assert (repeated.kind, repeated.code, repeated.is_repeated) == (OutcomeKind.REFUSED, "REFUSED", True)
+    record = hub.sync.record
+    assert (record.consecutive_failures, record.last_failure and record.last_failure.reason) == (1, repeated.reason)
+    clock.ahead_s = 600
+    await hub.kind()
+    assert (record.consecutive_failures, hub.cache.refusal) == (2, repeated.reason)
+    view.show(*machines(9))
+    clock.ahead_s = 900
+    assert await hub.kind() == "refreshed"
+    assert record.consecutive_failures == 0
+    assert hub.sync.record.last_failure is None
+    assert hub.cache.refusal is None
+
+
+async def test_a_failure_is_not_over_because_the_answer_before_it_is_still_fresh() -> None:
+    view = ScriptedView(*machines(10))
+    hub = Hub(view)
+    await hub.kind()
+    view.fails = OracleUnavailable("ORA-03113", "gone")
+    assert await hub.kind(force=True) == "failed"
+    assert await hub.kind() == "fresh"
+    assert hub.sync.record.consecutive_failures == 1
+    view.fails = None
+    assert await hub.kind(force=True) == "refreshed"
+    assert (hub.sync.record.consecutive_failures, hub.sync.record.last_failure) == (0, None)
+
+
+async def test_a_refused_password_is_left_alone_for_as_long_as_the_lane_says() -> None:
+    class Denied(ScriptedView):
+        async def connect(self) -> Connection:
+            self.asked_at.append(0.0)
+            raise LogonDenied("sync", "ORA-01017", "wrong password", 600.0)
+
+    view = Denied()
+    outcome = await Hub(view).sync.refresh()
+    assert (outcome.kind, outcome.code, outcome.again_s) == (OutcomeKind.FAILED, "ORA-01017", 600.0)
+    assert view.queries == 1
 
 
 async def test_a_second_refresh_in_the_same_hub_does_not_wait() -> None:
@@ -176,8 +239,37 @@ async def test_a_refusal_is_not_asked_again_by_the_next_hub() -> None:
         assert (await one.sync.refresh()).kind is OutcomeKind.FRESH
         one.sync._interval_s = 0.0
         assert await one.kind() == "refused"
-        assert await other.kind() == "fresh"
+        assert await other.kind() == "refused"
         assert (view.queries, other.count) == (2, 10)
+        assert other.cache.refusal == one.cache.refusal is not None
+        late = Hub(view, redis)
+        assert await late.kind() == "refused"
+        assert (view.queries, late.count) == (2, 10)
+        view.show(*machines(8))
+        assert await one.kind() == "refreshed"
+        assert [await other.kind(), await late.kind()] == ["fresh", "fresh"]
+        assert (other.cache.refusal, other.sync.record.consecutive_failures) == (None, 0)
+
+
+async def test_a_first_answer_that_is_empty_is_known_to_every_hub() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView()
+        one, other = Hub(view, redis), Hub(view, redis)
+        assert [await one.kind(), await other.kind()] == ["refused", "refused"]
+        assert (view.queries, other.count, other.cache.refusal) == (1, None, "the view is empty")
+
+
+async def test_a_redis_that_was_emptied_ends_no_refusal() -> None:
+    async with private_redis() as server, open_redis(server.url) as redis:
+        view = ScriptedView(*machines(10))
+        hub = Hub(view, redis, interval_s=1.0)
+        await hub.kind()
+        view.show()
+        await anyio.sleep(0.9)
+        assert await hub.kind() == "refused"
+        await redis.commands.flushall()
+        assert await hub.kind() == "refused"
+        assert hub.cache.refusal is not None
 
 
 async def test_a_hub_that_was_overtaken_does_not_publish() -> None:
@@ -236,3 +328,70 @@ async def test_stopping_in_mid_query_drops_the_connection_and_the_lock() -> None
                 tasks.cancel_scope.cancel()
         assert view.terminated == 1
         assert await redis.commands.get(redis.key("lock", "equipment.fab.v2")) is None
+
+
+async def test_a_hub_that_was_killed_in_mid_query_keeps_the_others_away_for_ten_seconds_at_most() -> None:
+    async with shared_redis() as redis:
+        view = ScriptedView(*machines(3))
+        view.hangs = True
+        hub = Hub(view, redis, interval_s=86_400.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hub.kind)
+            await view.asked.wait()
+            left_ms = await redis.commands.pttl(redis.key("lock", "equipment.fab.v2"))
+            other = Hub(view, redis)
+            held = await other.sync.refresh()
+            tasks.cancel_scope.cancel()
+        assert 0 < left_ms <= 10_000
+        assert (held.kind, held.again_s <= 10.0) == (OutcomeKind.LOCK_HELD, True)
+
+
+async def test_a_refresh_that_is_asked_for_is_made_by_the_running_feed_and_survives_who_asked() -> None:
+    view = ScriptedView(*machines(3))
+    hub = Hub(view)
+    with pytest.raises(RequestRefused, match="does not run"):
+        await hub.sync.requests.ask(Wish())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hub.sync.run)
+        await view.asked.wait()
+        fresh = await hub.sync.requests.ask(Wish())
+        assert (fresh.kind, view.queries) == (OutcomeKind.FRESH, 1)
+        view.asked, view.takes_s = anyio.Event(), 0.1
+        with anyio.move_on_after(0.02) as gave_up:
+            await hub.sync.requests.ask(Wish(force=True))
+        assert gave_up.cancelled_caught
+        both: list[Outcome] = []
+
+        async def ask() -> None:
+            both.append(await hub.sync.requests.ask(Wish(force=True)))
+
+        async with anyio.create_task_group() as askers:
+            askers.start_soon(ask)
+            askers.start_soon(ask)
+        assert [outcome.kind for outcome in both] == [OutcomeKind.REFRESHED] * 2
+        assert view.queries == 3, "the one whose caller gave up, and one for both others"
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_feed_that_stops_in_mid_query_tells_who_waits() -> None:
+    view = ScriptedView()
+    view.hangs = True
+    hub = Hub(view)
+    refused: list[RequestRefused] = []
+
+    async def ask() -> None:
+        with pytest.raises(RequestRefused, match="stopped") as caught:
+            await hub.sync.requests.ask(Wish(force=True))
+        refused.append(caught.value)
+
+    async with anyio.create_task_group() as askers:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hub.sync.run)
+            await view.asked.wait()
+            for _ in range(16):
+                askers.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(RequestRefused, match="16 refreshes wait"):
+                await hub.sync.requests.ask(Wish())
+            tasks.cancel_scope.cancel()
+    assert len(refused) == 16

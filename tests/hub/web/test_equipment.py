@@ -11,7 +11,7 @@ from hub.clock import Clock
 from hub.equipment.feed import EquipmentFeed
 from hub.oracle.connection import OracleUnavailable
 from tests.hub.equipment.scripted import HandClock, ScriptedView, machine
-from tests.hub.web.parts import TOKENS, House
+from tests.hub.web.parts import TOKENS, House, until
 
 pytestmark = pytest.mark.anyio
 
@@ -175,8 +175,9 @@ async def test_of_several_feeds_one_is_chosen(house: House) -> None:
 
 async def test_a_refresh_tells_how_it_ended(house: House) -> None:
     view = ScriptedView(*PLANT)
-    await add_feed(house, view).refresh()
+    house.tasks.start_soon(add_feed(house, view).run)
     async with house.client() as client:
+        await until(lambda: house.parts.feeds["fab"].plant is not None)
         fresh = (await client.post("/api/equipment/refresh")).json()
         forced = (await client.post("/api/equipment/refresh?force=true")).json()
         view.fails = OracleUnavailable("ORA-03113", "gone")
@@ -187,12 +188,58 @@ async def test_a_refresh_tells_how_it_ended(house: House) -> None:
     assert (failed["generation"], failed["stale"]) == (forced["generation"], False)
 
 
+async def test_an_empty_view_is_refused_until_a_good_answer_or_consent(house: House) -> None:
+    view = ScriptedView(*PLANT)
+    house.tasks.start_soon(add_feed(house, view).run)
+    async with house.client() as client:
+        await until(lambda: house.parts.feeds["fab"].plant is not None)
+        view.show()
+        forced = (await client.post("/api/equipment/refresh?force=true")).json()
+        again = (await client.post("/api/equipment/refresh")).json()
+        status = (await client.get("/api/equipment/status")).json()
+        health = (await client.get("/healthz")).json()["checks"]["equipment"]
+        metrics = (await client.get("/metrics")).text
+        accepted = (await client.post("/api/equipment/refresh?accept_shrunken=true")).json()
+        after = (await client.get("/api/equipment/status")).json()
+    reason = "the view is empty; the last good answer had 3 machines"
+    assert [(one["outcome"], one["reason"], one["code"]) for one in (forced, again)] == [
+        ("refused", reason, "REFUSED")
+    ] * 2
+    assert (status["last_outcome"], status["last_reason"]) == ("refused", reason)
+    assert (status["last_error"], status["consecutive_failures"]) == ({"code": "REFUSED", "text": reason}, 1)
+    assert (status["health"], status["machines"], health["status"]) == ("degraded", 3, "degraded")
+    assert 'hub_feed_failures{feed="fab"} 1.0' in metrics
+    assert (accepted["outcome"], accepted["machines"]) == ("refreshed", 0)
+    assert (after["last_error"], after["health"], after["machines"]) == (None, "ok", 0)
+
+
+async def test_a_refresh_that_takes_long_is_202_and_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.web.equipment._REFRESH_S", 0.05)
+    view = ScriptedView(*PLANT)
+    house.tasks.start_soon(add_feed(house, view).run)
+    async with house.client() as client:
+        await until(lambda: house.parts.feeds["fab"].plant is not None)
+        view.takes_s = 0.3
+        answer = await client.post("/api/equipment/refresh?force=true")
+        before = answer.json()["generation"]
+        await until(lambda: house.parts.feeds["fab"].head.generation != before)
+    assert (answer.status_code, answer.json()["outcome"]) == (202, "running")
+    assert view.queries == 2
+
+
+async def test_a_feed_that_does_not_run_cannot_be_refreshed(house: House) -> None:
+    async with fab(house) as client:
+        answer = await client.post("/api/equipment/refresh")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "does not run" in answer.json()["detail"]
+
+
 async def test_a_viewer_reads_and_only_an_operator_refreshes(guarded: House) -> None:
     async with fab(guarded, TOKENS[0]["token"]) as viewer, guarded.client(TOKENS[1]["token"]) as operator:
         assert (await viewer.get("/api/equipment")).status_code == 200
         assert (await viewer.post("/api/equipment/lookup", json={"ids": []})).status_code == 200
         assert (await viewer.post("/api/equipment/refresh")).status_code == 403
-        assert (await operator.post("/api/equipment/refresh")).status_code == 200
+        assert (await operator.post("/api/equipment/refresh")).status_code == 503  # nobody runs this feed
     async with guarded.client() as stranger:
         assert (await stranger.get("/api/equipment")).status_code == 401
 
