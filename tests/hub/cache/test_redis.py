@@ -33,9 +33,9 @@ async def test_a_slow_redis_fails_at_the_deadline() -> None:
     async with (
         private_redis() as server,
         slow_road_to(server.port) as road,
-        open_redis(road.url, command_s=0.2) as redis,
+        open_redis(road.url, command_s=2) as redis,
     ):
         assert await redis.commands.ping()
-        road.delay_s = 2
-        with anyio.fail_after(1), pytest.raises(REDIS_FAILURES):
+        road.delay_s = 60
+        with anyio.fail_after(30), pytest.raises(REDIS_FAILURES):
             await redis.commands.ping()
