@@ -11,8 +11,10 @@ class Fault(StrEnum):
     `hang_connect` (connects stay unanswered as when it sleeps, a session goes on). Both closing kinds reset a
     running session.
     Of the session: `mute` (commands are neither answered nor obeyed), `half_open` (nothing is read or sent any
-    more, not even a close; connects hang).
-    Of a reply: all others. The command is obeyed; `late` answers after `delay_s`.
+    more, not even a close; connects hang), `banner` (a connect is greeted with telnet negotiation and a banner, as
+    by a serial device server).
+    Of a reply: all others. The command is obeyed; `late` answers after `delay_s`, `doubled` answers, and once more
+    `delay_s` later, `stale` gives the reply before ahead of the true one, `short` loses one byte.
     """
 
     NONE = "none"
@@ -21,6 +23,7 @@ class Fault(StrEnum):
     HANG_CONNECT = "hang_connect"
     MUTE = "mute"
     HALF_OPEN = "half_open"
+    BANNER = "banner"
     GARBLED = "garbled"
     STRAY_LINE = "stray_line"
     TRUNCATED = "truncated"
@@ -29,6 +32,9 @@ class Fault(StrEnum):
     LOSE_REPLY = "lose_reply"
     LATE = "late"
     RESET_MID_REPLY = "reset_mid_reply"
+    DOUBLED = "doubled"
+    STALE = "stale"
+    SHORT = "short"
 
 
 OF_REPLY = frozenset(list(Fault)[list(Fault).index(Fault.GARBLED) :])
@@ -73,6 +79,8 @@ def spoil(fault: Fault, lines: list[bytes]) -> list[bytes]:
             return [*lines, b"Stop\r\n"]
         case Fault.LOSE_REPLY:
             return []
+        case Fault.SHORT:
+            return [*before, body[:1] + body[2:] + b"\r\n"]
         case Fault.RESET_MID_REPLY:
             return [*before, body[: len(body) // 2]]
         case _:

@@ -16,8 +16,10 @@ from hub.nl43.simulator.options import MeterOptions
 
 _SUB = b"\x1a"
 _PROMPT = b"$"
+_BANNER = b"\xff\xfb\x01\xff\xfb\x03\r\nSerial device server\r\n"
 _LONGEST_COMMAND = 1024
 _SILENT = (Fault.MUTE, Fault.HALF_OPEN)
+_ANSWERS_WELL = (Fault.NONE, Fault.BANNER)
 GAP_S = 0.2
 DOD_GAP_S = 1.0
 
@@ -64,12 +66,15 @@ class Session:
         self._timer: Timer | None = None
         self._streams = False
         self._stream_param = ""
+        self._last_reply: list[bytes] = []
         self._lines_left: int | None = None
         self._counter = 0
         self._due = 0.0
 
     def start(self) -> None:
         self._loop.add_reader(self._socket, self._on_readable)
+        if self._unit.faults.fault is Fault.BANNER:
+            self._send(_BANNER)
         if self._unit.options.prompt in ("after_response", "both") and self._unit.faults.fault not in _SILENT:
             self._send(_PROMPT)
 
@@ -165,7 +170,7 @@ class Session:
         lines = [b"R+%04d\r\n" % answer.code]
         if answer.line is not None:
             lines.append(answer.line.encode("ascii") + b"\r\n")
-        if fault is not Fault.NONE:
+        if fault not in _ANSWERS_WELL:
             lines = spoil(fault, lines)
         if lines:
             if options.prompt in ("before_result", "both"):
@@ -174,8 +179,11 @@ class Session:
                 lines.insert(0, f"{line}\r\n".encode("ascii", "replace"))
             if options.prompt in ("after_response", "both") and not answer.streams:
                 lines.append(_PROMPT)
-        if fault is Fault.NONE and line.upper() == "DOD?":
+        if fault in _ANSWERS_WELL and line.upper() == "DOD?":
             unit.note_crossing()
+        before, self._last_reply = self._last_reply, lines
+        if fault is Fault.STALE:
+            lines = [*before, *lines]
         done = partial(self._answered, line, answer, fault)
         if fault is Fault.LATE:
             self._timer = self._loop.call_later(unit.faults.delay_s, partial(self._write, lines, done))
@@ -211,6 +219,8 @@ class Session:
             unit.dod_replied = unit.replied
         if fault is Fault.RESET_MID_REPLY:
             self.close(with_reset=True)
+        elif fault is Fault.DOUBLED:
+            self._loop.call_later(unit.faults.delay_s, partial(self._send, b"".join(self._last_reply)))
         elif answer.streams:
             self._streams, self._stream_param = True, line.partition("?")[2].strip()
             self._lines_left, self._counter = None, 0
@@ -230,7 +240,7 @@ class Session:
         if self._stream_param:
             line += unit.meter.status_fields(now)
         fault = unit.faults.take()
-        if fault is Fault.NONE:
+        if fault in _ANSWERS_WELL:
             unit.note_crossing()
         if fault not in _SILENT:
             self._send(b"".join(spoil(fault, [line.encode("ascii") + b"\r\n"])))

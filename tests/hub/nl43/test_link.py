@@ -12,6 +12,7 @@ from hub.nl43.commands import DOD, MEASURE, MEASURE_STOP, STORE_NAME
 from hub.nl43.fields import parse_dod, parse_run_state
 from hub.nl43.link import Link, LinkDown, NotWanted, Priority
 from hub.nl43.protocol import Result
+from hub.nl43.simulator import MeterOptions, open_simulator
 from hub.snapshot import Failure
 from tests.hub.nl43.scripted_meter import DOD_LINE, Script, ScriptedMeter, obey, open_scripted_meter
 
@@ -419,3 +420,23 @@ async def test_an_operator_shortens_the_pause_and_a_monitor_does_not() -> None:
         assert link.retry_in_s > 50
         await link.request(DOD, parse_dod, Priority.OPERATOR, patience_s=5)
         assert (meter.connections, Clock().steady() - began < 5) == (1, True)
+
+
+@pytest.mark.parametrize("fault", ["banner", "stale", "doubled", "short"])
+async def test_a_simulated_meter_with_a_fault_of_the_line_never_gives_a_level_it_does_not_hear(fault: str) -> None:
+    levels, heard = [], 50.0
+    async with open_simulator(MeterOptions(delay_s=(0.03, 0.06))) as meter:
+        meter.set_fault(fault, delay_s=0.02)
+        async with open_link(meter.port, reply_timeout_s=2.0, settle_s=0.05) as link:
+            for _ in range(8):
+                heard += 1.0
+                meter.set_lp(heard)
+                try:
+                    answer = await link.request(DOD, parse_dod, MONITOR, patience_s=5)
+                except LinkDown:
+                    continue
+                assert answer.value is not None
+                levels.append(answer.value.lp == heard)
+        assert all(levels)
+        assert len(levels) == 8 if fault in ("banner", "doubled") else True
+        assert link.stale_bytes > 0

@@ -20,6 +20,7 @@ REPLY = [b"R+0000\r\n", b" 46.2, 43.7\r\n"]
         (Fault.STRAY_LINE, [*REPLY, b"Stop\r\n"]),
         (Fault.LOSE_REPLY, []),
         (Fault.RESET_MID_REPLY, [b"R+0000\r\n", b" 46.2"]),
+        (Fault.SHORT, [b"R+0000\r\n", b" 6.2, 43.7\r\n"]),
     ],
 )
 def test_the_last_line_suffers(fault: Fault, lines: list[bytes]) -> None:

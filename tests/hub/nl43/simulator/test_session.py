@@ -188,6 +188,29 @@ async def test_a_stray_line_is_found_before_the_next_command() -> None:
             await client.event()
 
 
+async def test_a_doubled_reply_comes_once_more_later() -> None:
+    async with open_simulator(MeterOptions(prompt="none")) as meter, connected(meter.port) as client:
+        meter.set_fault(Fault.DOUBLED, times=1, delay_s=0.05)
+        assert (await client.ask(c.MEASURE)).line == "Stop"
+        assert await client.raw(b"", 14) == b"R+0000\r\nStop\r\n"
+
+
+async def test_a_stale_reply_comes_ahead_of_the_true_one() -> None:
+    async with open_simulator(MeterOptions(prompt="none")) as meter, connected(meter.port) as client:
+        await client.ask(c.MEASURE)
+        meter.set_fault(Fault.STALE, times=1)
+        assert await client.raw(b"Sleep Mode?\r\n", 27) == b"R+0000\r\nStop\r\nR+0000\r\nOff\r\n"
+
+
+async def test_a_serial_device_server_greets_and_then_answers_well() -> None:
+    async with open_simulator() as meter:
+        meter.set_fault(Fault.BANNER)
+        async with connected(meter.port) as client:
+            assert (await client.raw(b"", 8))[:2] == b"\xff\xfb"
+            await client.stream.receive()
+            assert (await client.ask(c.MEASURE)).line == "Stop"
+
+
 async def test_a_lost_reply_is_lost_though_the_command_was_obeyed() -> None:
     async with open_simulator(MeterOptions(prompt="none")) as meter, connected(meter.port) as client:
         meter.set_fault(Fault.LOSE_REPLY, times=1)
