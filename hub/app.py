@@ -142,6 +142,7 @@ class Hub:
             config=config,
             clock=clock,
             started_at=clock.now(),
+            started_s=clock.steady(),
             version=version("monitor-hub"),
             database=database,
             recorder=self.recorder,

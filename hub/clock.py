@@ -23,11 +23,12 @@ class Clock:
     to read the clock afterwards notices, so whoever judges a silence knows of it, whatever runs first then.
     """
 
+    resumed_s = float("-inf")
+
     def __init__(self) -> None:
         self._offset = time.time() - _elapsed_s()
         self._thread = get_ident()
         self._read_s = _elapsed_s() + self._offset
-        self.resumed_s = float("-inf")
 
     def steady(self) -> float:
         """Seconds; only differences within a process, and roughly over restarts, mean anything."""

@@ -31,6 +31,7 @@ class Parts:
     config: Config
     clock: Clock
     started_at: datetime
+    started_s: float
     version: str
     database: "Database"
     recorder: "Recorder"

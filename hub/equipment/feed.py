@@ -169,12 +169,16 @@ class EquipmentFeed:
             self._listeners.on_refused(self.id, self._cache.refusal)
 
     async def _watch_age(self) -> None:
-        """Staleness is told when it begins and ends, whatever the cycles do; a start counts as an answer."""
+        """Staleness is told when it begins and ends, whatever the cycles do.
+
+        A start counts as an answer; it does not begin with a standstill of the hub, in which no cycle could run.
+        """
         was_stale = False
         while True:
             entry = self._cache.entry
             age_s = self._clock.steady() - (entry.time if entry else self._created_s)
-            is_stale = age_s > STALE_AFTER * self.interval_s
+            run_s = self._clock.steady() - self._clock.resumed_s
+            is_stale = (age_s if was_stale else min(age_s, run_s)) > STALE_AFTER * self.interval_s
             if is_stale != was_stale:
                 was_stale = is_stale
                 last = self._sync.record.last_failure or self._sync.record.last_outcome

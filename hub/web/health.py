@@ -66,7 +66,7 @@ async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
         "status": status,
         "hub": parts.config.hub.name,
         "version": parts.version,
-        "uptime_s": round((parts.clock.now() - parts.started_at).total_seconds(), 1),
+        "uptime_s": round(parts.clock.steady() - parts.started_s, 1),
         "checks": checks,
     }
 

@@ -4,6 +4,7 @@ import pytest
 from hub.oracle.connection import OracleUnavailable
 from tests.hub.equipment.scripted import Heard, ScriptedView, feed, machine, machines
 from tests.redis_server import eventually, shared_redis
+from tests.virtual_time import VirtualClock, virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -116,3 +117,21 @@ async def test_a_hub_that_never_reads_follows_the_one_that_does_and_tells_its_ch
         assert [(each.old, each.new) for each in heard.changes] == [("PRD", "UDT")]
         assert reader.head.source == "l2"
         assert reader.head.generation == writer.head.generation
+
+
+@virtual
+async def test_a_standstill_of_the_hub_does_not_make_a_feed_stale_nor_end_that_it_is() -> None:
+    heard, clock = Heard(), VirtualClock()
+    one = feed(ScriptedView(*machines(3)), listeners=heard.listeners(), clock=clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one._watch_age)
+        await anyio.sleep(590)
+        clock.resumed_s = clock.steady()
+        await anyio.sleep(500)
+        assert heard.stale == []
+        await anyio.sleep(200)
+        assert heard.stale == [("fab", True, None)]
+        clock.resumed_s = clock.steady()
+        await anyio.sleep(100)
+        assert heard.stale == [("fab", True, None)]
+        tasks.cancel_scope.cancel()

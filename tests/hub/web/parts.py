@@ -117,6 +117,7 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
         config=config,
         clock=clock,
         started_at=datetime.now(UTC),
+        started_s=clock.steady(),
         version="0.0.0",
         database=database,
         recorder=recorder,

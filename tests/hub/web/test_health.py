@@ -1,6 +1,7 @@
 """Health over HTTP."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,23 @@ async def test_a_sound_hub_is_ok(house: House) -> None:
         answers = [await client.get(path) for path in ("/livez", "/readyz", "/healthz")]
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "ok")] * 3
     assert answers[2].json()["checks"]["units"] == {"status": "ok", "units": 2, "unreachable": 0}
+
+
+async def test_uptime_does_not_follow_a_wall_clock_that_was_set_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.parts.clock, "now", lambda: datetime(1970, 1, 1, tzinfo=UTC))
+    async with house.client() as client:
+        assert 0 <= (await client.get("/healthz")).json()["uptime_s"] < 3600
+
+
+async def test_a_rule_that_sees_nothing_is_degraded_and_still_200(house: House) -> None:
+    house.parts.units["gate-a"].uncovered_rules = ("night-limit",)
+    async with house.client() as client:
+        health, unit = await client.get("/healthz"), await client.get("/api/units/gate-a")
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["checks"]["rules"] == {"status": "degraded", "uncovered": 1}
+    assert unit.json()["uncovered_rules"] == ["night-limit"]
 
 
 async def test_a_lost_meter_is_degraded_and_still_200(house: House) -> None:
