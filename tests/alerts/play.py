@@ -7,7 +7,7 @@ from typing import Any
 from alerts.alert import Alert, State, Transition
 from alerts.engine import Engine
 from alerts.rule import Rule
-from alerts.sample import Quality, Sample, Value
+from alerts.sample import Quality, Sample, Value, WindowBasis
 
 BEGIN = datetime(2026, 3, 18, 22, 0, tzinfo=UTC)  # a Wednesday, before the clocks change
 BEGIN_S = BEGIN.timestamp()
@@ -38,10 +38,11 @@ class Play:
         metric: str = "lp",
         reason: str | None = None,
         cadence_s: float = 1.0,
+        window: WindowBasis | None = None,
     ) -> list[str]:
         """One sample; the types of the transitions it caused, without `alert.`."""
         at = BEGIN + timedelta(seconds=second)
-        sample = Sample(subject, metric, value, at, BEGIN_S + second, quality, reason, cadence_s)
+        sample = Sample(subject, metric, value, at, BEGIN_S + second, quality, reason, cadence_s, 0.0, window)
         return self.note(self.engine.observe(sample, BEGIN_S + second))
 
     def samples(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.alert import Alert
 from alerts.rule import Rule
-from alerts.sample import Quality
+from alerts.sample import Quality, WindowBasis
 from tests.alerts.play import BEGIN, Play, at, make_rule
 
 pytestmark = pytest.mark.timeout(1800)
@@ -28,6 +28,7 @@ class Event:
     value: float
     quality: Quality
     cadence_s: float = 1.0
+    window: WindowBasis | None = None
 
 
 def is_in_window(event: Event) -> bool:
@@ -64,8 +65,8 @@ class Reference:
             if rule.above is not None:
                 return "exceeds"
             return "clear" if event.value > (rule.below or 0) + rule.margin else None
-        if event.quality is not Quality.OK:
-            return None
+        if event.quality is not Quality.OK and not (event.quality is Quality.UNDER and event.window):
+            return None  # under range alone it is no number; as a part of a window it is one
         if rule.above is not None:
             return (
                 "exceeds"
@@ -173,17 +174,18 @@ STRETCH = st.tuples(
     st.sampled_from([0.5, 1.0, 1.0, 1.0, 5.0, 10.0, 10.5, 30.0, 90.5]),
     st.integers(1, 12),
     st.sampled_from([1.0, 1.0, 1.0, 3.0, 5.0, 30.0]),
+    st.sampled_from([None, None, WindowBasis(900, 0.98, ("under",))]),
 )
-Stretch = tuple[Quality, float, float, int, float]
+Stretch = tuple[Quality, float, float, int, float, WindowBasis | None]
 
 
 def events_of(stretches: list[Stretch]) -> list[Event]:
     """Stretches of the same sample; a tick follows every few samples."""
     events, second = [], 0.0
-    for quality, value, step_s, times, cadence_s in stretches:
+    for quality, value, step_s, times, cadence_s, window in stretches:
         for turn in range(times):
             second += step_s
-            events.append(Event(second, value, quality, cadence_s))
+            events.append(Event(second, value, quality, cadence_s, window))
             if turn % 4 == 3:
                 events.append(Event(second, value, Quality.TICK))
     return events
@@ -193,7 +195,7 @@ def play_event(play: Play, event: Event) -> list[str]:
     """Put it to the engine; the types of what happened."""
     if event.quality is Quality.TICK:
         return play.tick(event.second)
-    return play.sample(event.second, event.value, event.quality, cadence_s=event.cadence_s)
+    return play.sample(event.second, event.value, event.quality, cadence_s=event.cadence_s, window=event.window)
 
 
 @FOLLOW
