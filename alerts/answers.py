@@ -13,6 +13,7 @@ class Delivered:
     """The receiver answered 2xx."""
 
     status: int
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Retry:
     error: str
     status: int | None = None
     after_s: float | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Refused:
 
     error: str
     status: int
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Wait:
     error: str
     status: int
     after_s: float | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +51,44 @@ class Gone:
 
     error: str = "HTTP 410: it wants no more messages"
     status: int = 410
+    answer: str | None = None
 
 
 Outcome = Delivered | Retry | Refused | Wait | Gone
+"""The `answer` of each is an excerpt of what the receiver wrote."""
 
 
-def judge(status: int, retry_after: str | None, now: datetime) -> Outcome:
+def judge(status: int, retry_after: str | None, now: datetime, answer: str | None = None) -> Outcome:
     """What a status means. Redirects are not followed, so one is a failure like any other."""
     error = f"HTTP {status}"
     if 200 <= status < 300:
-        return Delivered(status)
+        return Delivered(status, answer)
     if status == 410:
-        return Gone()
+        return Gone(answer=answer)
     if status == 429 or (status >= 500 and retry_after is not None):
-        return Wait(error, status, parse_retry_after(retry_after, now))
+        return Wait(error, status, parse_retry_after(retry_after, now), answer)
     if status in _CONTENT:
-        return Refused(error, status)
-    return Retry(error, status, parse_retry_after(retry_after, now))
+        return Refused(error, status, answer)
+    return Retry(error, status, parse_retry_after(retry_after, now), answer)
+
+
+def advice(status: int | None) -> str:
+    """What an operator looks at first when a receiver has answered with this status; None: not at all."""
+    match status:
+        case None:
+            return "check the url, the network between, and that the receiver runs"
+        case 401 | 403 | 407:
+            return "check the credentials under headers, and the secret"
+        case 404 | 405 | 410:
+            return "check the url: the receiver knows no such address, or not any more"
+        case 400 | 406 | 409 | 413 | 415 | 422:
+            return "check that the receiver takes the format it is sent"
+        case 429:
+            return "set rate_limit, so that fewer messages are sent"
+        case _ if 300 <= status < 400:
+            return "write the address it redirects to as the url; redirects are not followed"
+        case _:
+            return "look into the log of the receiver: the fault is there, or in a proxy before it"
 
 
 def splits_digest(status: int, attempts: int) -> bool:

@@ -10,7 +10,7 @@ from alerts.delivery import Attempt, Delivery, DeliveryState
 def attempt_of(delivery: Delivery, outcome: Outcome, at: datetime, duration_s: float) -> Attempt:
     """The record of one POST."""
     error = None if isinstance(outcome, Delivered) else outcome.error
-    return Attempt(delivery.id, delivery.attempts + 1, at, duration_s, outcome.status, error)
+    return Attempt(delivery.id, delivery.attempts + 1, at, duration_s, outcome.status, error, outcome.answer)
 
 
 def finished(delivery: Delivery, attempt: Attempt, state: DeliveryState, now: datetime) -> Delivery:

@@ -86,6 +86,7 @@ class Attempt:
     duration_s: float
     status: int | None = None
     error: str | None = None
+    answer: str | None = None  # the first 300 characters of what the receiver wrote
 
 
 def delivery_id(alert_id: str, sequence: int, receiver: str) -> str:

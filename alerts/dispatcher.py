@@ -37,6 +37,15 @@ class OnTrouble(Protocol):
     def __call__(self, receiver: str, failing: bool, reason: str | None) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt that is worth a line in the log: the first that failed since a success, or ever."""
+
+    receiver: str
+    outcome: Retry | Refused | Wait | Gone
+    has_worked: bool  # since the dispatcher was made
+
+
 @dataclass(slots=True)
 class Counts:
     """What a dispatcher has done since it was made."""
@@ -64,10 +73,14 @@ class Dispatcher:
         clock: Clock,
         hub: str,
         on_trouble: OnTrouble,
+        on_failure: Callable[[Failure], None] = lambda failure: None,
+        on_dead: Callable[[Delivery, str], None] = lambda delivery, error: None,
         chance: Callable[[], float] = random.random,
         room: int = 10_000,
     ) -> None:
-        """`hub` is the name in the bodies. Raises ValueError for a rate that cannot be read."""
+        """`hub` is the name in the bodies; `on_dead` is told of every message that is given up, and its last error.
+
+        Raises ValueError for a rate that cannot be read."""
         self.receiver = receiver
         self.counts = Counts()
         self.is_held = False
@@ -76,6 +89,8 @@ class Dispatcher:
         self._clock = clock
         self._hub = hub
         self._on_trouble = on_trouble
+        self._on_failure = on_failure
+        self._on_dead = on_dead
         self._chance = chance
         self._room = room
         self._backlog = Backlog(receiver, digest_room(hub))
@@ -319,7 +334,8 @@ class Dispatcher:
                 self._on_trouble(self.receiver.name, False, None)
             return
         self.counts.failed += 1
-        self._trouble.failed(outcome.error, now_s, is_final=isinstance(outcome, Gone))
+        if self._trouble.failed(outcome.error, now_s, is_final=isinstance(outcome, Gone)):
+            self._on_failure(Failure(self.receiver.name, outcome, self._trouble.has_worked))
         if isinstance(outcome, Gone):
             self._hold(delivery, attempt)
             return
@@ -330,6 +346,7 @@ class Dispatcher:
         delay_s = self._delay_s(outcome, attempt.number, age_s, until_s)
         if delay_s is None:
             self.counts.dead += 1
+            self._on_dead(delivery, outcome.error)
             self._finish(delivery, attempt, DeliveryState.DEAD)
             return
         waiting = put_off(delivery, attempt, self._clock.now(), delay_s, self.is_held)

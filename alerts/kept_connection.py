@@ -15,6 +15,8 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from alerts.excerpt import MOST_BYTES
+
 _CHUNK = 64 * 1024
 _MOST_BYTES = 64 * 1024
 _IDLE_S = 30.0
@@ -30,10 +32,11 @@ class Address(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What counts of an answer: its status, and its Retry-After header as it came."""
+    """What counts of an answer: its status, its Retry-After header as it came, and the beginning of its body."""
 
     status: int
     retry_after: str | None
+    body: bytes = b""
 
 
 class NotAnswered(Exception):
@@ -46,7 +49,7 @@ class NotHttp(Exception):
 
 class KeptConnection:
     """Takes one request at a time, all to the same server. The body of an answer is read up to 64 KiB, for a
-    second at most, and dropped.
+    second at most; its first 4 KiB are kept.
 
     Raises OSError (also of TLS) where there is no connection, NotAnswered, NotHttp. Time-outs are the caller's, by
     cancellation.
@@ -95,7 +98,7 @@ class KeptConnection:
                 await self.aclose()
         if reading.status is None:
             raise NotHttp("the answer broke off")
-        return Answer(reading.status, reading.retry_after)
+        return Answer(reading.status, reading.retry_after, bytes(reading.body))
 
     async def _open(self, address: Address) -> ByteStream:
         stream = await anyio.connect_tcp(address.host, address.port)
@@ -123,6 +126,7 @@ class _Reading:
     def __init__(self) -> None:
         self.status: int | None = None  # once the head is complete
         self.retry_after: str | None = None
+        self.body = bytearray()
         self.has_begun = False
         self.is_over = False
         self.can_be_kept = False
@@ -158,6 +162,9 @@ class _Reading:
         status = self._parser.get_status_code()
         if status >= 200 and not self.is_over:  # else it is an interim answer
             self.status = status
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data[: MOST_BYTES - len(self.body)]
 
     def on_message_complete(self) -> None:
         if self.status is not None and not self.is_over:

@@ -96,6 +96,7 @@ def attempt_values(attempt: Attempt) -> dict[str, object]:
         "duration_s": attempt.duration_s,
         "status": attempt.status,
         "error": attempt.error,
+        "answer": attempt.answer,
     }
 
 

@@ -6,7 +6,7 @@ import zoneinfo
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -38,6 +38,8 @@ _RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
         "timeout": check_timeout,
     }
 )
+Format = Literal["hub"]
+FORMATS: tuple[str, ...] = get_args(Format)
 _CONDITIONS = ("above", "below", "equals", "in", "levels")
 _HIGHEST_DB, _LOWEST_DB = 200.0, -50.0  # no sound level meter shows a level beyond these
 
@@ -267,7 +269,7 @@ class Receiver(_Frozen):
     name: Name
     url: str = Field(repr=False)  # may carry a token
     secret: SecretStr | tuple[SecretStr, ...] | None = None
-    format: Literal["hub"] = "hub"
+    format: Format = "hub"
     headers: dict[str, str] = Field({}, repr=False)  # may carry credentials
     timeout: Duration = 15.0
     group_by: tuple[str, ...] = ()

@@ -107,6 +107,7 @@ class AttemptRow(SQLModel, table=True):
     duration_s: float
     status: int | None = None
     error: str | None = None
+    answer: str | None = None  # the first 300 characters of what the receiver wrote
 
 
 class ReceiverHoldRow(SQLModel, table=True):

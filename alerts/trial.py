@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import uuid4
 
-from alerts.answers import Delivered, Gone
+from alerts.answers import Delivered, advice
 from alerts.clock import SystemClock
 from alerts.delivery import Delivery
 from alerts.message import render_plain
@@ -27,10 +27,8 @@ async def send_test(receiver: Receiver, hub: str, version: str) -> Trial:
     async with Webhook(receiver, version) as webhook:
         outcome = await webhook.post(Delivery(id_, receiver.name, "test", at, body), at)
     took = f"{(clock.time() - began_s) * 1000:.0f} ms"
-    match outcome:
-        case Delivered(status):
-            return Trial(True, f"{receiver.name} took it: {status} in {took}")
-        case Gone():
-            return Trial(False, f"{receiver.name} answered 410: it wants no more messages")
-        case _:
-            return Trial(False, f"{receiver.name} did not take it: {outcome.error} after {took}")
+    wrote = "" if outcome.answer is None else f"\nit wrote: {outcome.answer}"
+    if isinstance(outcome, Delivered):
+        return Trial(True, f"{receiver.name} took it: {outcome.status} in {took}{wrote}")
+    told = f"{receiver.name} did not take it: {outcome.error} after {took}{wrote}"
+    return Trial(False, f"{told}\n{advice(outcome.status)}")

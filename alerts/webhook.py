@@ -12,6 +12,7 @@ import httpx
 from alerts.addresses import is_public
 from alerts.answers import Outcome, Retry, judge
 from alerts.delivery import Delivery
+from alerts.excerpt import Excerpts
 from alerts.kept_connection import Address, Answer, KeptConnection, NotAnswered, NotHttp
 from alerts.message import headers, parse_secret
 from alerts.receiver_fields import check_headers
@@ -37,6 +38,9 @@ class Webhook:
             self._head = _head(self._url, fixed)
         except (ValueError, UnicodeError) as error:
             raise ValueError(f"receiver {receiver.name}: {error}") from None
+        self._excerpts = Excerpts(
+            receiver.url, receiver.headers, [secret.get_secret_value() for secret in given if secret is not None]
+        )
         self._trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
         self._idle: list[KeptConnection] = []
 
@@ -58,11 +62,11 @@ class Webhook:
                 answer = await self._send(signed, delivery.body)
             except (OSError, NotAnswered, NotHttp) as error:
                 return Retry(_reason(error))
-            return judge(answer.status, answer.retry_after, at)
+            return judge(answer.status, answer.retry_after, at, self._excerpts.excerpt(answer.body))
         return Retry(f"no answer within {self._timeout_s:g} s")
 
     async def _send(self, signed: dict[str, str], body: bytes) -> Answer:
-        """No redirects, cookies, proxies or authentication; the body of the answer is dropped."""
+        """No redirects, cookies, proxies or authentication."""
         url, host = self._url, self._url.host
         port = url.port or _PORTS[url.scheme]
         if self._must_be_public:

@@ -8,8 +8,9 @@ from glob import has_magic
 
 from alerts.compiled import sampling_s, warnings_for
 from alerts.duration import format_duration
+from alerts.known_services import unsuitable_format
 from alerts.matching import matcher_of
-from alerts.rule import MACHINE_METRICS
+from alerts.rule import FORMATS, MACHINE_METRICS
 from alerts.system import SYSTEM_SUBJECTS
 from hub.config import Config, HubSection, UnitConfig
 from hub.config_fields import parse_listen
@@ -51,6 +52,10 @@ def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
         for message in warnings_for(rule):
             yield source.problem(("alerts", "rules", i, "metric"), message)
     yield from _uncovered_windows(source, config)
+    for i, receiver in enumerate(config.alerts.receivers):
+        unsuitable = unsuitable_format(receiver.url, receiver.format, FORMATS)
+        if unsuitable is not None:
+            yield source.problem(("alerts", "receivers", i, "url"), unsuitable)
     for i, unit in enumerate(config.units):
         if unit.poll.gap > unit.poll.watched:
             gap, watched = format_duration(unit.poll.gap), format_duration(unit.poll.watched)

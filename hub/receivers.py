@@ -3,13 +3,19 @@
 from collections.abc import Iterable
 from functools import partial
 
+import structlog
+
+from alerts.answers import advice
 from alerts.courier import open_courier_with_own_loop
 from alerts.database import Database
-from alerts.dispatcher import Dispatcher, OnTrouble
+from alerts.delivery import Delivery
+from alerts.dispatcher import Dispatcher, Failure, OnTrouble
 from alerts.rule import Receiver
 from alerts.webhook import Webhook
 from hub.clock import Clock
 from hub.supervisor import Supervisor
+
+log = structlog.get_logger()
 
 
 class Receivers:
@@ -50,9 +56,48 @@ class Receivers:
     def _start(self, receiver: Receiver) -> None:
         webhook = Webhook(receiver, self._version)
         courier = partial(open_courier_with_own_loop, webhook, self._clock)
-        dispatcher = Dispatcher(receiver, courier, self._database, self._clock, self._hub, self._on_trouble)
+        dispatcher = Dispatcher(
+            receiver,
+            courier,
+            self._database,
+            self._clock,
+            self._hub,
+            self._trouble,
+            on_failure=_log_failure,
+            on_dead=_log_dead,
+        )
         self.dispatchers[receiver.name] = dispatcher
         self._sinks.spawn(_child(receiver.name), dispatcher.run, essential=True)
+
+    def _trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
+        if failing:
+            others = len(self.dispatchers) - 1  # none: the log, /healthz and the page alone tell of it
+            log.error("a receiver is failing", receiver=receiver, error=reason, other_receivers=others)
+        else:
+            log.info("a receiver takes messages", receiver=receiver)
+        self._on_trouble(receiver, failing, reason)
+
+
+def _log_failure(failure: Failure) -> None:
+    name, outcome = failure.receiver, failure.outcome
+    log.warning(
+        "a receiver did not take a message" if failure.has_worked else "a receiver has not taken any message yet",
+        receiver=name,
+        error=outcome.error,
+        answer=outcome.answer,
+        what_to_do=f"{advice(outcome.status)}; `hub webhook test {name}` tries it out",
+    )
+
+
+def _log_dead(delivery: Delivery, error: str) -> None:
+    log.error(
+        "a message was given up; replay it once the receiver takes messages",
+        receiver=delivery.receiver,
+        delivery=delivery.id,
+        type=delivery.type,
+        alert=delivery.alert_id,
+        error=error,
+    )
 
 
 def _child(name: str) -> str:

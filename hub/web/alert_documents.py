@@ -75,4 +75,5 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "duration_s": round(row.duration_s, 3),
         "status": row.status,
         "error": row.error,
+        "answer": row.answer,
     }

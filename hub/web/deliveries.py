@@ -20,12 +20,13 @@ _REPLAYED = (DeliveryState.DEAD, DeliveryState.HELD)
 
 
 class LastAttempt(BaseModel):
-    """The newest POST of a delivery: its HTTP status, or why there was none."""
+    """The newest POST of a delivery: its HTTP status, or why there was none, and what the receiver wrote."""
 
     at: str
     duration_s: float
     status: int | None
     error: str | None
+    answer: str | None
 
 
 class DeliveryDocument(BaseModel):

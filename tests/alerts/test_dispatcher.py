@@ -19,7 +19,7 @@ from alerts.alert import TransitionType
 from alerts.answers import Delivered, Gone, Outcome, Refused, Retry, Wait
 from alerts.courier import open_courier
 from alerts.delivery import Delivery, Notice, deliveries_of
-from alerts.dispatcher import Dispatcher
+from alerts.dispatcher import Dispatcher, Failure
 from alerts.message import render
 from alerts.rule import Receiver
 from alerts.tables import AttemptRow
@@ -77,6 +77,8 @@ class Bench:
 
     def __init__(self, database: SqliteDatabase, hook: FakeWebhook, **settings: Any) -> None:
         self.troubles: list[tuple[str, bool, str | None]] = []
+        self.failures: list[Failure] = []
+        self.dead: list[tuple[str, str]] = []
         room = settings.pop("room", 10_000)
         self.database, clock = database, LoopClock()
         self.dispatcher = Dispatcher(
@@ -86,6 +88,8 @@ class Bench:
             clock,
             "site",
             lambda name, failing, reason: self.troubles.append((name, failing, reason)),
+            on_failure=self.failures.append,
+            on_dead=lambda delivery, error: self.dead.append((delivery.id, error)),
             chance=lambda: 0.5,
             room=room,
         )
@@ -152,6 +156,29 @@ async def test_a_failing_message_is_retried_on_schedule_with_the_same_id_and_bod
     assert len({(d.id, d.body) for _, d in hook.sent}) == 1
     rows = database.run(lambda s: s.exec(select(AttemptRow).order_by("number")).all())
     assert [(row.number, row.error) for row in rows] == [(n, "refused") for n in range(1, 5)] + [(5, None)]
+
+
+async def test_the_first_failure_is_told_and_what_the_receiver_wrote_is_kept(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    refused = Refused("HTTP 400", 400, "invalid_payload")
+    hook.answers = [refused, refused, Delivered(200, "ok")]
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(notice())
+        await anyio.sleep(2 * 3600)
+    assert bench.failures == [Failure("ops", refused, has_worked=False)]
+    rows = database.run(lambda s: s.exec(select(AttemptRow).order_by("number")).all())
+    assert [(row.status, row.answer) for row in rows] == [(400, "invalid_payload")] * 2 + [(200, "ok")]
+
+
+async def test_a_message_that_is_given_up_is_told(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answer = lambda delivery: Retry("HTTP 500", 500)
+    bench = Bench(database, hook)
+    async with running(bench):
+        (given,) = bench.give(notice())
+        await anyio.sleep(73 * 3600)
+    assert bench.dead == [(given.id, "HTTP 500")]
 
 
 async def test_retry_after_is_obeyed(database: SqliteDatabase) -> None:

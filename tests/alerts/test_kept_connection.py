@@ -84,7 +84,7 @@ async def test_a_chunked_answer_keeps_the_connection() -> None:
 )
 async def test_an_answer_whose_lines_end_with_a_bare_lf_is_an_answer(answer: bytes) -> None:
     async with answering(answer, DONE) as (server, connection):
-        assert await connection.exchange(server.address, REQUEST) == Answer(429, "9")
+        assert await connection.exchange(server.address, REQUEST) == Answer(429, "9", b"ok")
         assert (await connection.exchange(server.address, REQUEST)).status == 204
         assert server.connections == 1
 

@@ -23,3 +23,15 @@ def test_its_end_is_news_only_where_it_was_reported() -> None:
     assert trouble.is_news(1000.0)
     assert trouble.worked()
     assert trouble.report_at_s is None
+
+
+def test_the_first_failure_is_worth_a_line_and_one_every_ten_minutes_after() -> None:
+    trouble = Trouble()
+    assert trouble.failed("HTTP 400", 0.0)
+    assert not trouble.has_worked
+    assert not trouble.failed("HTTP 400", 5.0)
+    trouble.worked()
+    assert trouble.has_worked
+    assert not trouble.failed("HTTP 400", 10.0)
+    trouble.worked()
+    assert trouble.failed("HTTP 400", 600.0)

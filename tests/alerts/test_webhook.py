@@ -70,6 +70,12 @@ async def test_only_a_2xx_is_delivered(head: str, outcome: Outcome) -> None:
         assert await sent(url) == outcome
 
 
+async def test_the_beginning_of_the_answer_is_kept_without_the_tokens_of_the_receiver() -> None:
+    async with serving(answering("400 Bad Request", b"no_team\r\nfor /hook hunter2")) as url:
+        outcome = await sent(url + "?token=hunter2")
+    assert outcome == Refused("HTTP 400", 400, "no_team for /hook ***")
+
+
 async def test_a_refused_connection_is_tried_again() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -123,7 +129,7 @@ async def test_a_long_answer_is_not_read_to_its_end() -> None:
 
     async with serving(flood) as url:
         with anyio.fail_after(60):
-            assert await sent(url) == Delivered(200)
+            assert await sent(url) == Delivered(200, "x" * 299 + "…")
             await read.wait()
 
 

@@ -156,6 +156,40 @@ async def test_what_waits_for_a_receiver_goes_to_its_new_address(tmp_path: Path)
         assert len(old.requests) == 1
 
 
+async def test_a_misconfigured_receiver_is_told_where_it_is_the_only_one(tmp_path: Path) -> None:
+    wrote = b"invalid_payload for /hook/t0ken-hunter2, signed v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    head = f"HTTP/1.1 400 Bad Request\r\ncontent-length: {len(wrote)}\r\nconnection: close\r\n\r\n"
+    async with open_site(tmp_path, 1) as site, open_strange([head.encode() + wrote]) as picky:
+        site.config["alerts"]["receivers"][0]["url"] = f"http://127.0.0.1:{picky.port}/hook/t0ken-hunter2"
+        async with site.run() as hub:
+            assert (await hub.get("/healthz"))["checks"]["receivers"]["status"] == "ok"
+            site.meters[0].set_lp(LOUD)
+            await eventually(lambda: site.rows("SELECT 1 FROM attempts"))
+            health = await hub.get("/healthz")
+            assert health["status"] == "degraded"
+            assert health["checks"]["receivers"] == {"status": "degraded", "receivers": 1, "failing": 1}
+            [delivery] = (await hub.get("/api/deliveries"))["items"]
+            assert delivery["last_attempt"]["status"] == 400
+            assert delivery["last_attempt"]["answer"] == "invalid_payload for /hook/***, signed ***"
+            assert "a receiver has not taken any message yet" in "\n".join(hub.lines)
+            assert "check that the receiver takes the format" in "\n".join(hub.lines)
+            assert "hunter2" not in "\n".join(hub.lines)
+            assert await hub.stop() == 0
+
+
+async def test_the_only_receiver_that_is_gone_is_an_alert_that_can_be_seen(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site, open_strange([answer("410 Gone")]) as gone:
+        site.config["alerts"]["receivers"][0]["url"] = f"http://127.0.0.1:{gone.port}/"
+        async with site.run() as hub:
+            site.meters[0].set_lp(LOUD)
+            await eventually(lambda: site.rows("SELECT 1 FROM alerts WHERE rule = 'receiver-failing'"))
+            [alert] = (await hub.get("/api/alerts?rule=receiver-failing"))["items"]
+            assert (alert["subject"], alert["state"]) == ("ops", "firing")
+            assert "a receiver is failing" in "\n".join(hub.lines)
+            assert (await hub.get("/healthz"))["status"] == "degraded"
+            assert await hub.stop() == 0
+
+
 def _tell(site: Site, **strange: Strange) -> None:
     """The receivers beside `ops`, each told of the rule `loud`."""
     alerts = site.config["alerts"]

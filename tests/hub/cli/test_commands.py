@@ -36,6 +36,14 @@ def test_check_sums_a_good_file_up(config: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, f"{config}: 1 unit, 1 rule, 1 receiver, no feeds\n")
 
 
+def test_check_warns_of_a_service_that_takes_another_format(config: Path) -> None:
+    config.write_text(GOOD.replace("http://127.0.0.1:9/hook", "https://hooks.slack.com/services/T0/B0/hunter2"))
+    result = hub("check", str(config))
+    assert result.exit_code == 0
+    assert f"{config}:7:24: alerts.receivers[0].url: Slack takes messages of its own form only" in result.output
+    assert "hunter2" not in result.output
+
+
 def test_check_names_every_mistake_at_once_with_its_place(config: Path) -> None:
     config.write_text(GOOD.replace("10.0.0.40", "10.0.0.40, prot: 2255").replace("[ops]", "[obs]"))
     result = hub("check", str(config))
