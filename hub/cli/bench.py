@@ -74,6 +74,24 @@ def outages(
 
 
 @bench.command()
+def edge(
+    units: Annotated[int, typer.Option(help="Simulated meters, read once a second.")] = 100,
+    seconds: Annotated[float, typer.Option(help="How long to measure without, and again under attack.")] = 60.0,
+    silent: Annotated[int, typer.Option(help="Connections that say nothing.")] = 1150,
+    bodies: Annotated[int, typer.Option(help="Requests whose body is half sent.")] = 300,
+    downloads: Annotated[int, typer.Option(help="Downloads that are not read.")] = 200,
+    onsets: Annotated[int, typer.Option(help="Units that cross a limit at once.")] = 20,
+    descriptors: Annotated[int, typer.Option(help="File descriptors that the hub may have.")] = 1024,
+    warm_up: Annotated[float, typer.Option(help="Seconds before it is measured.")] = 10.0,
+    as_json: Json = True,
+) -> None:
+    """The real hub with few file descriptors beside clients that take all connections: readings, onsets, health."""
+    from hub.bench.edge import run_edge
+
+    _print(run_async(run_edge, units, seconds, silent, bodies, downloads, onsets, descriptors, warm_up))
+
+
+@bench.command()
 def fanout(
     subscribers: Annotated[int, typer.Option(help="Readers.")] = 100,
     events: Annotated[int, typer.Option(help="Events published.")] = 10_000,

@@ -1,7 +1,8 @@
 """Bodies of requests: each bounded by what its route needs, all of them together by what may be in memory."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from fastapi import Depends
 from fastapi.dependencies.models import Dependant
@@ -10,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.web.problems import Problem, ProblemResponse, busy
+
+T = TypeVar("T")
 
 MOST = 64 << 10
 """Bytes that a body may have where its route says nothing else."""
@@ -93,9 +96,14 @@ class Bodies:
 
 def most_of(route: object) -> int:
     """Bytes that the body of a route may have, as it declares."""
+    return max((takes.most for takes in declarations(route, Takes)), default=MOST)
+
+
+def declarations(route: object, kind: type[T]) -> Iterator[T]:
+    """What a route declares by dependencies of this kind."""
     dependant = getattr(route, "dependant", None)
-    calls = [each.call for each in dependant.dependencies] if isinstance(dependant, Dependant) else []
-    return max((call.most for call in calls if isinstance(call, Takes)), default=MOST)
+    if isinstance(dependant, Dependant):
+        yield from (each.call for each in dependant.dependencies if isinstance(each.call, kind))
 
 
 def who_of(scope: Scope) -> str:

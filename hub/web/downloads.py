@@ -1,12 +1,13 @@
-"""Streaming answers: so many at once, in all and of one caller; others are asked to come back."""
+"""Long answers: so many at once, in all and of one caller; others are asked to come back."""
 
 from collections import Counter
+from typing import Any
 
 import anyio
-import anyio.lowlevel
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.web.bodies import who_of
+from hub.web.bodies import declarations, who_of
 from hub.web.problems import ProblemResponse, busy
 
 _TOGETHER = 32
@@ -16,7 +17,7 @@ _RETRY_S = 5
 
 
 class DownloadLane:
-    """Room for streaming answers. Who finds none waits for a moment: most of them are short."""
+    """Room for long answers. Who finds none waits for a moment: most of them end soon."""
 
     def __init__(self, together: int = _TOGETHER, of_one: int = _OF_ONE, wait_s: float = _WAIT_S) -> None:
         self.refused = 0
@@ -54,43 +55,35 @@ class DownloadLane:
         return self.running < self._together and self._of[who] < self._of_one
 
 
+class Streams:
+    """A dependency that declares that the answer of a route may be long, and so needs room."""
+
+    def __call__(self) -> None:
+        """Nothing is left to do: the middleware has made room before the first query."""
+
+
+def streams() -> list[Any]:
+    """The dependencies of a route whose answer may be long."""
+    return [Depends(Streams())]
+
+
 class Downloads:
-    """ASGI middleware behind the gate. An answer is known to stream by its first piece: its head waits for that."""
+    """ASGI middleware behind the gate: a long answer is not begun before there is room for it."""
 
     def __init__(self, app: ASGIApp, lane: DownloadLane) -> None:
         self._app = app
         self._lane = lane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if not any(declarations(scope.get("hub.route"), Streams)):
             await self._app(scope, receive, send)
             return
         who = who_of(scope)
-        head: Message | None = None
-        has_entered = is_refused = False
-
-        async def send_counted(message: Message) -> None:
-            nonlocal head, has_entered, is_refused
-            if message["type"] == "http.response.start":
-                head = message
-                return
-            if head is not None:
-                if message.get("more_body"):
-                    has_entered = await self._lane.enter(who)
-                    if not has_entered:
-                        is_refused = True
-                        rest.cancel()
-                        await anyio.lowlevel.checkpoint()
-                first, head = head, None
-                await send(first)
-            await send(message)
-
-        with anyio.CancelScope() as rest:
-            try:
-                await self._app(scope, receive, send_counted)
-            finally:
-                if has_entered:
-                    self._lane.leave(who)
-        if is_refused:
+        if not await self._lane.enter(who):
             problem = busy("too many downloads are under way; ask again when one has ended", _RETRY_S)
             await ProblemResponse(problem)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._lane.leave(who)

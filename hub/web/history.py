@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 from alerts.duration import Duration
 from hub.store.export import export_page, export_rows
 from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf, within_reason
+from hub.web.downloads import streams
 from hub.web.problems import invalid
 from hub.web.roles import for_viewers
 from hub.web.streaming import streamed
@@ -31,6 +32,7 @@ def history_routes() -> APIRouter:
     routes.add_api_route(
         "/{unit_id}/history",
         get_history,
+        dependencies=streams(),
         response_class=Response,
         responses={200: {"model": HistoryPage, "content": {"text/csv": {"schema": {"type": "string"}}}}},
     )

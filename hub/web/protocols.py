@@ -14,6 +14,9 @@ from uvicorn.server import ServerState
 from hub.web.connections import Connection, Phase
 from hub.web.stream import TRY_LATER
 
+CUT_OFF = "hub.cut_off"
+"""Of the state in a request's scope: what ends its answer unfinished."""
+
 _LINGER_S = 2.0
 _BAD_TEXT = 1007
 
@@ -22,7 +25,7 @@ class HttpProtocol(H11Protocol):
     """Tells the place of the connection which phase it is in."""
 
     def __init__(self, config: Config, server_state: ServerState, place: Connection) -> None:
-        super().__init__(config, server_state, {})
+        super().__init__(config, server_state, {CUT_OFF: self.cut_off})
         self._place = place
         self._seen: tuple[Phase, object] = (Phase.HEAD, None)
         viewer: Any = partial(ViewerProtocol, place=place)
@@ -59,6 +62,11 @@ class HttpProtocol(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._place.enter(Phase.SOCKET, self.loop.time())
         super().handle_websocket_upgrade(event)
+
+    def cut_off(self) -> None:
+        """End the answer under way, and with it the connection, so that its client sees that it is not whole."""
+        self.cycle.disconnected = True
+        self.transport.abort()
 
     def _note(self) -> None:
         phase = self._phase()

@@ -15,8 +15,8 @@ from hub.web.accept import Acceptor
 from hub.web.connections import Connection, Connections
 from hub.web.overload import Overload
 from hub.web.problems import ProblemResponse, busy
-from hub.web.protocols import HttpProtocol
-from hub.web.stream import SEND_S
+from hub.web.protocols import CUT_OFF, HttpProtocol
+from hub.web.stream import SEND_S, TRY_LATER
 
 log = structlog.get_logger()
 
@@ -26,6 +26,8 @@ _STOP_S = 4.0
 _PING_S = 10.0
 _SWEEP_S = 1.0
 _NEVER_S = 86400
+_COME_AGAIN_S = 5
+_ALWAYS = ("/livez", "/readyz", "/healthz")
 _PLACES = 1024  # unless told otherwise
 
 
@@ -74,8 +76,9 @@ class Server:
         connections: Connections | None = None,
         on_overload: Callable[[str | None], None] = lambda reason: None,
     ) -> None:
+        self._connections = Connections(_PLACES) if connections is None else connections
         config = uvicorn.Config(
-            _Answered(app),
+            _Answered(app, self._connections),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -89,7 +92,6 @@ class Server:
             timeout_keep_alive=_NEVER_S,  # the table of connections closes those that are idle
             timeout_graceful_shutdown=_DRAIN_S,
         )
-        self._connections = Connections(_PLACES) if connections is None else connections
         self._on_overload = on_overload
         self._overload = Overload()
         self._server = _Uvicorn(config)
@@ -146,12 +148,16 @@ class Server:
 
 
 class _Answered:
-    """ASGI middleware: who still waits for an answer when the server ends gets a problem that says so."""
+    """ASGI middleware: who cannot be served, or waits still when the server ends, gets an answer that says so."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, connections: Connections) -> None:
         self._app = app
+        self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._connections.is_busy and scope["path"] not in _ALWAYS:
+            await _turn_away(scope, receive, send)
+            return
         is_begun = False
 
         async def note(message: Message) -> None:
@@ -162,11 +168,26 @@ class _Answered:
         try:
             await self._app(scope, receive, note)
         except anyio.get_cancelled_exc_class():
-            if scope["type"] != "http" or is_begun:
+            if scope["type"] != "http":
                 raise
             # Only the server cancels, and this is the outermost call of its task: the cancellation ends here.
+            if is_begun:
+                scope["state"][CUT_OFF]()
+                return
             with anyio.CancelScope(shield=True):
                 await ProblemResponse(busy("the hub is stopping; ask again when it is back"))(scope, receive, send)
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    detail = "too many clients are being served; come again later"
+    if scope["type"] == "http":
+        problem = busy(detail, _COME_AGAIN_S)
+        problem.headers["Connection"] = "close"
+        await ProblemResponse(problem)(scope, receive, send)
+    else:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": TRY_LATER, "reason": detail})
 
 
 class _Uvicorn(uvicorn.Server):

@@ -14,6 +14,7 @@ from hub.trace.jobs import Job, JobRefused, JobStatus
 from hub.trace.pipeline import Inline, TracePipeline
 from hub.web.access import PartsOf
 from hub.web.bodies import takes
+from hub.web.downloads import streams
 from hub.web.problems import Problem, busy
 from hub.web.roles import Viewer, for_viewers
 from hub.web.security import LOCAL, Caller
@@ -59,7 +60,7 @@ def trace_routes() -> APIRouter:
         "/lineage",
         find_lineage,
         methods=post,
-        dependencies=many,
+        dependencies=[*many, *streams()],
         responses={200: {"model": LineageReply}, **job},
         response_class=Response,
     )
@@ -67,7 +68,7 @@ def trace_routes() -> APIRouter:
         "/events",
         find_events,
         methods=post,
-        dependencies=many,
+        dependencies=[*many, *streams()],
         responses={200: {"model": EventsReply}, **job},
         response_class=Response,
     )
@@ -77,6 +78,7 @@ def trace_routes() -> APIRouter:
     routes.add_api_route(
         "/jobs/{job_id}/events",
         get_job_events,
+        dependencies=streams(),
         response_class=Response,
         responses={200: {"model": JobPage, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
     )

@@ -3,17 +3,19 @@
 import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
 import anyio
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from hub.web import connections, server
 from hub.web.app import create_app
 from hub.web.connections import Connections
 from hub.web.server import Server, bind
 from tests.hub.web.parts import House, until
+from tests.hub.web.test_live import close_code
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +133,19 @@ async def test_a_slow_answer_is_not_taken_for_standing_still(house: House, monke
     house.links["gate-a"].latency_s = 1.0
     async with crowded(house, 20) as (at, _, _said), httpx.AsyncClient(base_url=f"http://{at}") as client:
         assert (await client.post("/api/units/gate-a/poll")).status_code == 200
+
+
+async def test_where_most_places_are_served_only_health_is_answered(house: House) -> None:
+    async with crowded(house, 8) as (at, table, _), httpx.AsyncClient(base_url=f"http://{at}") as client:
+        async with AsyncExitStack() as stack:
+            for _ in range(7):
+                await stack.enter_async_context(connect(f"ws://{at}/api/live"))
+            await until(lambda: table.is_busy)
+            refused = await client.get("/api/units")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            for path in ("/livez", "/readyz", "/healthz"):
+                assert (await client.get(path)).status_code == 200
+            async with connect(f"ws://{at}/api/live") as viewer:
+                assert await close_code(viewer) == 1013
+        await until(lambda: not table.is_busy)
+        assert (await client.get("/api/units")).status_code == 200

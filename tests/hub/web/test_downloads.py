@@ -1,12 +1,9 @@
-"""Streaming answers are so many at once: those who read them have theirs, and others are asked to come back."""
-
-from typing import Any
+"""Long answers are so many at once: others are asked to come back."""
 
 import anyio
-import httpx
 import pytest
 
-from hub.web.downloads import DownloadLane, Downloads
+from hub.web.downloads import DownloadLane
 from tests.hub.web.parts import House
 from tests.virtual_time import virtual
 
@@ -44,39 +41,17 @@ async def test_one_caller_leaves_room_for_others() -> None:
     assert not lane._of
 
 
-async def _send(send: Any, pieces: list[bytes]) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    for piece in pieces:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body"})
-
-
-@virtual
-async def test_a_refused_answer_is_503_and_its_application_is_cancelled() -> None:
-    ended = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await _send(send, [b"a", b"b"])
-        finally:
-            ended.append(scope["path"])
-
-    lane = DownloadLane(together=1)
-    transport = httpx.ASGITransport(Downloads(app, lane))
-    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
-        assert (await client.get("/one")).text == "ab"
-        assert lane.running == 0
-        assert await lane.enter("somebody")
-        refused = await client.get("/two")
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert ended == ["/one", "/two"]
-    assert lane.running == 1
-
-
-async def test_an_answer_in_one_piece_needs_no_room(house: House) -> None:
+@pytest.mark.parametrize("path", ["/api/units/gate-a/history", "/api/units/gate-a/history?format=csv"])
+async def test_a_long_answer_is_503_where_there_is_no_room_and_short_ones_go_on(house: House, path: str) -> None:
     async with house.client() as client:
         lane: DownloadLane = client._transport.app.state.download_lane  # type: ignore[attr-defined]
-        lane._together = 0
-        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get(path)).status_code == 200
+        assert lane.running == 0
         lane._wait_s = 0.01
-        assert (await client.get("/api/units/gate-a/history?format=csv")).status_code == 503
+        for _ in range(lane._of_one):
+            assert await lane.enter("caller local")
+        refused = await client.get(path)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert (await client.get("/api/units")).status_code == 200
+        lane.leave("caller local")
+        assert (await client.get(path)).status_code == 200
