@@ -41,7 +41,7 @@ async def run_edge(
     """Measure `seconds` without and `seconds` under attack; in each `onsets` units pass a limit at once."""
     configure_logs("json", "error")
     with TemporaryDirectory(prefix="hub-bench-") as folder:
-        async with open_other_side(units, 0.0) as meters, _open_crowd() as crowd:
+        async with open_other_side(units, 0.0) as meters, _open_crowd() as crowd, _open_crowd() as prober:
             said = await meters.read()
             before = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(descriptors, before[1]), before[1]))
@@ -50,19 +50,19 @@ async def run_edge(
                     settle_interpreter()
                     path = await _fill_history(hub)
                     await anyio.sleep(warm_up_s)
-                    await crowd.ask(do="probe", port=hub.port)
-                    calm = await _phase(hub, meters, crowd, seconds, onsets)
+                    await prober.ask(do="probe", port=hub.port)
+                    calm = await _phase(hub, meters, prober, seconds, onsets)
                     attack = {"silent": silent, "bodies": bodies, "downloads": downloads}
                     await crowd.ask(do="attack", port=hub.port, path=path, **attack)
-                    attacked = await _phase(hub, meters, crowd, seconds, onsets)
+                    attacked = await _phase(hub, meters, prober, seconds, onsets)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)
     return {"units": units, "descriptors": descriptors, "attack": attack, "calm": calm, "attacked": attacked}
 
 
-async def _phase(hub: Hub, meters: OtherSide, crowd: OtherSide, seconds: float, onsets: int) -> dict[str, Any]:
+async def _phase(hub: Hub, meters: OtherSide, prober: OtherSide, seconds: float, onsets: int) -> dict[str, Any]:
     await meters.ask(do="report")
-    await crowd.ask(do="probe")
+    await prober.ask(do="probe")
     lags_s: list[float] = []
     gaps_s: dict[str, float] = {}
     polls, failed, written = polls_of(hub), _failed(hub), hub.recorder.written
@@ -77,7 +77,7 @@ async def _phase(hub: Hub, meters: OtherSide, crowd: OtherSide, seconds: float, 
         await anyio.sleep(seconds / 3)
         tasks.cancel_scope.cancel()
     took_s = time.monotonic() - began_s
-    report, probed = await meters.ask(do="report"), await crowd.ask(do="probe")
+    report, probed = await meters.ask(do="report"), await prober.ask(do="probe")
     counts = hub.connections.counts
     alert = next((one.reason for one in hub.engine.open_alerts() if one.rule == "edge-overloaded"), None)
     return {
@@ -94,7 +94,7 @@ async def _phase(hub: Hub, meters: OtherSide, crowd: OtherSide, seconds: float, 
         "readyz": milliseconds(probed["ready_s"]) | {"failed": probed["unready"]},
         "loop_lag": milliseconds(lags_s),
         "connections": {
-            "opened_by_the_crowd": probed["opened"],
+            "accepted": counts.accepted,
             "most": hub.connections.most,
             "now": len(hub.connections),
             "refused": counts.refused,

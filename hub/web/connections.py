@@ -91,8 +91,9 @@ class Connection:
         return self.read_s
 
     def close(self) -> None:
-        """End it, at once where its client is behind."""
+        """End it, at once where its client is behind, and give its place up."""
         self.is_closed = True
+        self.leave()
         if self.transport is not None:
             if self.transport.get_write_buffer_size():
                 self.transport.abort()
@@ -128,6 +129,10 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def all(self) -> list[Connection]:
+        """Those there are now."""
+        return list(self._all)
 
     @property
     def is_busy(self) -> bool:
@@ -178,7 +183,7 @@ class Connections:
         """Connections to be closed now, counted; to be asked every second or so."""
         unread: list[tuple[int, Connection]] = []
         total = 0
-        for connection in list(self._all):
+        for connection in self.all():
             unread_s = now_s - connection.unread_since(now_s)
             unsent = connection.seen[0]
             if unsent and connection.phase is Phase.IDLE:

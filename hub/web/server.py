@@ -20,11 +20,12 @@ from hub.web.stream import SEND_S, TRY_LATER
 
 log = structlog.get_logger()
 
-_BACKLOG = 1024
+_BACKLOG = 4096  # whoever finds the queue full tries again after a second, which is too late for health
 _DRAIN_S = 1  # with a database that hangs too, all of the stop fits into 5 s
 _STOP_S = 4.0
 _PING_S = 10.0
 _SWEEP_S = 1.0
+_UNREAD_BYTES = 128 << 10  # of an answer, that the kernel makes room for: without a bound it is megabytes each
 _NEVER_S = 86400
 _COME_AGAIN_S = 5
 _ALWAYS = ("/livez", "/readyz", "/healthz")
@@ -54,6 +55,7 @@ def _bind(host: str, port: int) -> socket.socket:
     listening = socket.socket(address[0], socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
         listening.bind(address[4])
         listening.listen(_BACKLOG)
         listening.setblocking(False)
