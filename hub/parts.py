@@ -15,6 +15,7 @@ from hub.unit import Unit
 if TYPE_CHECKING:
     from alerts.desk import Desk
     from alerts.dispatcher import Dispatcher
+    from hub.cache.figures import CacheFigures
     from hub.equipment.feed import EquipmentFeed
     from hub.store.database import Database
     from hub.store.recorder import Recorder
@@ -45,3 +46,9 @@ class Parts:
     trace: "TracePipeline | None" = None
     supervisors: list[Supervisor] = field(default_factory=list)
     reload: ReloadState | None = None
+
+    @property
+    def caches(self) -> "list[CacheFigures]":
+        """Every cache of the hub: the plants of the feeds, and the answers of the trace."""
+        trace = [self.trace.cache.figures()] if self.trace is not None else []
+        return [feed.cache for feed in self.feeds.values()] + trace

@@ -3,18 +3,21 @@
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Generic, TypeVar
 
 import anyio
 import structlog
 from anyio import to_thread
 
+from hub.cache.figures import CacheFigures
 from hub.cache.memory import Entry, Memory, Tier
 from hub.cache.redis import REDIS_FAILURES, RedisClients
 from hub.cache.versions import Version, Versions
 from hub.clock import Clock
 
 log = structlog.get_logger()
+_UNDELETED = 1000
 T = TypeVar("T")
 
 
@@ -22,6 +25,14 @@ T = TypeVar("T")
 class _Load:
     ended: anyio.Event
     has_answer: bool = False
+
+
+class Stored(Enum):
+    """Where a value that was put has come to."""
+
+    SHARED = auto()  # in Redis, for every hub, and in this process
+    LOCAL = auto()  # in this process alone: there is no Redis, or it cannot be used now
+    OLDER = auto()  # nowhere: a newer one is there
 
 
 @dataclass(slots=True)
@@ -34,6 +45,7 @@ class CacheCounters:
     load_ms: float = 0.0  # of the last of them
     corrupt: int = 0  # values in Redis that could not be read
     redis_failures: int = 0
+    lost_deletes: int = 0  # of too many while Redis was away: other hubs may serve their values until they expire
 
 
 class TwoTier(Generic[T]):
@@ -53,12 +65,13 @@ class TwoTier(Generic[T]):
         clock: Clock,
         *,
         ttl_s: float = 30.0,
+        keep_s: float = 24 * 3600,
         size: int = 32,
         on_entry: Callable[[str, Entry[T]], None] = lambda key, entry: None,
         on_version: Callable[[str, Version], None] = lambda key, version: None,
     ) -> None:
         self.name = name
-        self.versions = Versions(redis, name) if redis else None
+        self.versions = Versions(redis, name, keep_s) if redis else None
         self.counters = CacheCounters()
         self.degraded: str | None = None  # why Redis cannot be used now
         self._redis = redis
@@ -69,7 +82,10 @@ class TwoTier(Generic[T]):
         self._on_entry = on_entry
         self._on_version = on_version
         self._memory: Memory[T] = Memory(clock, ttl_s, size)
+        self._size = size
+        self._keep_s = keep_s
         self._loads: dict[str, _Load] = {}
+        self._undeleted: dict[str, None] = {}  # deleted here while Redis was away: it may have them still
 
     def peek(self, key: str) -> Entry[T] | None:
         """What process memory has, however old; never waits."""
@@ -114,11 +130,28 @@ class TwoTier(Generic[T]):
                 del self._loads[key]
             load.ended.set()
 
-    async def put(self, key: str, generation: int, started_ms: int, value: T) -> bool:
-        """Publish a value made by work that began at `started_ms` (Redis TIME); False when a newer one is there.
+    def figures(self, name: str) -> CacheFigures:
+        """For statistics, under a name that tells it from other caches."""
+        counters = self.counters
+        return CacheFigures(
+            name=name,
+            enabled=self._redis is not None and self.degraded is None,
+            entries=len(self._memory.keys()),
+            size=self._size,
+            unit="keys",
+            ttl_s=self._ttl_s,
+            keep_s=self._keep_s,
+            hits=counters.hits,
+            misses=counters.misses,
+            loads=counters.loads,
+            failures=counters.redis_failures + counters.corrupt,
+            evictions=self.evicted,
+        )
 
-        When Redis cannot be asked, the value serves this process alone.
-        """
+    async def put(self, key: str, generation: int, started_ms: int, value: T) -> Stored:
+        """Publish a value made by work that began at `started_ms` (Redis TIME), and say where it has come to."""
+        self._undeleted.pop(key, None)
+        stored = Stored.LOCAL
         time = self._clock.steady() - max(0.0, self._clock.now().timestamp() - started_ms / 1000)
         if self.versions is not None:
             payload = await to_thread.run_sync(self._pack, value)
@@ -130,9 +163,9 @@ class TwoTier(Generic[T]):
                 self._redis_works()
                 time = self._clock.steady() - max(0, now_ms - started_ms) / 1000
                 if not published:
-                    return False
-                generation = published
-        return self._adopt(key, Entry(generation, time, value, Tier.L1))
+                    return Stored.OLDER
+                stored, generation = Stored.SHARED, published
+        return stored if self._adopt(key, Entry(generation, time, value, Tier.L1)) else Stored.OLDER
 
     async def mark_checked(self, key: str, started_ms: int, note: str) -> None:
         """The source was asked, and its answer refused: the others hear why, where Redis can be asked."""
@@ -142,11 +175,29 @@ class TwoTier(Generic[T]):
             except REDIS_FAILURES as error:
                 self.redis_failed(error)
 
-    async def delete(self, key: str) -> None:
-        """Forget a value here and, by way of Redis, everywhere. Redis failures are raised."""
-        if self.versions is not None:
-            await self.versions.publish(key, 0, 0, b"")
+    async def delete(self, key: str) -> Stored:
+        """Forget a value here and, by way of Redis, everywhere: at once, or when Redis can be used again.
+
+        The answer says how far that has come: SHARED is everywhere, LOCAL is here.
+        """
         self._memory.drop(key)
+        if self.versions is None:
+            return Stored.LOCAL
+        self._undeleted[key] = None
+        while len(self._undeleted) > _UNDELETED:
+            del self._undeleted[next(iter(self._undeleted))]
+            self.counters.lost_deletes += 1
+        try:
+            await self._delete_in_redis(key)
+        except REDIS_FAILURES as error:
+            self.redis_failed(error)
+            return Stored.LOCAL
+        return Stored.SHARED
+
+    async def _delete_in_redis(self, key: str) -> None:
+        assert self.versions is not None
+        await self.versions.publish(key, 0, 0, b"")
+        self._undeleted.pop(key, None)
 
     async def run(self, watch: Collection[str] = ()) -> None:
         """Keep held and watched keys new until cancelled: at once when another publishes, every `ttl_s` anyway."""
@@ -179,7 +230,8 @@ class TwoTier(Generic[T]):
                 async with self._redis.stream.pubsub(ignore_subscribe_messages=True) as messages:
                     with anyio.fail_after(5):
                         await messages.subscribe(self.versions.channel)
-                    for key in {*self._memory.keys(), *watch}:  # what was published while nobody listened
+                    # What was published while nobody listened, and what was deleted.
+                    for key in {*self._memory.keys(), *watch, *self._undeleted}:
                         await self.revalidate(key)
                     async for message in messages.listen():
                         key = message["data"].decode()
@@ -195,6 +247,8 @@ class TwoTier(Generic[T]):
         known = held.generation if held else 0
         started = anyio.current_time()
         try:
+            if key in self._undeleted:
+                await self._delete_in_redis(key)
             version = await self.versions.load(key, known)
         except REDIS_FAILURES as error:
             self.redis_failed(error)

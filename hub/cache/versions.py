@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hub.cache.redis import RedisClients
 
 KEEP_S = 24 * 3600
-"""How long a snapshot outlives its last publication."""
+"""How long a snapshot outlives its last publication, unless its owner says otherwise."""
 
 NOW = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
 
@@ -68,9 +68,13 @@ class Version(NamedTuple):
 
 
 class Versions:
-    """The snapshots of one cache, by key. Every failure of Redis is raised."""
+    """The snapshots of one cache, by key. Every failure of Redis is raised.
 
-    def __init__(self, redis: RedisClients, name: str) -> None:
+    A snapshot outlives its last publication, or check, by `keep_s` seconds.
+    """
+
+    def __init__(self, redis: RedisClients, name: str, keep_s: float = KEEP_S) -> None:
+        self._keep_ms = round(keep_s * 1000)
         self._redis = redis
         self._name = name
         self.channel = redis.key(name, "changed")
@@ -84,7 +88,7 @@ class Versions:
         Generation 0 takes the next one. The answer is generation 0 when Redis has a newer one: nothing is written.
         An empty payload deletes.
         """
-        args: list[int | bytes | str] = [generation, started_ms, payload, KEEP_S * 1000, self.channel, key]
+        args: list[int | bytes | str] = [generation, started_ms, payload, self._keep_ms, self.channel, key]
         published, now_ms = await self._publish(keys=[self._key(key)], args=args)
         return int(published), int(now_ms)
 
@@ -95,7 +99,7 @@ class Versions:
 
     async def mark_checked(self, key: str, started_ms: int, note: str = "") -> None:
         """The source was asked, and its answer refused; tell the others why. The snapshot stays."""
-        args: list[int | str] = [started_ms, note, KEEP_S * 1000, self.channel, key]
+        args: list[int | str] = [started_ms, note, self._keep_ms, self.channel, key]
         await self._checked(keys=[self._key(key)], args=args)
 
     def _key(self, key: str) -> str:

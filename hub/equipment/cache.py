@@ -4,16 +4,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from hub.cache.figures import CacheFigures
 from hub.cache.lock import Held, Lock
 from hub.cache.memory import Entry
 from hub.cache.redis import REDIS_FAILURES, RedisClients
-from hub.cache.two_tier import CacheCounters, TwoTier
+from hub.cache.two_tier import CacheCounters, Stored, TwoTier
 from hub.cache.versions import Version
 from hub.clock import Clock
 from hub.equipment.machines import Plant, dump_plant, parse_plant
 
 SCHEMA = "v2"
 """Part of the key in Redis: a hub that writes records of another shape must not be read by this one."""
+
+KEEP_S = 24 * 3600.0
+"""How long Redis keeps the last plant: a day without an answer, and a hub that starts knows nothing."""
+
+CHECK_S = 30.0
+"""How long a plant serves before Redis is asked for a newer one, should the word of another hub have been lost."""
 
 LOCK_S = 10.0
 """How long the lock of a killed hub keeps the others away; one that lives renews it while its query runs."""
@@ -57,6 +64,7 @@ class EquipmentCache:
         self.refusal: str | None = None
         self._refused_ms = 0  # when the turn of the refusal began
         self._on_refusal = on_refusal
+        self._feed_id = feed_id
         self._key = f"{feed_id}.{SCHEMA}"
         self._clock = clock
         self._checked_s: float | None = None  # steady time at which this hub last asked the view
@@ -66,7 +74,8 @@ class EquipmentCache:
             dump_plant,
             parse_plant,
             clock,
-            ttl_s=min(30.0, interval_s),
+            ttl_s=min(CHECK_S, interval_s),
+            keep_s=KEEP_S,
             size=1,
             on_entry=lambda key, entry: on_plant(),
             on_version=lambda key, version: self._heed(version),
@@ -88,6 +97,10 @@ class EquipmentCache:
         """Loads, failures and the like of the tiers."""
         return self._tiers.counters
 
+    def figures(self) -> CacheFigures:
+        """For statistics."""
+        return self._tiers.figures(f"equipment/{self._feed_id}")
+
     async def run(self) -> None:
         """Follow what other hubs publish, until cancelled."""
         await self._tiers.run((self._key,))
@@ -105,7 +118,8 @@ class EquipmentCache:
     async def publish(self, plant: Plant, turn: Turn) -> bool:
         """Make a plant the newest one here and everywhere; False when a newer one is there already."""
         self._checked_s = self._clock.steady()
-        is_newest = await self._tiers.put(self._key, turn.generation, turn.started_ms, plant)
+        stored = await self._tiers.put(self._key, turn.generation, turn.started_ms, plant)
+        is_newest = stored is not Stored.OLDER
         if is_newest:
             self._set_refusal(None)
         return is_newest

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 
+from hub.cache.figures import CacheFigures
 from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients
 from hub.clock import Clock
@@ -70,8 +71,12 @@ class EquipmentFeed:
         q: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        *,
+        object_category: str | None = None,
+        lot: str | None = None,
     ) -> Page | Unavailable:
-        """Machines of a category, of a status code, with `q` in their EQUIPMENTID; all of them without a limit.
+        """Machines of a category, of a status code, with `q` in their EQUIPMENTID, of an OBJECTCATEGORY, with a lot
+        on them; all of them without a limit.
 
         `cursor` is a page's `next_cursor`; it holds over a refresh.
         """
@@ -80,7 +85,7 @@ class EquipmentFeed:
             return self._unavailable()
         machines = entry.value.machines
         start = bisect_right(machines, cursor, key=_resource_id) if cursor else 0
-        chosen = entry.value.select(category, status, q, start)
+        chosen = entry.value.select(category, status, q, start, object_category=object_category, lot=lot)
         if limit is None:
             return Page(self._head(entry), tuple(chosen), None)
         items = tuple(islice(chosen, limit))
@@ -110,6 +115,11 @@ class EquipmentFeed:
         entry = self._cache.entry
         head, record = self._head(entry), self._sync.record
         return feed_status(head, self.health, entry, self._cache, record, self._clock, self.interval_s)
+
+    @property
+    def cache(self) -> CacheFigures:
+        """What the cache of the plant does."""
+        return self._cache.figures()
 
     @property
     def health(self) -> str:

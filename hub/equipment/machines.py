@@ -26,6 +26,8 @@ class Machine:
     category: Category
     lot_count: int
     body: bytes = field(repr=False)
+    object_category: str | None = None
+    lots: tuple[str, ...] = field(default=(), repr=False)  # their RUNCARDLOTIDs
 
     def record(self) -> dict[str, Any]:
         """The record of the API: the 23 keys, `JOBS` and `flags`; the caller's own copy. Times are RFC 3339."""
@@ -52,19 +54,33 @@ class Plant:
         object.__setattr__(self, "categories", MappingProxyType({each: counts[each] for each in Category}))
 
     def select(
-        self, category: str | None = None, status: str | None = None, q: str | None = None, start: int = 0
+        self,
+        category: str | None = None,
+        status: str | None = None,
+        q: str | None = None,
+        start: int = 0,
+        *,
+        object_category: str | None = None,
+        lot: str | None = None,
     ) -> Iterator[Machine]:
-        """Machines of a category and a status whose EQUIPMENTID contains `q`, in any case; None asks for all.
+        """Machines of a category and a status whose EQUIPMENTID contains `q`, of an OBJECTCATEGORY, with a lot on
+        them; the last three in any case. None asks for all.
 
         `start` is the index of the first machine to consider.
         """
         part = q.casefold() if q else None
+        place = None if object_category is None else object_category.strip().casefold()
+        mounted = None if lot is None else lot.strip().casefold()
         for machine in islice(self.machines, start, None):
             if category is not None and machine.category != category:
                 continue
             if status is not None and machine.status != status:
                 continue
             if part is not None and part not in (machine.equipment_id or "").casefold():
+                continue
+            if place is not None and place != (machine.object_category or "").casefold():
+                continue
+            if mounted is not None and not any(mounted == each.casefold() for each in machine.lots):
                 continue
             yield machine
 
@@ -76,6 +92,10 @@ class Plant:
 
 def machine_of(record: Record) -> Machine:
     """The machine of an aggregated record."""
+    return _machine(record, json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode())
+
+
+def _machine(record: Mapping[str, Any], body: bytes) -> Machine:
     return Machine(
         record["RESOURCEID"],
         record["EQUIPMENTID"],
@@ -83,7 +103,9 @@ def machine_of(record: Record) -> Machine:
         record["EQUIPMENTASSETSSTATUSREASON"],
         Category(record["STATUS_CATEGORY"]),
         record["LOT_COUNT"],
-        json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode(),
+        body,
+        record["OBJECTCATEGORY"],
+        tuple(lot["RUNCARDLOTID"] for lot in record["LOT_DETAILS"]),
     )
 
 
@@ -103,24 +125,11 @@ def parse_plant(payload: bytes) -> Plant:
     first, *lines = payload.split(b"\n")
     try:
         head = json.loads(first)
-        machines = tuple(_machine_of_body(line) for line in lines)
+        machines = tuple(_machine(json.loads(line), line) for line in lines)
         as_of = datetime.fromisoformat(head["as_of"])
         return Plant(head["generation"], as_of, machines, Tally(**head["tally"]), head["query_ms"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is not a plant: {error!r}") from error
-
-
-def _machine_of_body(body: bytes) -> Machine:
-    record = json.loads(body)
-    return Machine(
-        record["RESOURCEID"],
-        record["EQUIPMENTID"],
-        record["EQUIPMENTASSETSSTATUS"],
-        record["EQUIPMENTASSETSSTATUSREASON"],
-        Category(record["STATUS_CATEGORY"]),
-        record["LOT_COUNT"],
-        body,
-    )
 
 
 GONE = "no longer in the view"

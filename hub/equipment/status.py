@@ -38,7 +38,7 @@ def feed_status(
         kind, reason = OutcomeKind.REFUSED, cache.refusal
         error, failures = {"code": REFUSED, "text": cache.refusal}, max(1, failures)
     return {
-        "enabled": True,
+        "enabled": cache.figures().enabled,
         "loaded": plant is not None,
         **head.as_json(),
         "health": health,

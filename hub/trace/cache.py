@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import structlog
 from anyio import to_thread
 
+from hub.cache.figures import CacheFigures
 from hub.cache.redis import REDIS_FAILURES, RedisClients
 from hub.clock import Clock
-from hub.trace.domains import Domain
+from hub.trace.domains import DOMAINS, Domain
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class EventCacheCounters:
     misses: int = 0
     evicted: int = 0
     redis_failures: int = 0
+    loads: int = 0  # answers read from Redis
 
 
 def digest_of(ids: Iterable[str]) -> str:
@@ -57,7 +59,8 @@ class EventCache:
         self.counters = EventCacheCounters()
         self._redis = redis
         self._clock = clock
-        self._left = size
+        self._left = self._size = size
+        self._is_usable = redis is not None
         self._answers: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
 
     async def get(self, domain: Domain, digest: str) -> Answer | None:
@@ -76,6 +79,25 @@ class EventCache:
             self.counters.hits += 1
         return answer
 
+    def figures(self) -> CacheFigures:
+        """For statistics."""
+        counters = self.counters
+        ttl_s = float(max(domain.ttl_s for domain in DOMAINS.values()))
+        return CacheFigures(
+            name="trace",
+            enabled=self._is_usable,
+            entries=self._size - self._left,
+            size=self._size,
+            unit="bytes",
+            ttl_s=ttl_s,
+            keep_s=ttl_s,
+            hits=counters.hits,
+            misses=counters.misses,
+            loads=counters.loads,
+            failures=counters.redis_failures,
+            evictions=counters.evicted,
+        )
+
     async def put(self, domain: Domain, digest: str, answer: Answer, age_s: float) -> None:
         """Keep an answer whose reading began `age_s` seconds ago."""
         left_s = domain.ttl_s - age_s
@@ -90,6 +112,8 @@ class EventCache:
             await self._redis.commands.set(self._name(domain, digest), payload, px=round(left_s * 1000))
         except REDIS_FAILURES as error:
             self._failed(error)
+        else:
+            self._is_usable = True
 
     async def _from_redis(self, domain: Domain, digest: str) -> Answer | None:
         if self._redis is None:
@@ -101,15 +125,18 @@ class EventCache:
         except REDIS_FAILURES as error:
             self._failed(error)
             return None
+        self._is_usable = True
         if not isinstance(payload, bytes) or left_ms <= 0:
             return None
         try:
             head, lines = await to_thread.run_sync(_unpack, payload)
         except (ValueError, zlib.error):
+            self.counters.redis_failures += 1
             log.error("an answer in redis cannot be read", cache="trace", domain=domain.name)
             return None
         if (head.get("digest"), head.get("domain"), head.get("version")) != (digest, domain.name, domain.version):
             return None
+        self.counters.loads += 1
         answer = Answer(lines, int(head["rows"]))
         self._remember(_key(domain, digest), answer, left_ms / 1000)
         return answer
@@ -133,8 +160,9 @@ class EventCache:
 
     def _failed(self, error: Exception) -> None:
         self.counters.redis_failures += 1
-        if self.counters.redis_failures == 1:
+        if self._is_usable:
             log.warning("redis lost", cache="trace", error=type(error).__name__)
+        self._is_usable = False
 
 
 def _key(domain: Domain, digest: str) -> tuple[str, str]:

@@ -1,12 +1,13 @@
 """Long requests that go on after the reply: progress, cancelling, results on disk for an hour."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
 from traceback import format_exception
+from typing import Generic, TypeVar
 
 import anyio
 import structlog
@@ -21,6 +22,10 @@ from hub.trace.spool import Spool, remove_leftovers
 from hub.trace.work import Work
 
 log = structlog.get_logger()
+T = TypeVar("T")
+
+_GIVE_UP_S = 2.0
+"""How long the work of a request that is given up may take to drop its connections."""
 
 MAX_RSS = 1_500_000_000
 MAX_SPOOL = 10_000_000_000
@@ -87,6 +92,24 @@ class JobLimits:
     max_rss: int | None = MAX_RSS
 
 
+class _Inline(Generic[T]):
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self.results: list[T] = []
+        self.error: Exception | None = None
+        self.scope = anyio.CancelScope()
+        self.ended = anyio.Event()
+        self._work = work
+
+    async def run(self) -> None:
+        try:
+            with self.scope:
+                self.results.append(await self._work())
+        except Exception as error:  # noqa: BLE001 - raised again in the request that asked for the work
+            self.error = error
+        finally:
+            self.ended.set()
+
+
 class Jobs:
     """Runs jobs in its own task group, `run()`. They do not survive it: their files are removed when it starts."""
 
@@ -145,6 +168,25 @@ class Jobs:
             raise self._refusal("the hub is stopping", 5.0)
         self._tasks.start_soon(self._run_job, job, name=f"trace/{job.id}")
         return job
+
+    async def run_inline(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What a short request's work returns or raises. It runs here and not in the request's own task, so that a
+        stop ends its statements in order; a caller who leaves ends it too. Raises `JobRefused` at a stop."""
+        if self._tasks is None:
+            raise self._refusal("the hub is starting or stopping", 5.0)
+        running = _Inline(work)
+        self._tasks.start_soon(running.run, name="trace/inline")
+        try:
+            await running.ended.wait()
+        finally:
+            running.scope.cancel()
+            with anyio.move_on_after(_GIVE_UP_S, shield=True):
+                await running.ended.wait()
+        if running.error is not None:
+            raise running.error
+        if not running.results:
+            raise self._refusal("the hub is stopping", 5.0)
+        return running.results[0]
 
     def get(self, job_id: str) -> Job | None:
         """A job that is not forgotten."""

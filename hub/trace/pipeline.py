@@ -19,7 +19,7 @@ from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.cache import EventCache
 from hub.trace.domains import DomainName
 from hub.trace.history import ROW_CAP, BulkHistory, HistoryRun
-from hub.trace.jobs import Job, JobLimits, JobRefused, Jobs
+from hub.trace.jobs import Job, JobLimits, Jobs
 from hub.trace.lineage import Direction, Lineage, LineageRun
 from hub.trace.quality import FailedRange, Quality, Tally
 from hub.trace.query import Query, TraceSource, text_of
@@ -118,7 +118,7 @@ class TracePipeline:
         async def attempt(query: Query) -> None:
             await read_carefully(partial(self._source.read, query, take))
 
-        await run_batches(queries, self._workers, attempt, on_done, _INLINE_PATIENCE)
+        await self.jobs.run_inline(lambda: run_batches(queries, self._workers, attempt, on_done, _INLINE_PATIENCE))
         tally.rows = len(found)
         return Seeds(found, tally.quality())
 
@@ -138,12 +138,14 @@ class TracePipeline:
     async def _begin(self, work: Work, ids: int, owner: str | None) -> Inline | Job:
         if ids > INLINE_IDS:
             return await self.jobs.start(work, owner)
-        if not self.jobs.is_running:
-            raise JobRefused("the hub is starting or stopping", 5.0)
         spool = Spool(self.jobs.folder / f"inline-{token_hex(8)}")
-        try:
+
+        async def fill() -> None:
             await spool.open(work.parts)
             await work.run(spool, _INLINE_PATIENCE)
+
+        try:
+            await self.jobs.run_inline(fill)
         except BaseException:
             await spool.remove()
             raise

@@ -1,5 +1,6 @@
 """Equipment: the machines of a feed with the age of what is known, and the feed itself. Reads come from memory."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -126,6 +127,10 @@ async def list_equipment(
     category: Category | None = None,
     status: Annotated[ShownText | None, Query(description="A status code, such as PRD.")] = None,
     q: Annotated[ShownText | None, Query(description="Part of an EQUIPMENTID, in any case.")] = None,
+    object_category: Annotated[
+        ShownText | None, Query(description="An OBJECTCATEGORY, such as ASSEMBLY or WAFERSORT, in any case.")
+    ] = None,
+    lot: Annotated[ShownText | None, Query(description="The RUNCARDLOTID of a lot on it, in any case.")] = None,
     limit: Annotated[int | None, Query(ge=1, le=10_000, description="Default: all.")] = None,
     cursor: Annotated[
         str | None, Query(max_length=_ID_LENGTH, pattern=SHOWN_TEXT, description="A `next_cursor`.")
@@ -133,7 +138,7 @@ async def list_equipment(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """All machines, or those that are asked for."""
-    page = feed.list(category, status, q, limit, cursor)
+    page = feed.list(category, status, q, limit, cursor, object_category=object_category, lot=lot)
     if isinstance(page, Unavailable):
         raise _unavailable(feed, page)
     return _answer(page, if_none_match)
@@ -159,9 +164,9 @@ async def look_up(request: LookupRequest, feed: FeedOf) -> Response:
     return Response(answer.body(), media_type=_JSON)
 
 
-async def get_status(feed: FeedOf) -> dict[str, Any]:
-    """How the feed does: its plant in figures, its last cycle, its age, its caches."""
-    return {"feed": feed.id, **feed.status()}
+async def get_status(parts: PartsOf, feed: FeedOf) -> dict[str, Any]:
+    """How the feed does: its plant in figures, its last cycle, its age; and every cache of the hub."""
+    return {"feed": feed.id, **feed.status(), "caches": [asdict(cache) for cache in parts.caches]}
 
 
 async def refresh(

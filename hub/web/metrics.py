@@ -77,6 +77,7 @@ class PartsCollector(Collector):
         yield from self._children()
         yield from self._lanes()
         yield from self._trace()
+        yield from self._caches()
         yield from self._latencies()
 
     def _reload(self) -> Iterator[Metric]:
@@ -210,6 +211,26 @@ class PartsCollector(Collector):
         yield _counter("hub_trace_jobs_refused", "Trace jobs that were not begun.", trace.jobs.refused)
         yield _counter("hub_trace_cache_hits", "Answers from the trace cache.", trace.cache.counters.hits)
         yield _counter("hub_trace_cache_misses", "Answers the cache did not have.", trace.cache.counters.misses)
+
+    def _caches(self) -> Iterator[Metric]:
+        caches = {cache.name: cache for cache in self._parts.caches}
+        gauges = (
+            ("hub_cache_enabled", "1 while the Redis of the cache is configured and can be used.", "enabled"),
+            ("hub_cache_entries", "What the process holds: keys, or bytes of the trace.", "entries"),
+            ("hub_cache_size", "The most that it holds.", "size"),
+            ("hub_cache_ttl_seconds", "How long an entry serves before Redis is asked again.", "ttl_s"),
+        )
+        counters = (
+            ("hub_cache_hits", "Reads that the process could answer.", "hits"),
+            ("hub_cache_misses", "Reads that it could not.", "misses"),
+            ("hub_cache_loads", "Values read from Redis.", "loads"),
+            ("hub_cache_failures", "Times Redis, or a value in it, could not be used.", "failures"),
+            ("hub_cache_evictions", "Entries let go because there was no room.", "evictions"),
+        )
+        for name, says, figure in gauges:
+            yield _gauge(name, says, {of: float(getattr(one, figure)) for of, one in caches.items()}, "cache")
+        for name, says, figure in counters:
+            yield _counter(name, says, {of: float(getattr(one, figure)) for of, one in caches.items()}, "cache")
 
     def _children(self) -> Iterator[Metric]:
         states = GaugeMetricFamily("hub_children", "Supervised children.", labels=["group", "state"])

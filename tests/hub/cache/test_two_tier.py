@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients, open_redis
-from hub.cache.two_tier import TwoTier
+from hub.cache.two_tier import Stored, TwoTier
 from hub.clock import Clock
 from tests.redis_server import eventually, private_redis, shared_redis, slow_road_to
 
@@ -45,7 +45,7 @@ def now_ms() -> int:
 async def test_without_redis_the_process_tier_serves_alone() -> None:
     alone = cache(None)
     assert await alone.get("k") is None
-    assert await alone.put("k", 5, now_ms(), (1, 2))
+    assert await alone.put("k", 5, now_ms(), (1, 2)) is Stored.LOCAL
     entry = await alone.get("k")
     assert entry is not None
     assert (entry.generation, entry.value, entry.tier) == (5, (1, 2), Tier.L1)
@@ -65,8 +65,8 @@ async def test_another_process_reads_what_one_published() -> None:
 async def test_an_old_result_never_overwrites_a_newer_one() -> None:
     async with shared_redis() as redis:
         slow, quick = cache(redis), cache(redis)
-        assert await quick.put("k", 9, now_ms(), ("new",))
-        assert not await slow.put("k", 8, now_ms(), ("old",))
+        assert await quick.put("k", 9, now_ms(), ("new",)) is Stored.SHARED
+        assert await slow.put("k", 8, now_ms(), ("old",)) is Stored.OLDER
         for each in (slow, quick, cache(redis)):
             entry = await each.get("k")
             assert entry is not None
@@ -182,6 +182,52 @@ async def test_a_deleted_value_is_gone_everywhere() -> None:
         assert await other.get("k") is None
 
 
+async def test_a_value_deleted_while_redis_is_away_is_gone_here_at_once_and_everywhere_when_it_is_back() -> None:
+    async with private_redis() as server, open_redis(server.url) as redis:
+        one = cache(redis)
+        await one.put("k", 1, now_ms(), (1,))
+        await one.put("other", 1, now_ms(), (2,))
+        places = [redis.key("things", "k"), redis.key("things", "k") + ":1"]
+        kept = [await redis.commands.dump(place) or b"" for place in places]
+        await server.stop()
+        assert await one.delete("k") is Stored.LOCAL
+        assert one.peek("k") is None
+        assert one.degraded is not None
+        assert await one.get("k") is None
+        await server.start()
+        for place, value in zip(places, kept, strict=True):
+            await redis.commands.restore(place, 0, value)
+        assert await one.get("k") is None, "the deletion comes before the answer"
+        assert await cache(redis).get("k") is None
+        assert one.degraded is None
+        assert await one.delete("other") is Stored.SHARED
+
+
+async def test_each_cache_has_a_life_in_redis_of_its_own() -> None:
+    async with shared_redis() as redis:
+        for name, keep_s in (("short", 60), ("long", 600)):
+            one = TwoTier(name, redis, dump, parse, Clock(), keep_s=keep_s)
+            await one.put("k", 1, now_ms(), (1,))
+            for key in (redis.key(name, "k"), redis.key(name, "k") + ":1"):
+                assert keep_s - 30 < await redis.commands.ttl(key) <= keep_s
+
+
+async def test_the_figures_of_a_cache() -> None:
+    async with private_redis() as server, open_redis(server.url) as redis:
+        one = cache(redis, size=2)
+        for key in "abc":
+            await one.put(key, 1, now_ms(), (1,))
+        await one.get("c")
+        await one.get("nothing")
+        figures = one.figures("things")
+        assert (figures.name, figures.enabled, figures.entries, figures.size) == ("things", True, 2, 2)
+        assert (figures.hits, figures.misses, figures.evictions, figures.failures) == (1, 1, 1, 0)
+        await server.stop()
+        await one.delete("c")
+        assert (one.figures("things").enabled, one.figures("things").failures) == (False, 1)
+    assert not cache(None).figures("things").enabled
+
+
 async def test_a_value_that_cannot_be_read_is_counted_and_not_served() -> None:
     async with shared_redis() as redis:
         reader = cache(redis)
@@ -218,7 +264,7 @@ async def test_what_a_dead_redis_could_not_take_still_serves_this_process() -> N
     async with private_redis() as server, open_redis(server.url) as redis:
         await server.stop()
         one = cache(redis)
-        assert await one.put("k", 1, now_ms(), (1,))
+        assert await one.put("k", 1, now_ms(), (1,)) is Stored.LOCAL
         assert one.peek("k") is not None
         assert one.degraded is not None
 

@@ -232,3 +232,45 @@ async def test_stopping_cancels_what_runs_and_nothing_is_taken_afterwards(tmp_pa
     assert job.status is not JobStatus.FINISHED
     with pytest.raises(JobRefused, match="starting or stopping"):
         await jobs.start(Scripted())
+
+
+async def test_a_short_request_runs_beside_the_jobs_and_tells_its_own_caller_alone(tmp_path: Path) -> None:
+    async def good() -> int:
+        return 7
+
+    async def bad() -> int:
+        raise LookupError("odd data")
+
+    async with open_jobs(tmp_path) as (jobs, _):
+        assert await jobs.run_inline(good) == 7
+        for _ in range(6):
+            with pytest.raises(LookupError, match="odd data"):
+                await jobs.run_inline(bad)
+        assert jobs.is_running
+        assert await jobs.run_inline(good) == 7
+    with pytest.raises(JobRefused, match="starting or stopping"):
+        await jobs.run_inline(good)
+
+
+async def test_a_short_request_ends_when_its_caller_leaves_and_when_the_trace_stops(tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    async def hang() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("work")
+
+    async def ask(jobs: Jobs) -> None:
+        with pytest.raises(JobRefused, match="stopping"):
+            await jobs.run_inline(hang)
+        ended.append("caller")
+
+    async with anyio.create_task_group() as callers:
+        async with open_jobs(tmp_path) as (jobs, _):
+            with anyio.move_on_after(0.05):
+                await jobs.run_inline(hang)
+            assert ended == ["work"]
+            callers.start_soon(ask, jobs)
+            await anyio.wait_all_tasks_blocked()
+    assert ended == ["work", "work", "caller"]

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,15 +12,19 @@ import pytest
 from hub.clock import Clock
 from hub.equipment.feed import EquipmentFeed
 from hub.oracle.connection import OracleUnavailable
+from hub.trace.cache import EventCache
+from hub.trace.pipeline import TracePipeline
+from hub.trace.sample import SampleHistory
 from tests.hub.equipment.scripted import HandClock, ScriptedView, machine
 from tests.hub.web.parts import TOKENS, House, until
 
 pytestmark = pytest.mark.anyio
 
 PLANT = (
-    machine(1, "PRD", EQUIPMENTID="GWBK-0001"),
+    machine(1, "PRD", EQUIPMENTID="GWBK-0001", OBJECTCATEGORY="ASSEMBLY", RUNCARDLOTID="GA26031100-A00-003"),
     machine(2, "UDT", EQUIPMENTID="GWBK-0002"),
-    machine(3, "SDT", EQUIPMENTID="GDBA-0003"),
+    machine(3, "SDT", EQUIPMENTID="GDBA-0003", OBJECTCATEGORY="WAFERSORT", RUNCARDLOTID="GA26031100-A00-004"),
+    machine(3, "SDT", EQUIPMENTID="GDBA-0003", OBJECTCATEGORY="WAFERSORT", RUNCARDLOTID="GA26031100-A00-003"),
 )
 
 
@@ -62,6 +68,13 @@ async def test_the_whole_plant_with_its_age(house: House) -> None:
         ("q=gwbk", [1, 2]),
         ("category=DOWN&q=GDBA", [3]),
         ("status=nothing", []),
+        ("object_category=WAFERSORT", [3]),
+        ("object_category=assembly", [1]),
+        ("object_category=other", []),
+        ("lot=GA26031100-A00-004", [3]),
+        ("lot=ga26031100-a00-003", [1, 3]),
+        ("lot=GA26031100-A00-00", []),
+        ("lot=GA26031100-A00-003&object_category=ASSEMBLY", [1]),
     ],
 )
 async def test_filters(house: House, query: str, found: list[int]) -> None:
@@ -147,7 +160,7 @@ async def test_the_status_of_a_feed(house: House) -> None:
     assert (status["feed"], status["machines"], status["rows"], status["last_outcome"]) == (
         "fab",
         3,
-        3,
+        4,
         "refreshed",
     )
     assert (status["stale"], status["degraded"], status["health"]) == (False, False, "ok")
@@ -268,3 +281,30 @@ async def test_feeds_are_in_the_metrics(house: House) -> None:
     assert 'hub_feed_stale{feed="fab"} 0.0' in text
     assert 'hub_feed_queries_total{feed="fab"} 1.0' in text
     assert 'hub_feed_age_seconds{feed="fab"}' in text
+
+
+async def test_every_cache_is_in_the_status_and_in_the_metrics(house: House, tmp_path: Path) -> None:
+    clock = house.parts.clock
+    house.parts.trace = TracePipeline(
+        SampleHistory(), tmp_path / "trace", clock, UTC, EventCache(None, clock, size=1000)
+    )
+    async with fab(house) as client:
+        await client.get("/api/equipment")
+        status = (await client.get("/api/equipment/status")).json()
+        text = (await client.get("/metrics")).text
+    plant, trace = status["caches"]
+    assert (plant["name"], plant["enabled"], plant["entries"], plant["hits"]) == ("equipment/fab", False, 1, 1)
+    assert (plant["ttl_s"], plant["keep_s"]) == (30.0, 86_400.0)
+    assert (trace["name"], trace["size"], trace["unit"], trace["enabled"]) == ("trace", 1000, "bytes", False)
+    assert status["enabled"] is False, "there is no Redis"
+    for name in (
+        "hits_total",
+        "misses_total",
+        "loads_total",
+        "failures_total",
+        "evictions_total",
+        "size",
+        "enabled",
+    ):
+        assert f'hub_cache_{name}{{cache="equipment/fab"}}' in text
+        assert f'hub_cache_{name}{{cache="trace"}}' in text
