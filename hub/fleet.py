@@ -142,9 +142,12 @@ class Fleet:
         unit.demand_changed()
 
     def caption_of(self, subject: str) -> Caption:
-        """What people call a unit and its levels; a subject that is no unit has no name."""
-        kind, _, unit_id = subject.partition("/")
-        unit = self.units.get(unit_id) if kind == "unit" else None
+        """What people call a unit and its levels, also where the subject is a rule's view of the unit.
+
+        Other subjects have no name.
+        """
+        is_unit = subject.startswith(("unit/", "hub/rule/"))
+        unit = self.units.get(subject.rpartition("/")[2]) if is_unit else None
         return UNNAMED if unit is None else Caption(unit.name, unit.quantities)
 
     def close_streams(self) -> None:

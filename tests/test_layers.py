@@ -52,6 +52,10 @@ PURE = (
     "hub/nl43/holdback.py",
     "hub/nl43/pauses.py",
     "hub/nl43/session.py",
+    "hub/nl43/run.py",
+    "hub/nl43/settings.py",
+    "hub/nl43/labels.py",
+    "alerts/caption.py",
 )
 
 
