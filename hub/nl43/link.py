@@ -89,6 +89,25 @@ class _Request:
         self.is_abandoned = False
 
 
+class LinkStatistics(NamedTuple):
+    """What a link has seen since it was made. Times are the steady clock, seconds; None where it never was.
+
+    `connected_since` is None while there is no connection. `failures` counts every exchange or connect that failed.
+    """
+
+    connected_since: float | None
+    connects: int
+    last_answer: float | None
+    last_took_s: float | None
+    last_error: LastError | None
+    failures: dict[Failure, int]
+    retry_in_s: float
+    queued: int
+    bytes_received: int
+    bytes_sent: int
+    stale_bytes: int
+
+
 class Link:
     """Talks to one meter while `run` runs; `request` may be called by any number of tasks.
 
@@ -140,6 +159,8 @@ class Link:
         self._error = LastError(Failure.TIMEOUT, "not connected yet", 0.0)
         self._closed_stale_bytes = 0
         self._closed_bytes_received = 0
+        self._closed_bytes_sent = 0
+        self._last_answer: Answer[object] | None = None
         self.connects = 0
         self.failures: Counter[Failure] = Counter()
 
@@ -167,6 +188,23 @@ class Link:
     def queued(self) -> int:
         """Commands waiting to be sent."""
         return len(self._inbox)
+
+    def statistics(self) -> LinkStatistics:
+        """What there is to know of the link, for people."""
+        answer, dialogue = self._last_answer, self._dialogue
+        return LinkStatistics(
+            connected_since=None if dialogue is None else dialogue.opened_s,
+            connects=self.connects,
+            last_answer=None if answer is None else answer.time,
+            last_took_s=None if answer is None else answer.took_s,
+            last_error=self._error if self.failures else None,
+            failures=dict(self.failures),
+            retry_in_s=self.retry_in_s,
+            queued=self.queued,
+            bytes_received=self.bytes_received,
+            bytes_sent=self._closed_bytes_sent + (dialogue.bytes_sent if dialogue else 0),
+            stale_bytes=self.stale_bytes,
+        )
 
     def limit_pauses(self, cap_s: float) -> None:
         """Pause for `cap_s` at most from now on (`Pauses` says when for longer), the present pause included."""
@@ -267,6 +305,7 @@ class Link:
                     return
             assert self._dialogue is not None
             request.answer = answer = await self._dialogue.ask(request.command, request.parse)
+            self._last_answer = answer
             self._is_in_step = True
             self._pauses.answered(answer.time)
             self._next_send_s = answer.time + self._gap_s
@@ -339,6 +378,7 @@ class Link:
         dialogue.close()
         self._closed_stale_bytes += dialogue.stale_bytes
         self._closed_bytes_received += dialogue.bytes_received
+        self._closed_bytes_sent += dialogue.bytes_sent
         self._failed_s = self._clock.steady()
         self._retry_s = self._failed_s + self._reconnect_s
 

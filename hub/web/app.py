@@ -21,6 +21,7 @@ from hub.web.gate import Gate
 from hub.web.head import HeadAsGet
 from hub.web.health import health_routes
 from hub.web.history import history_routes
+from hub.web.link import link_routes
 from hub.web.live import live_routes
 from hub.web.login import login_routes
 from hub.web.metrics import metrics_routes
@@ -74,6 +75,7 @@ def create_app(parts: Parts) -> FastAPI:
         history_routes(),
         live_routes(),
         fleet_routes(),
+        link_routes(),
         monitor_routes(),
         alert_routes(),
         rule_routes(),
