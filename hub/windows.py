@@ -18,8 +18,8 @@ COVERAGE_NEEDED = 0.75
 READINGS_NEEDED = 10
 """And when it holds at least so many readings, whatever they cover."""
 
-LOWER_END_DB = 20.0
-"""The lower end of the range (class of the NL-42/52), for a meter that has shown none of its own."""
+LOWER_END_DB, UPPER_END_DB = 20.0, 140.0
+"""The ends of the range (class of the NL-42/52), for a meter that has shown none of its own."""
 
 _STANDS_FOR = 1.5  # intervals: longer ones are gaps, of which a reading covers only so much
 _RESUM_EVERY = 1000
@@ -87,7 +87,8 @@ class LevelWindows:
     cut a slow one short, and a meter that takes its time makes one longer than was asked for.
 
     A level under the range counts as the range's lower end, which is what the meter shows then, and over it as
-    the upper: quiet minutes are part of the mean. Both are flagged in the basis, as the truth lies beyond.
+    the upper: quiet minutes are part of the mean, and so are the loudest. Where the meter shows no level it counts
+    as the one it showed last out of that end. Both are flagged in the basis, as the truth lies beyond.
     """
 
     def __init__(self, metrics: frozenset[str]) -> None:
@@ -105,7 +106,8 @@ class LevelWindows:
         self._energies = array("d")  # weight * 10^(lp/10)
         self._flags = array("B")  # _UNDER and _OVER
         self._cadence_s = 0.0  # of the newest reading
-        self._lower_end_db = LOWER_END_DB
+        self._lower_end_db: float | None = None  # as the meter has shown it
+        self._upper_end_db: float | None = None
 
     @property
     def metrics(self) -> frozenset[str]:
@@ -113,9 +115,13 @@ class LevelWindows:
         return frozenset(name for _, metrics in self._metrics for name, _ in metrics)
 
     def add(self, lp: float | None, time: float, cadence_s: float, under: bool = False, over: bool = False) -> None:
-        """Take a reading of Lp in dB at a steady time in seconds; one without a level counts where under range."""
-        if under:
-            lp = self._lower_end_db = self._lower_end_db if lp is None else lp
+        """Take a reading of Lp in dB at a steady time in seconds; one without a level counts where out of range."""
+        if over:
+            self._upper_end_db = end_db = self._upper_end_db if lp is None else lp
+            lp = UPPER_END_DB if end_db is None else end_db
+        elif under:
+            self._lower_end_db = end_db = self._lower_end_db if lp is None else lp
+            lp = LOWER_END_DB if end_db is None else end_db
         if lp is None:
             return
         interval_s = max(cadence_s, self._cadence_s)
@@ -136,7 +142,9 @@ class LevelWindows:
         for each in zip(self._levels, self._times, self._weights, self._flags, strict=True):
             joined._append(*each)
         if self._times:
-            joined._cadence_s, joined._lower_end_db = self._cadence_s, self._lower_end_db
+            joined._cadence_s = self._cadence_s
+        joined._lower_end_db = joined._lower_end_db if self._lower_end_db is None else self._lower_end_db
+        joined._upper_end_db = joined._upper_end_db if self._upper_end_db is None else self._upper_end_db
         return joined
 
     def levels(self, now: float) -> Iterator[tuple[str, float | None, WindowBasis]]:

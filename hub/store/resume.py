@@ -71,7 +71,7 @@ def latest_snapshots(session: Session) -> dict[str, Snapshot]:
 
 
 def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading]:
-    """Every Lp of a unit from `since` on, or that it was under range, in order of time, to fill windows again.
+    """Every Lp of a unit from `since` on, or that it was out of range, in order of time, to fill windows again.
 
     Times are epoch seconds.
     """
@@ -85,7 +85,7 @@ def recent_lp(session: Session, unit_id: str, since: datetime) -> list[LpReading
         .where(
             _readings.c.unit_id == unit_id,
             at >= since,
-            sa.or_(_readings.c.lp.is_not(None), _readings.c.under.is_(sa.true())),
+            sa.or_(_readings.c.lp.is_not(None), _readings.c.under.is_(sa.true()), _readings.c.over.is_(sa.true())),
         )
         .order_by(at, _readings.c.sequence)
     )

@@ -113,3 +113,26 @@ def test_a_level_over_range_is_part_of_a_mean_and_flagged_but_alone_exceeds_noth
         (sample,) = sampler.samples(snapshot(reading, time=float(second)))
     assert (sample.value, sample.quality) == (112.2, Quality.OK)
     assert sample.window == WindowBasis(60, 1.0, ("over",))
+
+
+@pytest.mark.parametrize(("shown", "level"), [(131.5, 119.7), (None, 128.2)])
+def test_loud_seconds_over_range_are_part_of_a_mean_where_the_meter_shows_no_level(
+    shown: float | None, level: float
+) -> None:
+    sampler = UnitSampler("gate-a", frozenset({"laeq_1m"}))
+    for second in range(60):
+        reading = NOTHING._replace(lp=50.0)
+        if second in (30, 31, 32, 33):
+            reading = NOTHING._replace(lp=shown if second == 30 else None, over=True)
+        (sample,) = sampler.samples(snapshot(reading, time=float(second)))
+    assert (sample.value, sample.window) == (level, WindowBasis(60, 1.0, ("over",)))
+
+
+def test_the_end_of_the_range_a_meter_has_shown_is_known_after_a_restart() -> None:
+    sampler, now_s = UnitSampler("gate-a", frozenset({"la90_15m"})), AT.timestamp()
+    for second in range(400):
+        sampler.samples(snapshot(NOTHING._replace(lp=70.0), time=now_s + second))
+    sampler.refill([LpReading(27.5, now_s - 500 + n, 1.0, under=True) for n in range(500)], now_s)
+    for second in range(400, 900):
+        (sample,) = sampler.samples(snapshot(NOTHING._replace(under=True), time=now_s + second))
+    assert sample.value == 27.5

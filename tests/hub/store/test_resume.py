@@ -90,9 +90,9 @@ async def test_windows_get_every_level_since_a_time(database: Database) -> None:
 async def test_windows_are_filled_with_what_was_out_of_range_and_know_it(database: Database) -> None:
     low, mute, high = snapshot(1, 20.0), snapshot(2, None), snapshot(3, 130.0)
     flagged = [one._replace(reading=one.reading._replace(under=True)) for one in (low, mute)]
-    over = high._replace(reading=high.reading._replace(over=True))
-    await store(database, [*flagged, over, snapshot(4, 52.0), snapshot(5, None)])
+    over = [one._replace(reading=one.reading._replace(over=True)) for one in (high, snapshot(4, None))]
+    await store(database, [*flagged, *over, snapshot(5, 52.0), snapshot(6, None)])
     found = await database.read(lambda session: recent_lp(session, "gate-a", START))
     assert [(one.lp, one.under, one.over) for one in found] == [
-        (20.0, True, False), (None, True, False), (130.0, False, True), (52.0, False, False),
+        (20.0, True, False), (None, True, False), (130.0, False, True), (None, False, True), (52.0, False, False),
     ]  # fmt: skip
