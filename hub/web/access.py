@@ -18,7 +18,7 @@ SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters."""
 
 
-def _parts(connection: HTTPConnection) -> Parts:
+async def _parts(connection: HTTPConnection) -> Parts:
     parts: Parts = connection.app.state.parts
     return parts
 
@@ -26,7 +26,7 @@ def _parts(connection: HTTPConnection) -> Parts:
 PartsOf = Annotated[Parts, Depends(_parts)]
 
 
-def _unit(
+async def _unit(
     unit_id: Annotated[str, Path(max_length=64, description="The id of a unit, as in config.yaml.")], parts: PartsOf
 ) -> Unit:
     unit = parts.units.get(unit_id)

@@ -27,7 +27,7 @@ class Takes:
     def __init__(self, most: int) -> None:
         self.most = most
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing is left to do: the middleware has read the declaration before the body."""
 
 

@@ -58,7 +58,7 @@ class DownloadLane:
 class Streams:
     """A dependency that declares that the answer of a route may be long, and so needs room."""
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing is left to do: the middleware has made room before the first query."""
 
 

@@ -75,7 +75,7 @@ class RefreshReply(AsOf):
     machines: int | None
 
 
-def _feed(
+async def _feed(
     parts: PartsOf,
     feed: Annotated[
         str | None, Query(max_length=_ID_LENGTH, description="The id of a feed. Default: the first one.")

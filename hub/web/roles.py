@@ -27,7 +27,7 @@ class Requires:
     def __init__(self, role: Role | None) -> None:
         self.role = role
 
-    def __call__(self, connection: HTTPConnection) -> Caller | None:
+    async def __call__(self, connection: HTTPConnection) -> Caller | None:
         caller: Caller | None = connection.scope.get("hub.caller")
         if (problem := refusal(self.role, caller)) is not None:
             raise problem

@@ -85,7 +85,7 @@ def trace_routes() -> APIRouter:
     return routes
 
 
-def _trace(parts: PartsOf) -> TracePipeline:
+async def _trace(parts: PartsOf) -> TracePipeline:
     if parts.trace is None:
         raise Problem(
             404, "there is no trace: no equipment feed is configured; add one of kind oracle-equipment to feeds"
@@ -111,7 +111,7 @@ async def _place(caller: Viewer, connection: HTTPConnection) -> AsyncIterator[No
 PlaceOf = Annotated[None, Depends(_place)]
 
 
-def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")], trace: TraceOf) -> Job:
+async def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")], trace: TraceOf) -> Job:
     job = trace.jobs.get(job_id)
     if job is None:
         raise Problem(404, f"there is no job {job_id!r}; jobs end an hour after their work, and with a restart")

@@ -1,11 +1,16 @@
 """Health over HTTP."""
 
+import inspect
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -14,6 +19,12 @@ from hub.nl43.link import LinkDown
 from hub.snapshot import Failure
 from hub.store.quarantine import Quarantine
 from hub.supervisor import ChildState
+from hub.web.alerts import alert_routes
+from hub.web.equipment import equipment_routes
+from hub.web.health import health_routes
+from hub.web.history import history_routes
+from hub.web.trace import trace_routes
+from hub.web.units import unit_routes
 from tests.hub.web.parts import House
 
 pytestmark = pytest.mark.anyio
@@ -148,6 +159,46 @@ async def test_health_answers_while_every_place_of_peoples_queries_is_taken(hous
         await house.parts.database.read(lambda session: None)  # so does the hub's own work
         done.set()
     assert answer.status_code == 200
+
+
+async def test_no_dependency_of_a_route_needs_a_thread_of_those_that_all_share() -> None:
+    """A plain function would wait for one, which others may hold."""
+
+    def calls_of(dependant: Dependant) -> Iterator[Any]:
+        for dependency in dependant.dependencies:
+            yield dependency.call
+            yield from calls_of(dependency)
+
+    def is_awaited(call: Any) -> bool:
+        function: Any = call if inspect.isroutine(call) else call.__call__
+        return bool(inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function))
+
+    groups = [health_routes(), history_routes(), unit_routes(), alert_routes(), equipment_routes(), trace_routes()]
+    calls = [
+        (route.path, call)
+        for group in groups
+        for route in group.routes
+        if isinstance(route, APIRoute)
+        for call in calls_of(route.dependant)
+    ]
+    assert calls
+    assert [(path, call) for path, call in calls if not is_awaited(call)] == []
+
+
+async def test_health_needs_no_thread_of_those_that_all_share(house: House) -> None:
+    everybodys = anyio.to_thread.current_default_thread_limiter()
+    holders = [object() for _ in range(int(everybodys.available_tokens))]
+    for holder in holders:
+        everybodys.acquire_on_behalf_of_nowait(holder)
+    try:
+        async with house.client() as client:
+            with anyio.fail_after(60):
+                paths = ("/livez", "/readyz", "/healthz", "/api/units/gate-a/history")
+                answers = [await client.get(path) for path in paths]
+    finally:
+        for holder in holders:
+            everybodys.release_on_behalf_of(holder)
+    assert [answer.status_code for answer in answers] == [200] * 4
 
 
 async def test_rows_in_quarantine_leave_the_hub_degraded_until_people_move_them_away(
