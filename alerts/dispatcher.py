@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -16,7 +17,7 @@ from alerts.answers import Delivered, Gone, Outcome, Refused, Retry, Wait, split
 from alerts.attempted import attempt_of, finished, held, put_off
 from alerts.backlog import Backlog, Turn
 from alerts.clock import Clock
-from alerts.courier import Hand, OpenCourier, Sent
+from alerts.courier import Hand, OnSent, OpenCourier, Sent
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery, DeliveryState
 from alerts.digest import digest_of, digest_room, digested, split
@@ -145,6 +146,15 @@ class Dispatcher:
         """Ask `run` to return once what is due now has been tried; the rest stays pending in SQL."""
         self._is_stopping = True
         self._wake.set()
+
+    def close(self) -> None:
+        """Let go of all it holds; it is not run again.
+
+        A task that was cancelled lives on, in a cycle of its exception and its frames, until the collector comes,
+        which may be days. Neither the deliveries nor the connections of the receiver may hang on it.
+        """
+        self._backlog.clear()
+        self._open_courier = _closed
 
     async def run(self) -> None:
         """Dispatch until stopped or cancelled. May be run again after a crash."""
@@ -380,3 +390,7 @@ class Dispatcher:
         self._forgotten |= self._out
         self._ledger.note(held(delivery, attempt), attempt)
         self._ledger.then(lambda session: outbox.hold(session, name, mark, at))
+
+
+def _closed(on_sent: OnSent) -> AbstractAsyncContextManager[Hand]:
+    raise RuntimeError("this dispatcher is closed")

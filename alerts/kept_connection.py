@@ -55,7 +55,7 @@ class KeptConnection:
     cancellation.
     """
 
-    def __init__(self, trusted: ssl.SSLContext) -> None:
+    def __init__(self, trusted: ssl.SSLContext | None) -> None:
         self._trusted = trusted
         self._stream: ByteStream | None = None
         self._idle_since_s = 0.0

@@ -41,10 +41,12 @@ class Webhook:
         self._excerpts = Excerpts(
             receiver.url, receiver.headers, [secret.get_secret_value() for secret in given if secret is not None]
         )
-        self._trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
+        self._trusted: ssl.SSLContext | None = None
         self._idle: list[KeptConnection] = []
 
     async def __aenter__(self) -> Self:
+        if self._url.scheme == "https":
+            self._trusted = ssl.create_default_context()  # the system's authorities: a site may have its own
         return self
 
     async def __aexit__(
@@ -53,6 +55,7 @@ class Webhook:
         with anyio.move_on_after(1, shield=True):
             while self._idle:
                 await self._idle.pop().aclose()
+        self._trusted = None  # 0.7 MB that would live as long as anything that knows this webhook
 
     async def post(self, delivery: Delivery, at: datetime) -> Outcome:
         """Send once. What goes wrong on the way is a Retry; its error names the stage, never address or body."""

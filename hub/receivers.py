@@ -38,7 +38,7 @@ class Receivers:
         for name, dispatcher in list(self.dispatchers.items()):
             if wanted.get(name) != dispatcher.receiver:
                 await self._sinks.remove(_child(name))
-                del self.dispatchers[name]
+                self.dispatchers.pop(name).close()
         for name, receiver in wanted.items():
             if name not in self.dispatchers:
                 self._start(receiver)
