@@ -61,7 +61,8 @@ class EquipmentFeed:
         return await self._sync.refresh(force, accept_shrunken)
 
     async def ask_refresh(self, force: bool = False, accept_shrunken: bool = False) -> Outcome:
-        """The same, made by the feed's own task; it goes on when the caller gives up. Raises `RequestRefused`."""
+        """The same, made by the feed's own task; it goes on when the caller gives up. Raises `NotRunning`,
+        `RequestRefused`."""
         return await self._sync.requests.ask(Wish(force, accept_shrunken))
 
     def list(

@@ -14,7 +14,11 @@ MOST = 16
 
 
 class RequestRefused(Exception):
-    """Nobody makes this refresh: the feed does not run, stopped meanwhile, or has too many to make."""
+    """Nobody makes this refresh now: the feed stopped meanwhile, or has too many to make."""
+
+
+class NotRunning(Exception):
+    """The feed has no task that could make a refresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,9 @@ class Requests:
         self._is_served = False
 
     async def ask(self, wish: Wish) -> "Outcome":
-        """How the refresh ended. Raises `RequestRefused`."""
+        """How the refresh ended. Raises `NotRunning`, `RequestRefused`."""
         if not self._is_served:
-            raise RequestRefused("the feed does not run")
+            raise NotRunning
         if len(self._waiting) >= MOST:
             raise RequestRefused(f"{MOST} refreshes wait already")
         request = _Request(wish)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Head, Page, Unavailable
-from hub.equipment.requests import RequestRefused
+from hub.equipment.requests import NotRunning, RequestRefused
 from hub.equipment.sync import Outcome, OutcomeKind
 from hub.equipment.view import Category
 from hub.web.access import SHOWN_TEXT, PartsOf
@@ -184,6 +184,9 @@ async def refresh(
     try:
         with anyio.move_on_after(_REFRESH_S):
             outcome = await feed.ask_refresh(force, accept_shrunken)
+    except NotRunning:
+        start = f"POST /api/supervisor/feed/{feed.id}/start"
+        raise Problem(409, f"the task of feed {feed.id} does not run; start it: {start}") from None
     except RequestRefused as refusal:
         raise busy(f"{feed.id} cannot be refreshed now: {refusal}", _RETRY_S) from None
     if outcome is None:

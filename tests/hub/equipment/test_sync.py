@@ -6,7 +6,7 @@ import pytest
 from hub.cache.redis import RedisClients, open_redis
 from hub.clock import Clock
 from hub.equipment.cache import EquipmentCache
-from hub.equipment.requests import RequestRefused, Wish
+from hub.equipment.requests import NotRunning, RequestRefused, Wish
 from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
 from hub.oracle.connection import Connection, OracleUnavailable
 from hub.oracle.logon import LogonDenied
@@ -349,7 +349,7 @@ async def test_a_hub_that_was_killed_in_mid_query_keeps_the_others_away_for_ten_
 async def test_a_refresh_that_is_asked_for_is_made_by_the_running_feed_and_survives_who_asked() -> None:
     view = ScriptedView(*machines(3))
     hub = Hub(view)
-    with pytest.raises(RequestRefused, match="does not run"):
+    with pytest.raises(NotRunning):
         await hub.sync.requests.ask(Wish())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hub.sync.run)
