@@ -39,6 +39,7 @@ class HttpProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # also after an error, or its timer keeps all of this in memory
         self._place.leave()
 
     def data_received(self, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """What one connection may send: no nonsense of a client is worth a line in the log."""
 
+import gc
 import logging
 import os
 import socket
@@ -8,6 +9,7 @@ import struct
 import anyio
 import pytest
 
+from hub.web.protocols import HttpProtocol
 from tests.hub.web.parts import House, serving, until
 from tests.hub.web.test_server import connect_blocking
 
@@ -73,3 +75,36 @@ async def test_halves_of_a_character_in_two_frames_are_text(house: House) -> Non
         sent = frame(TEXT, b"\xc3", False) + frame(MORE, b"\xa9") + frame(CLOSE, struct.pack("!H", 1000))
         received = await anyio.to_thread.run_sync(talk, at, sent)
     assert (1000).to_bytes(2, "big") in received
+
+
+def protocols() -> list[HttpProtocol]:
+    """Those that something still holds."""
+    gc.collect()
+    return [one for one in gc.get_objects() if isinstance(one, HttpProtocol)]
+
+
+async def test_a_connection_that_was_reset_leaves_nothing_in_memory(house: House) -> None:
+    def reset(at: str) -> None:
+        host, _, port = at.partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(f"GET /livez HTTP/1.1\r\nHost: {at}\r\n\r\n".encode())
+            client.recv(65536)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with serving(house) as at:
+        for _ in range(5):
+            await anyio.to_thread.run_sync(reset, at)
+        await until(lambda: not protocols())
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"token":"\xff"}', b'{"token":"\\ud800"}', b"[" * 4000, b"\xff\xfe", b'{"token":NaN}']
+)
+async def test_nonsense_in_a_body_is_the_clients_fault_and_no_line(
+    guarded: House, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with guarded.client() as client:
+        answer = await client.post("/api/login", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 401, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
