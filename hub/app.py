@@ -318,7 +318,7 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
             try:
                 async with hub.feeds:
                     await hub.start()
-                    app = create_app(hub.parts)
+                    app = create_app(hub.parts, hub.connections)
                     server = Server(app, listener, hub.connections, hub.edge_overloaded)
                     async with hub.web:
                         hub.web.spawn("server", server.run, essential=True)

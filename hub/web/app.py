@@ -12,6 +12,7 @@ from hub.web.address import Addresses
 from hub.web.alerts import alert_routes
 from hub.web.board import Board
 from hub.web.bodies import Bodies, BodyBudget
+from hub.web.connections import Connections
 from hub.web.deliveries import delivery_routes
 from hub.web.downloads import DownloadLane, Downloads
 from hub.web.equipment import equipment_routes
@@ -39,8 +40,8 @@ from hub.web.units import unit_routes
 _GRAVITY = {"info": 0, "warning": 1, "critical": 2}
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """The ASGI application that shows and steers `parts`."""
+def create_app(parts: Parts, connections: Connections | None = None) -> FastAPI:
+    """The ASGI application that shows and steers `parts`, and tells of the connections it is served over."""
     app = FastAPIOffline(
         title="hub",
         version=parts.version,
@@ -57,6 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.frame_text = FrameText(parts.clock.steady)
     app.state.board = Board(parts.units, parts.clock, lambda: open_severities(parts))
     answer_with_problems(app)
+    app.state.connections = Connections() if connections is None else connections
     app.state.body_budget, app.state.download_lane = BodyBudget(), DownloadLane()
     app.add_middleware(Downloads, lane=app.state.download_lane)
     app.add_middleware(Bodies, budget=app.state.body_budget)

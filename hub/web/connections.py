@@ -19,6 +19,7 @@ from typing import Protocol
 STALLED_S = 30.0
 """How long a client may leave unread what was sent to it."""
 
+_PLACES = 1024  # unless told otherwise
 _UNSENT_BYTES = 64 << 20
 _PATIENCE_S = 1.0
 _SHARE = 2  # of the places, the part that one address may keep waiting
@@ -119,7 +120,7 @@ class ConnectionCounts:
 class Connections:
     """At most `most` connections; of one address, unless `is_exempt`, at most half of them may wait."""
 
-    def __init__(self, most: int, is_exempt: Callable[[str], bool] = lambda address: False) -> None:
+    def __init__(self, most: int = _PLACES, is_exempt: Callable[[str], bool] = lambda address: False) -> None:
         self.most = most
         self.counts = ConnectionCounts()
         self._is_exempt = is_exempt

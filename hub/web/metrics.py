@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,6 +16,7 @@ from hub.oracle.oracle_lanes import Lane
 from hub.parts import Parts
 from hub.store.checks import PROMISES
 from hub.web.access import PartsOf, engine_of
+from hub.web.edge_metrics import edge_metrics
 from hub.web.roles import for_viewers
 
 _STAGES = {
@@ -37,9 +38,9 @@ def metrics_routes() -> APIRouter:
     return routes
 
 
-async def get_metrics(parts: PartsOf) -> Response:
+async def get_metrics(parts: PartsOf, request: Request) -> Response:
     """Counters and gauges in Prometheus' text format, read here and written out in a thread."""
-    read = _Read(list(PartsCollector(parts).collect()))
+    read = _Read([*PartsCollector(parts).collect(), *edge_metrics(request.app.state)])
     return Response(await anyio.to_thread.run_sync(_render, read), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -29,7 +29,6 @@ _UNREAD_BYTES = 128 << 10  # of an answer, that the kernel makes room for: witho
 _NEVER_S = 86400
 _COME_AGAIN_S = 5
 _ALWAYS = ("/livez", "/readyz", "/healthz")
-_PLACES = 1024  # unless told otherwise
 
 
 class PortTaken(OSError):
@@ -78,7 +77,7 @@ class Server:
         connections: Connections | None = None,
         on_overload: Callable[[str | None], None] = lambda reason: None,
     ) -> None:
-        self._connections = Connections(_PLACES) if connections is None else connections
+        self._connections = Connections() if connections is None else connections
         config = uvicorn.Config(
             _Answered(app, self._connections),
             lifespan="off",

@@ -28,7 +28,7 @@ async def crowded(house: House, places: int) -> AsyncIterator[tuple[str, Connect
     table, said = Connections(places), list[str | None]()
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
-        running = Server(create_app(house.parts), listening, table, said.append)
+        running = Server(create_app(house.parts, table), listening, table, said.append)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(running.run)
             try:
@@ -149,3 +149,17 @@ async def test_where_most_places_are_served_only_health_is_answered(house: House
                 assert await close_code(viewer) == 1013
         await until(lambda: not table.is_busy)
         assert (await client.get("/api/units")).status_code == 200
+
+
+async def test_what_was_turned_away_is_counted(house: House) -> None:
+    async with crowded(house, 20) as (at, table, _):
+        with ExitStack() as stack:
+            await in_thread(stack, at, 60)
+            await until(lambda: table.counts.accepted == 60)
+            async with httpx.AsyncClient(base_url=f"http://{at}") as client:
+                text = (await client.get("/metrics")).text
+    assert "hub_connections 10.0" in text
+    assert "hub_connections_limit 20.0" in text
+    assert "hub_connections_accepted_total 61.0" in text
+    assert 'hub_connections_closed_total{why="made_room"} 51.0' in text
+    assert "hub_connections_refused_total 0.0" in text
