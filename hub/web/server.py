@@ -103,7 +103,12 @@ class Server:
         self._is_started = False
 
     async def run(self) -> None:
-        """Serve until asked to end; then streams end (1012), and answers under way get 1 s."""
+        """Serve until asked to end; then streams end (1012), and answers under way get 1 s.
+
+        Raises RuntimeError when called again: the socket is closed by then, and a supervisor must give up.
+        """
+        if self._is_started:
+            raise RuntimeError("the web server has ended and cannot be started again")
         self._is_started = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._serve)

@@ -136,3 +136,18 @@ async def test_a_send_that_is_never_read_ends_the_viewing_and_stalls_nobody(
         assert unit.fanout.dropped > 0
         await house.poll()
         assert (await receive(quick))["sequence"] == seen + 1
+
+
+async def test_a_server_that_crashed_is_not_taken_for_one_that_serves(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*of: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(server.Server, "_sweep", crash)
+    with bind("127.0.0.1", 0) as listening:
+        running = Server(create_app(house.parts), listening)
+        with pytest.raises(ExceptionGroup):
+            await running.run()
+        with pytest.raises(RuntimeError, match="cannot be started again"):
+            await running.run()
