@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.whole.running_hub import eventually
 from tests.whole.site import LOUD, open_site
 from tests.whole.test_onset import called
 
@@ -31,6 +32,10 @@ async def test_a_meter_set_to_c_is_never_called_a_weighted_and_is_asked_once(tmp
             assert rows[-1].endswith(",Gate A,LCF,LCeq")
             [alert] = (await hub.get("/api/alerts"))["items"]
             assert (alert["name"], alert["metric_label"]) == ("Gate A", "LCF")
+            meter.drop_session()
+            await eventually(lambda: meter.counters.connections == 3)
+            await eventually(lambda: meter.counters.log[-1].line == "DOD?")
+            assert (await hub.get("/api/units/gate-0"))["quantities"]["lp"] == "LCF"
             assert await hub.stop() == 0
         weighting = "Frequency Weighting (Main)?"
         assert meter.counters.commands[weighting] == asked[weighting] == 1
