@@ -24,6 +24,7 @@ from hub.figures import Figures, run_loop_lag
 from hub.fleet import Fleet
 from hub.imports import load_everything
 from hub.lock import open_lock
+from hub.memory_upkeep import run_memory_upkeep
 from hub.parts import Parts
 from hub.poller import Poller
 from hub.receivers import Receivers
@@ -187,6 +188,7 @@ class Hub:
         await self.receivers.configure(self.config.alerts.receivers)
         self.sinks.spawn("settings", self.settings.run)
         self.sinks.spawn("retention", self.retention.run)
+        self.sinks.spawn("memory", run_memory_upkeep)
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
         self.sinks.spawn("database-checks", partial(run_checks, self.database))
         if self.database.dialect == "postgresql":

@@ -13,6 +13,7 @@ from hub.app import Hub, open_hub
 from hub.config_file import Loaded, load_config
 from hub.descriptors import raise_limit
 from hub.interpreter import settle_interpreter
+from hub.memory_upkeep import settle_allocator
 from hub.problem import ConfigError
 from hub.reload import watch_files
 from hub.spelling import counted
@@ -28,6 +29,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> int:
     """Run the hub until SIGTERM or SIGINT; returns the exit code. A second signal ends the process at once."""
     raise_limit()
+    settle_allocator()
     stopping = _Stopping()
     async with anyio.create_task_group() as tasks:
         hangup = _Hangup()

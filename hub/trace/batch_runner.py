@@ -41,9 +41,12 @@ async def run_batches(
     runs then is cut.
     """
     run = _Run(list(reversed(batches)), attempt, on_done, patience)
-    async with anyio.create_task_group() as run.tasks:
-        for _ in range(min(workers, len(batches))):
-            run.tasks.start_soon(run.work)
+    try:
+        async with anyio.create_task_group() as run.tasks:
+            for _ in range(min(workers, len(batches))):
+                run.tasks.start_soon(run.work)
+    finally:
+        run.left.clear()  # a cancelled task keeps its frames until a full collection of garbage
     if run.error is not None:
         raise run.error
 
@@ -63,15 +66,15 @@ class _Run(Generic[T]):
     ) -> None:
         self.tasks = anyio.create_task_group()
         self.error: Exception | None = None
-        self._left = left
+        self.left = left
         self._attempt = attempt
         self._on_done = on_done
         self._patience = patience
         self._failed_in_a_row = 0
 
     async def work(self) -> None:
-        while self._left:
-            batch = self._left.pop()
+        while self.left:
+            batch = self.left.pop()
             code = "GAVE-UP"
             if self._failed_in_a_row < _GIVE_UP_AFTER:
                 code = await self._twice(batch)

@@ -55,6 +55,16 @@ class HistoryRun:
         self.batches = [batch for batch in self.batches if batch.domain.name != name]
         self.tallies[name] = Tally()
 
+    @property
+    def batches_in_all(self) -> int:
+        """Those that ended and those that are left."""
+        return sum(tally.batches for tally in self.tallies.values())
+
+    def release(self) -> None:
+        """Forget ids and batches: none is read any more."""
+        self.ids = []
+        self.batches = []
+
     def stopped(self, reason: str) -> None:
         """It will not go on."""
         for tally in self.tallies.values():

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
-from traceback import format_exception
+from traceback import clear_frames, format_exception
 from typing import Generic, TypeVar
 
 import anyio
@@ -245,7 +245,7 @@ class Jobs:
         status = JobStatus.FAILED
         try:
             with job.scope:
-                await job.work.run(job.spool, _JOB_PATIENCE)
+                await _run_and_release(job)
                 status = JobStatus.FINISHED
             if job.scope.cancelled_caught:
                 status = JobStatus.CANCELLED
@@ -271,3 +271,18 @@ class Jobs:
             if job.expires_at is not None and job.expires_at <= now:
                 del self._jobs[job.id]
                 await job.spool.remove()
+
+
+async def _run_and_release(job: Job) -> None:
+    """Run it, and leave nothing of its ids behind: neither in the job, kept for an hour, nor in what cut it off.
+
+    The traceback of a cancellation is in a cycle with its tasks, and keeps what their frames held until a full
+    collection of garbage; a job of 200,000 ids is tens of megabytes.
+    """
+    try:
+        await job.work.run(job.spool, _JOB_PATIENCE)
+    except BaseException as error:
+        clear_frames(error.__traceback__)
+        raise
+    finally:
+        job.work.release()

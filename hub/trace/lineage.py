@@ -64,6 +64,7 @@ class LineageRun:
     nodes: dict[str, str | None] = field(default_factory=dict)
     edges: dict[Edge, None] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
+    is_released: bool = False
 
     def __post_init__(self) -> None:
         self.seeds = distinct(self.seeds)
@@ -81,8 +82,15 @@ class LineageRun:
 
     def quality(self) -> Quality:
         """As it stands now."""
-        self.tally.rows = len(self.nodes)
+        if not self.is_released:
+            self.tally.rows = len(self.nodes)
         return self.tally.quality()
+
+    def release(self) -> None:
+        """Forget ids, nodes and edges: they are written, or not wanted any more."""
+        self.tally.rows = len(self.nodes)
+        self.is_released = True
+        self.seeds, self.nodes, self.edges = (), {}, {}
 
     def known_edges(self) -> list[Edge]:
         """Edges between nodes of the result; those that lead out of it were cut by a limit or by the direction."""

@@ -149,4 +149,6 @@ class TracePipeline:
         except BaseException:
             await spool.remove()
             raise
+        finally:
+            work.release()
         return Inline(work, spool)

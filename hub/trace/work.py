@@ -43,6 +43,9 @@ class Work(Protocol):
     def stopped(self, reason: str) -> None:
         """It will not go on; its quality says why."""
 
+    def release(self) -> None:
+        """It has ended: ids and nodes go, and how far it came and how well stay."""
+
 
 class EventsWork:
     """The events of a request, from the cache where it has them."""
@@ -72,7 +75,7 @@ class EventsWork:
     def progress(self) -> Mapping[str, Any]:
         rows = sum(tally.rows for tally in self._run.tallies.values())
         cached = sum(one.observed_rows for one in self._cached.values())
-        return {"batches_done": self._run.batches_done, "batches": len(self._run.batches), "rows": rows + cached}
+        return {"batches_done": self._run.batches_done, "batches": self._run.batches_in_all, "rows": rows + cached}
 
     def quality(self, part: str) -> Quality:
         name = DomainName(part)
@@ -83,6 +86,9 @@ class EventsWork:
 
     def stopped(self, reason: str) -> None:
         self._run.stopped(reason)
+
+    def release(self) -> None:
+        self._run.release()
 
     async def _take_kept(self, spool: Spool, digest: str) -> None:
         for name in self._run.domains:
@@ -122,7 +128,7 @@ class LineageWork:
 
     def progress(self) -> Mapping[str, Any]:
         tally = self._run.tally
-        return {"batches_done": tally.done, "batches": tally.batches, "rows": len(self._run.nodes)}
+        return {"batches_done": tally.done, "batches": tally.batches, "rows": self._run.quality().observed_rows}
 
     def quality(self, part: str) -> Quality:
         return self._run.quality()
@@ -132,6 +138,9 @@ class LineageWork:
 
     def stopped(self, reason: str) -> None:
         self._run.tally.unfinished = reason
+
+    def release(self) -> None:
+        self._run.release()
 
     async def _write(self, spool: Spool, part: str, columns: tuple[str, ...], rows: list[Any]) -> None:
         with spool.lines() as lines:

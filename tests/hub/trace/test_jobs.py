@@ -42,6 +42,9 @@ class Scripted:
     def overall(self) -> Quality:
         return self.quality("history")
 
+    def release(self) -> None:
+        self.is_released = True
+
     def stopped(self, reason: str) -> None:
         self.reason = reason
 
@@ -143,6 +146,16 @@ async def test_too_many_results_are_refused_rather_than_forgotten_early(tmp_path
         with pytest.raises(JobRefused, match="results are kept"):
             await jobs.start(Scripted())
         assert jobs.get(job.id) is job
+
+
+async def test_a_job_that_ended_holds_nothing_of_its_ids(tmp_path: Path) -> None:
+    async with open_jobs(tmp_path) as (jobs, _):
+        finished, cancelled = Scripted(), Scripted()
+        finished.go_on.set()
+        await ended(await jobs.start(finished))
+        await jobs.delete(await jobs.start(cancelled))
+        assert finished.is_released
+        assert cancelled.is_released
 
 
 async def test_one_owner_cannot_take_what_is_there_for_all(tmp_path: Path) -> None:
