@@ -210,12 +210,12 @@ class Engine:
         pairs = known.pairs.values() if known is not None else ()
         return min((sampling_s(pair.rule.rule, watched_s) for pair in pairs), default=NEVER)
 
-    def hearing(self, metrics: Collection[str], now_s: float) -> list[Hearing]:
-        """What each rule on one of these metrics hears of each of its subjects."""
+    def hearing(self, subject: str, metrics: Collection[str], now_s: float) -> list[Hearing]:
+        """What each rule on one of these metrics hears of a subject."""
+        known = self._roster.subjects.get(subject)
         return [
-            Hearing(pair.rule.rule.name, subject.id, name, series.last_value is not None, series.silent_s(now_s))
-            for subject in self._roster.subjects.values()
-            for name, series in subject.series.items()
+            Hearing(pair.rule.rule.name, name, series.last_value is not None, series.silent_s(now_s))
+            for name, series in (known.series.items() if known is not None else ())
             if name in metrics
             for pair in series.pairs
         ]

@@ -64,7 +64,6 @@ class Hearing(NamedTuple):
     """What a rule hears of a subject: whether its newest sample had a value, and for how long there was none."""
 
     rule: str
-    subject: str
     metric: str
     has_value: bool
     silent_s: float  # 0 while the subject is away

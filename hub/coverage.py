@@ -5,6 +5,7 @@ from typing import Protocol
 
 import anyio
 import structlog
+from anyio.lowlevel import checkpoint
 
 from alerts.alert import Transition
 from alerts.engine import Engine
@@ -18,6 +19,7 @@ from hub.windows import COVERAGE_NEEDED, READINGS_NEEDED, WINDOWS
 log = structlog.get_logger()
 
 _LOOK_S = 5.0
+_UNITS_AT_ONCE = 20
 
 
 class Tells(Protocol):
@@ -47,40 +49,53 @@ class Coverage:
         self._clock = clock
         self._units = units
         self._samplers = samplers
-        self._covered: dict[tuple[str, str], bool | None] = {}  # by rule and unit; None until something is known
+        self._covered: dict[str, dict[str, bool | None]] = {}  # by unit and rule; None until something is known
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look until cancelled, at some units at once: a thousand would hold everybody up."""
         while True:
-            self.look()
+            for number, unit_id in enumerate(self._unit_ids()):
+                self._look_at(unit_id)
+                if number % _UNITS_AT_ONCE == 0:
+                    await checkpoint()
             await anyio.sleep(_LOOK_S)
 
     def look(self) -> None:
         """See what each windowed rule hears of each unit, and tell what has changed."""
-        now, now_s = self._clock.now(), self._clock.steady()
-        subjects = {unit_subject(unit_id): unit_id for unit_id in self._units}
-        hearings = [one for one in self._engine.hearing(WINDOWS, now_s) if one.subject in subjects]
-        pairs = {(one.rule, subjects[one.subject]): one for one in hearings}
-        for gone in self._covered.keys() - pairs.keys():
-            del self._covered[gone]
-            self._desk.take(self._engine.remove_subject(_subject(*gone), now, now_s))
-        for pair, hearing in pairs.items():
-            if pair not in self._covered:
-                self._covered[pair] = None
-                self._desk.take(self._engine.add_subject(_subject(*pair), {}, now, now_s))
-            is_covered = _verdict(hearing)
-            if is_covered is not None and is_covered is not self._covered[pair]:
-                self._covered[pair] = is_covered
-                self._tell(pair, hearing, is_covered, now_s)
-        for unit in self._units.values():
-            unit.uncovered_rules = ()
-        for rule, unit_id in sorted(pair for pair, is_covered in self._covered.items() if is_covered is False):
-            self._units[unit_id].uncovered_rules += (rule,)
+        for unit_id in self._unit_ids():
+            self._look_at(unit_id)
 
-    def _tell(self, pair: tuple[str, str], hearing: Hearing, is_covered: bool, now_s: float) -> None:
-        rule, unit_id = pair
+    def _unit_ids(self) -> list[str]:
+        """Those there are, and those that went."""
+        return list(dict.fromkeys([*self._units, *self._covered]))
+
+    def _look_at(self, unit_id: str) -> None:
+        now_s, unit = self._clock.steady(), self._units.get(unit_id)
+        hearings = [] if unit is None else self._engine.hearing(unit_subject(unit_id), WINDOWS, now_s)
+        covered = self._covered.setdefault(unit_id, {})
+        for gone in covered.keys() - {hearing.rule for hearing in hearings}:
+            del covered[gone]
+            self._desk.take(self._engine.remove_subject(_subject(gone, unit_id), self._clock.now(), now_s))
+        for hearing in hearings:
+            if hearing.rule not in covered:
+                covered[hearing.rule] = None
+                subject = _subject(hearing.rule, unit_id)
+                self._desk.take(self._engine.add_subject(subject, {}, self._clock.now(), now_s))
+            is_covered = _verdict(hearing)
+            if is_covered is not None and is_covered is not covered[hearing.rule]:
+                covered[hearing.rule] = is_covered
+                self._tell(unit_id, hearing, is_covered, now_s)
+        if unit is None:
+            del self._covered[unit_id]
+        else:
+            unit.uncovered_rules = tuple(
+                sorted(rule for rule, is_covered in covered.items() if is_covered is False)
+            )
+
+    def _tell(self, unit_id: str, hearing: Hearing, is_covered: bool, now_s: float) -> None:
+        subject = _subject(hearing.rule, unit_id)
         if is_covered:
-            self._desk.report(_subject(*pair), True)
+            self._desk.report(subject, True)
             return
         basis, window_s = self._samplers[unit_id].basis(hearing.metric, now_s), WINDOWS[hearing.metric].seconds
         reason = (
@@ -88,8 +103,8 @@ class Coverage:
             f"{basis.samples} readings cover {basis.coverage:.0%} of it, "
             f"{READINGS_NEEDED} and {COVERAGE_NEEDED:.0%} are needed"
         )
-        log.warning("a rule sees nothing", rule=rule, unit=unit_id, reason=reason)
-        self._desk.report(_subject(*pair), False, reason)
+        log.warning("a rule sees nothing", rule=hearing.rule, unit=unit_id, reason=reason)
+        self._desk.report(subject, False, reason)
 
 
 def _verdict(hearing: Hearing) -> bool | None:

@@ -45,7 +45,8 @@ class Site:
         self.unit = Unit(UnitConfig(id="gate", host="meter"), self.clock, lambda event: None)
         self.engine.add_subject(unit_subject("gate"), {}, self.clock.now(), 0.0)
         self.sampler = UnitSampler("gate", self.engine.metrics_of(unit_subject("gate")))
-        self.coverage = Coverage(self.engine, self, self.clock, {"gate": self.unit}, {"gate": self.sampler})
+        self.units = {"gate": self.unit}
+        self.coverage = Coverage(self.engine, self, self.clock, self.units, {"gate": self.sampler})
 
     def take(self, transitions: Iterable[Transition]) -> None:
         self.told += [transition for transition in transitions if transition.alert.metric == "ok"]
@@ -123,6 +124,16 @@ def test_a_rule_that_is_gone_is_no_longer_said_to_see_nothing() -> None:
     site.coverage.look()
     assert [t.type for t in site.told] == ["alert.onset", "alert.clear"]
     assert not site.unit.uncovered_rules
+
+
+def test_a_unit_that_is_gone_is_no_longer_said_to_be_unseen() -> None:
+    site = Site()
+    site.play(120, every=8)
+    site.units.clear()
+    site.take(site.engine.remove_subject(unit_subject("gate"), site.clock.now(), site.clock.seconds))
+    site.coverage.look()
+    site.coverage.look()
+    assert [t.type for t in site.told] == ["alert.onset", "alert.clear"]
 
 
 def test_a_restart_goes_on_with_what_was_said() -> None:
