@@ -14,7 +14,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "readings": ("readings", "snapshots", "minutes", "state_changes", "machine_status_changes", "boots"),
         "transitions": ("alerts", "alert_states", "transitions"),
         "deliveries": ("deliveries", "attempts", "receiver_holds"),
-        "units": ("unit_states",),
+        "units": ("unit_states", "meter_settings"),
     }
 )
 """The tables without which a promise cannot be kept."""

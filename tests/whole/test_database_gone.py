@@ -1,4 +1,4 @@
-"""A database server that goes away: cut off or silent, it delays alerts by two seconds and loses nothing."""
+"""A database that goes away, a server or a file: it delays alerts by two seconds, and nothing is lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import psycopg
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
+from tests.hub.store.conftest import own_postgres
 from tests.whole.running_hub import eventually
 from tests.whole.site import LOUD, QUIET, open_site
 
@@ -113,3 +115,42 @@ async def test_a_server_that_is_gone_delays_alerts_little(
         for number, meter in enumerate(site.meters):
             [row] = site.rows("SELECT count(*) AS n FROM readings WHERE unit_id = ?", f"gate-{number}")
             assert 0 <= meter.counters.commands["DOD?"] - row["n"] <= 1
+
+
+async def test_a_deleted_database_file_is_told_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    async with open_site(tmp_path, 1) as site:
+        async with site.run() as hub:
+            await eventually(lambda: site.rows("SELECT 1 FROM readings"), 20)
+            for name in ("hub.db", "hub.db-wal", "hub.db-shm"):
+                (site.database.parent / name).unlink()
+            await site.hears("alert.onset", "storage-failing", "promise/file", 20)
+            assert not await hub.is_ready()
+            site.meters[0].set_lp(LOUD)
+            assert not (await site.hears("alert.onset", "loud", within_s=20)).document["persisted"]
+            await site.hears("alert.clear", "storage-failing", "promise/file", 60)
+            await hub.ready()
+            assert await hub.stop() == 0
+        [row] = site.rows("SELECT count(*) AS n FROM readings")
+        assert 0 <= site.meters[0].counters.commands["DOD?"] - row["n"] <= 1
+        assert site.rows("SELECT 1 FROM alerts WHERE rule = 'loud'")
+
+
+async def test_sessions_that_a_failover_left_read_only_are_replaced(tmp_path: Path, postgres_url: str) -> None:
+    with own_postgres(postgres_url) as url, psycopg.connect(postgres_url, autocommit=True) as admin:
+        name = url.rpartition("/")[2]
+        async with open_site(tmp_path, 1) as site:
+            site.postgres, site.config["database"] = url, {"url": url}
+            async with site.run() as hub:
+                await eventually(lambda: site.rows("SELECT 1 FROM readings"), 20)
+                admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+                admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+                await site.hears("alert.onset", "storage-failing", "readings", 20)
+                site.meters[0].set_lp(LOUD)
+                assert not (await site.hears("alert.onset", "loud", within_s=20)).document["persisted"]
+                admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+                await site.hears("alert.clear", "storage-failing", "readings", 30)
+                await hub.ready()
+                assert await hub.stop() == 0
+            [row] = site.rows("SELECT count(*) AS n FROM readings")
+            assert 0 <= site.meters[0].counters.commands["DOD?"] - row["n"] <= 1
+            assert site.rows("SELECT 1 FROM alerts WHERE rule = 'loud'")
