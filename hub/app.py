@@ -113,7 +113,7 @@ class Hub:
             max_size=config.database.max_size,
             on_space=lambda reason: self._report("hub/disk", reason is None, reason),
         )
-        self.settings = SettingsWriter(database, clock)
+        self.settings = SettingsWriter(database.of("units"), clock)
         self.fleet = Fleet(
             self.feeds,
             database,

@@ -10,10 +10,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, select
 
+from alerts.database import Database
 from hub.backoff import backoff
 from hub.clock import Clock
 from hub.nl43.settings import Setting
-from hub.store.database import Database
 from hub.store.tables import StoredMeterSetting
 from hub.store.trouble import describe_trouble
 
@@ -125,7 +125,7 @@ class SettingsWriter:
             await self._database.write(work)
             is_written = True
         except DBAPIError as error:
-            log.warning("settings of meters not stored", units=len(taken), reason=describe_trouble(error))
+            log.debug("settings of meters not stored", units=len(taken), reason=describe_trouble(error))
         finally:
             if not is_written:
                 self._waiting = taken | self._waiting

@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hub.fanout import Subscription
 from hub.parts import Parts
 from hub.snapshot import Event, Snapshot, StateChange
+from hub.store.lane import LaneFull
 from hub.store.resume import readings_after
 from hub.unit import Unit
 from hub.web.access import PartsOf
@@ -128,7 +129,7 @@ class _View:
             seen = self._seen
             try:
                 page = await self._parts.database.query(lambda s: readings_after(s, self._unit.id, seen, _PAGE))  # noqa: B023
-            except SQLAlchemyError:
+            except (SQLAlchemyError, LaneFull):
                 raise StreamEnd(TRY_LATER, "the history cannot be read now; connect again later") from None
             for snapshot in page:
                 await self._send_snapshot(snapshot)

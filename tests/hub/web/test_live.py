@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from hub.nl43.link import LinkDown
 from hub.snapshot import Failure
+from hub.store.lane import Lane
 from hub.web import live
 from tests.hub.web.parts import TOKENS, House, serving, until
 
@@ -130,6 +131,17 @@ async def test_a_number_that_was_never_given_out_is_no_reason_to_be_silent(house
         await until(lambda: house.parts.units["gate-a"].viewers == 1)
         await house.poll()
         assert (await receive(websocket))["sequence"] == 3
+
+
+async def test_a_viewer_who_finds_no_place_among_the_queries_is_asked_to_come_again(house: House) -> None:
+    await house.poll(times=3)
+    await house.committed()
+    lane = house.parts.database.lane = Lane(1, 0, 5.0)
+    async with lane.place(), serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
+        with pytest.raises(ConnectionClosed):
+            for _ in range(10):
+                await websocket.recv()
+        assert websocket.close_code == 1013
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", "9" * 30])
