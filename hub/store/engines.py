@@ -15,6 +15,7 @@ _OLDEST_SQLITE = (3, 33, 0)  # UPDATE … FROM
 _LOCK_WAIT_S = 1.0  # writers queue behind each other: none may sit long on a lock of somebody else's
 _WRITE_DEADLINE_S = 20.0
 _CLAIM_DEADLINE_S = 5.0
+_QUERY_CACHE = "-4000"  # kB each: people read ranges once, and what is cached for them stays in memory for good
 _STEPS_BETWEEN_LOOKS = 20_000  # SQLite instructions, about a millisecond
 
 
@@ -49,7 +50,7 @@ def open_engines(url: str, queries: int, read_deadline_s: float) -> Engines:
         sqlite_path(parsed).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         read_only = {"query_only": "ON"}
         return Engines(
-            _sqlite(parsed, queries, "BEGIN", read_only, read_deadline_s),
+            _sqlite(parsed, queries, "BEGIN", {**read_only, "cache_size": _QUERY_CACHE}, read_deadline_s),
             _sqlite(parsed, OWN_READERS, "BEGIN", read_only, read_deadline_s),
             _sqlite(parsed, 1, "BEGIN", {"cache_size": "-1000"}, read_deadline_s),
             _sqlite(parsed, 1, "BEGIN IMMEDIATE", {"synchronous": "NORMAL"}, None),
