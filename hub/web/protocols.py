@@ -126,6 +126,7 @@ class ViewerProtocol(WebSocketsSansIOProtocol):
         if self.close_sent:
             raise ClientDisconnected  # the protocol has ended it, and the application is about to hear of that
         if message["type"] == "websocket.close":
+            self._place.enter(Phase.DISCARDING, self.loop.time())
             self.writable.set()
             self.loop.call_later(_LINGER_S, self.transport.abort)
         await super().send(message)
