@@ -48,6 +48,7 @@ from hub.web.server import Server, bind, url_of
 log = structlog.get_logger()
 
 _DRAIN_S = 1.5
+_OUTAGE_OVER_S = 10.0
 _LOOK_S = 0.02
 
 
@@ -69,6 +70,7 @@ class Hub:
         self.clock = clock
         self.database = database
         self.boot = boot
+        self._outage_s = -_OUTAGE_OVER_S  # when the recorder was last refused
         database.outcomes.on_change = self._promise_changed
         self.figures = Figures()
         self.sinks = Supervisor("sinks", clock, on_failed=partial(self._child_failed, "sinks"))
@@ -190,7 +192,7 @@ class Hub:
         self.sinks.spawn("retention", self.retention.run)
         self.sinks.spawn("memory", run_memory_upkeep)
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
-        self.sinks.spawn("database-checks", partial(run_checks, self.database))
+        self.sinks.spawn("database-checks", partial(run_checks, self.database, self._tell_broken_promises))
         if self.database.dialect == "postgresql":
             self.sinks.spawn("database-claim", partial(run_guard, self.database), essential=True)
         else:
@@ -279,7 +281,17 @@ class Hub:
 
     def _promise_changed(self, promise: str, reason: str | None) -> None:
         """Tell, as an alert of the hub's own, what the database does not do, and when it does it again."""
-        self._report(f"hub/storage/promise/{promise}", reason is None, reason)
+        if self.recorder.trouble is not None:
+            self._outage_s = self.clock.steady()
+        if reason is None or promise == "file" or self.clock.steady() - self._outage_s > _OUTAGE_OVER_S:
+            self._report(f"hub/storage/promise/{promise}", reason is None, reason)
+
+    def _tell_broken_promises(self) -> None:
+        """Recorder and desk tell of an outage of all the database; what outlasts it is told after it."""
+        if self.recorder.trouble is not None:
+            self._outage_s = self.clock.steady()
+        for promise, reason in self.database.outcomes.failing.items():
+            self._promise_changed(promise, reason)
 
     async def _run_file_watch(self) -> None:
         adopt_own = partial(adopt, boot=self.boot, started_at=self.parts.started_at, version=self.parts.version)

@@ -27,12 +27,13 @@ async def run_guard(database: Database) -> NoReturn:
         await anyio.sleep(_CLAIM_EVERY_S)
 
 
-async def run_checks(database: Database) -> NoReturn:
-    """Puts every promise to the test, also while nothing happens that would."""
+async def run_checks(database: Database, on_look: Callable[[], None] = lambda: None) -> NoReturn:
+    """Puts every promise to the test, also while nothing happens that would; calls `on_look` every second."""
     while True:
         for _ in range(_CHECK_EVERY):
             await anyio.sleep(_SETTLE_EVERY_S)
             database.outcomes.settle()
+            on_look()
         await check_promises(database)
 
 
