@@ -130,5 +130,5 @@ async def test_viewers_at_their_worst_cost_a_bounded_amount_of_memory(tmp_path: 
             assert set(statuses) <= {200, 202, 503}, figures
             assert statuses[200] > count / 10, figures
             assert most_mb < idle_mb + 300, figures
-            assert after_mb < idle_mb + 60, figures
+            assert after_mb < idle_mb + 100, figures  # page caches, kept trace answers, fragments of the heap
             assert await hub.stop() == 0
