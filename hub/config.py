@@ -195,8 +195,9 @@ FeedConfig = Annotated[OracleEquipmentFeed | SampleEquipmentFeed, Field(discrimi
 class Config(_Frozen):
     """The whole of config.yaml; units of included files are in `units`."""
 
-    hub: HubSection = HubSection()
-    database: DatabaseSection = DatabaseSection()
+    # validated where they are left out, too: a relative path in them is taken from the folder of config.yaml
+    hub: HubSection = Field(default={}, validate_default=True)
+    database: DatabaseSection = Field(default={}, validate_default=True)
     redis: RedisSection | None = None
     units: tuple[UnitConfig, ...] = ()
     feeds: tuple[FeedConfig, ...] = ()

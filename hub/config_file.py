@@ -79,7 +79,7 @@ def _read(source: Source, path: Path) -> None:
     for key, value in data.items():
         if value is None and key in _SECTIONS:
             source.problems.append(source.problem((key,), f"is empty; write {_SECTIONS[key]}, or remove the key"))
-    source.data = {"hub": {}, "database": {}} | {key: value for key, value in data.items() if value is not None}
+    source.data = {key: value for key, value in data.items() if value is not None}
     _include(source, path)
     _refuse_what_is_not_there_yet(source)
 
