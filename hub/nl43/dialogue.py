@@ -155,6 +155,8 @@ class Dialogue:
     def _check_surplus(self, command: Command, reply: Reply) -> None:
         with suppress(_Closed):  # it answered and closed: found before the next command
             self._fetch()
+        if not self._protocol.has_leftovers:
+            return
         is_copy = self._protocol.repeats(reply)
         if self._discard() and not is_copy:
             text = f"more than one reply came to {command.line}: none of them is used"
@@ -173,6 +175,8 @@ class Dialogue:
     def _drain(self) -> bool:
         """Take out and drop what arrived unasked; True if it was more than noise."""
         self._fetch()
+        if not self._protocol.has_leftovers:
+            return False
         is_copy = self._last_reply is not None and self._protocol.repeats(self._last_reply)
         if not self._discard():
             return False

@@ -38,9 +38,10 @@ class MeterSocket:
                 await anyio.wait_writable(self.socket)
 
     async def receive(self, most: int) -> bytes:
-        while (data := self.receive_nowait(most)) is None:
-            await anyio.wait_readable(self.socket)
-        return data
+        while True:
+            await anyio.wait_readable(self.socket)  # a reply is not there yet when one begins to wait for it
+            if (data := self.receive_nowait(most)) is not None:
+                return data
 
     def receive_nowait(self, most: int) -> bytes | None:
         try:

@@ -141,6 +141,11 @@ class Protocol:
             if line.strip(b" ") and (event := self._take(line)) is not None:
                 return event
 
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether bytes, be they noise, lie beyond the last reply."""
+        return bool(self._buffer)
+
     def discard(self) -> int:
         """Drop what was received and belongs to no answer; return how many bytes, 0 for nothing but noise."""
         dropped = 0 if _ONLY_NOISE.fullmatch(self._buffer) else len(self._buffer)

@@ -81,7 +81,8 @@ class RunTotals:
             self._bound(length_db, time)
             return _NOTHING
         were, are = _totals_of(before), _totals_of(reading)
-        has_moved = were != are and any(
+        is_same = were == are
+        has_moved = not is_same and any(
             old != new for old, new in zip(were, are, strict=True) if old is not None and new is not None
         )
         if (before.leq, before.le) != (reading.leq, reading.le):
@@ -98,7 +99,7 @@ class RunTotals:
         has_time = reading.leq is not None or reading.le is not None
         return Evidence(
             has_moved,
-            has_time and were == are,
+            has_time and is_same,
             length_db is not None and was_db is not None and not has_restarted and length_db > was_db,
             length_db is not None and time - self._unchanged_s > _STILL_SHARE * _longest_s(length_db) + _STILL_S,
             has_restarted,
