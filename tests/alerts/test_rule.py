@@ -52,7 +52,7 @@ def complaint(**fields: object) -> str:
         ({"above": 65, "every": "0s"}, "no cadence"),
         ({"above": 65, "no_data": {"after": "0s"}}, "would be always"),
         ({"above": 65, "flow": "site"}, "flows are not available in this version"),
-        ({"above": 65, "for": "30"}, "write a number and a unit"),
+        ({"above": 65, "for": "30"}, "30 needs a unit: write 30s"),
     ],
 )
 def test_a_rule_that_cannot_mean_anything_is_told_what_to_write(fields: dict[str, object], told: str) -> None:
