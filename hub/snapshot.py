@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
 
     `sequence` rises by one per reading and stays above every number ever sent, over restarts too.
     `run_state` is None when unknown or too old. `quality` names what is wrong with the values.
-    `cadence_s` is how soon the next reading can be had: as asked for, or as fast as gap and meter allow.
+    `cadence_s` is how soon the next reading can be had: as asked for, or as fast as gap, meter and link allow.
     """
 
     unit_id: str

@@ -87,7 +87,7 @@ class Unit:
         self._publish = publish
         self._on_latency = on_latency
         self._on_settings = on_settings
-        self._took_s = 0.0
+        self._round_s = 0.0  # from the last poll sent until the next command could be
         self.next_sequence = first_sequence
         self._viewers = 0
         self._run_state: RunState | None = None
@@ -249,7 +249,7 @@ class Unit:
     async def ask_questions(self, priority: Priority) -> None:
         """Ask what the session has to ask, if it is time for it; a failure shows at the next poll."""
         self.session.keep_awake = self.config.keep_awake
-        cost_s = self.config.poll.gap + self._took_s
+        cost_s = self._round_s
         while (question := self.session.next_question(self._clock.steady(), self.cadence_s, cost_s)) is not None:
             if not self.link.is_connected:
                 return
@@ -266,7 +266,7 @@ class Unit:
     def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
         self.polls["ok"] += 1
         self._on_latency(answer.took_s)
-        self._took_s = answer.took_s
+        self._round_s = answer.took_s + max(self.config.poll.gap, answer.held_s)
         self.session.polled(self.link.connects, reading, answer.time)
         self.failures_in_a_row = 0
         if self.reachable is not True:
@@ -283,7 +283,7 @@ class Unit:
             run_state,
             self.run_started_at,
             qualities(reading, run_state),
-            max(self.cadence_s, self.config.poll.gap + answer.took_s),  # no poll can follow sooner than that
+            max(self.cadence_s, self._round_s),
         )
         self.next_sequence += 1
         self._emit(snapshot)

@@ -27,13 +27,15 @@ _UNASKED, _MOST_UNASKED = 2, 10  # what came unasked counts double what went wel
 class Answer(NamedTuple, Generic[T]):
     """The meter's answer. `value` is None when it refused (`result` says why) or for a setting.
 
-    `time` is when the last byte came (steady clock, seconds), `took_s` from the send until then.
+    `time` is when the last byte came (steady clock, seconds), `took_s` from the send until then, `held_s` how long
+    the answer was held back after that: nothing else could be sent meanwhile.
     """
 
     result: Result
     value: T | None
     time: float
     took_s: float
+    held_s: float = 0.0
 
 
 class ExchangeFailed(Exception):
@@ -117,15 +119,15 @@ class Dialogue:
         except FieldError as error:
             raise ExchangeFailed(Failure.PROTOCOL, str(error)) from None
         took_s = time - sent_s
-        hold_s = self._holdback.hold_s(time) - took_s
-        if hold_s > 0:
-            await anyio.sleep(hold_s)
+        held_s = max(0.0, self._holdback.hold_s(time) - took_s)
+        if held_s > 0:
+            await anyio.sleep(held_s)
         self._check_surplus(command, reply)
         self._protocol.accept()
         self._last_reply = reply
         self._unasked = max(0, self._unasked - 1)
         self._holdback.accepted(took_s)
-        return Answer(reply.result, value, time, took_s)
+        return Answer(reply.result, value, time, took_s, held_s)
 
     async def _reply(self, command: Command) -> Reply:
         protocol, connection, before = self._protocol, self._connection, self.bytes_received

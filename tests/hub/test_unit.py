@@ -5,14 +5,19 @@ from typing import Any
 import anyio
 import pytest
 
+from alerts.sample import Value
 from hub.clock import Clock
 from hub.config import UnitConfig
+from hub.monitor import run_unit
 from hub.nl43.commands import Command
-from hub.nl43.link import Answer, LinkDown, Priority
+from hub.nl43.link import Answer, Link, LinkDown, Priority
 from hub.nl43.protocol import Result
+from hub.samples import UnitSampler
 from hub.snapshot import Event, Failure, FeedStatus, PollFailure, Snapshot, StateChange
 from hub.unit import MeterRefused, Unit, qualities
 from tests.hub.fake_link import READING, FakeLink
+from tests.hub.nl43.scripted_meter import DOD_LINE
+from tests.hub.nl43.wire import Arrivals, WiredMeter
 from tests.virtual_time import VirtualClock, virtual
 
 MONITOR = Priority.MONITOR
@@ -52,6 +57,28 @@ async def test_a_reading_is_stamped_at_its_receipt() -> None:
 async def test_a_reading_tells_how_soon_the_next_can_be_had(latency_s: float, gap: str, cadence_s: float) -> None:
     unit, _ = new_unit(FakeLink(VirtualClock(), latency_s), poll={"idle": "1s", "gap": gap})
     assert (await unit.poll(MONITOR)).cadence_s == pytest.approx(cadence_s)
+
+
+@virtual
+async def test_a_meter_that_is_slow_now_and_then_fills_its_windows() -> None:
+    clock, numbers = VirtualClock(), itertools.count(1)
+    replies = {"DOD?": DOD_LINE, "Measure?": "Start"}
+
+    def slow_once_in_twenty(connection: int, number: int, command: str) -> Arrivals:
+        reply = f"R+0000\r\n{replies[command]}\r\n" if command in replies else "R+0001\r\n"
+        return [(0.2 if next(numbers) % 20 else 2.0, reply.encode())]
+
+    meter = WiredMeter(clock, slow_once_in_twenty)
+    link = Link("meter", 2255, clock, gap_s=0.2, open_socket=meter.open_socket)
+    sampler, levels = UnitSampler("gate-a", frozenset({"laeq_1m"})), list[Value]()
+    config = UnitConfig(id="gate-a", host="meter", poll={"gap": "200ms"})
+    unit = Unit(config, clock, lambda event: levels.extend(s.value for s in sampler.samples(event)), link=link)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_unit, unit, clock, 0.0)
+        with unit.watch(1):
+            await anyio.sleep(600)
+        tasks.cancel_scope.cancel()
+    assert set(levels[100:]) == {45.8}
 
 
 @virtual
