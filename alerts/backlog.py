@@ -18,7 +18,7 @@ from alerts.delivery import Delivery
 from alerts.digest import MOST_BYTES, MOST_ITEMS
 from alerts.pace import Pace
 from alerts.rate import Rate, parse_rate
-from alerts.retries import early_retry_s, wait_delay_s
+from alerts.retries import MOST_DELAY_S, early_retry_s, wait_delay_s
 from alerts.rule import Receiver
 from alerts.turns import Group, Message, Queues, Waiting
 
@@ -80,9 +80,11 @@ class Backlog:
             return
         due_s = now_s
         if delivery.next_at is not None:
-            due_s += max(0.0, (delivery.next_at - now).total_seconds())
+            due_s += min(max(0.0, (delivery.next_at - now).total_seconds()), MOST_DELAY_S)
         is_missed = delivery.attempts > 0 or self.is_paused or (self._is_recovering and not is_new)
         message = self._insert(delivery, due_s, is_missed)
+        if delivery.first_at is not None:
+            message.first_s = now_s - max(0.0, (now - delivery.first_at).total_seconds())
         if due_s > now_s:
             message.failed_s = now_s  # at the latest
             self._failed[delivery.id] = message
@@ -155,6 +157,7 @@ class Backlog:
         if is_outage:
             self._is_recovering, self._has_accepted = True, False
         self._failed[delivery.id] = message
+        message.first_s = now_s if message.first_s is None else message.first_s
         message.delivery, message.due_s, message.failed_s, message.is_missed = delivery, due_s, now_s, True
         self._place(message, now_s)
 
@@ -218,6 +221,11 @@ class Backlog:
             return None
         free_s = 0.0 if self._rate is None else self._rate.free_at_s(now_s)
         return max(min(moments), free_s)
+
+    def age_s(self, delivery: Delivery, now_s: float) -> float:
+        """How long ago the first attempt failed."""
+        message = self._messages.get(delivery.id)
+        return 0.0 if message is None or message.first_s is None else now_s - message.first_s
 
     def recover(self, now_s: float) -> None:
         """Nothing is out any more: those are due again."""

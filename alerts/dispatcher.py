@@ -352,8 +352,7 @@ class Dispatcher:
         until_s = now_s
         if isinstance(outcome, Wait):
             until_s = self._backlog.pause(delivery, outcome.after_s, now_s, self._chance())
-        age_s = (self._clock.now() - (delivery.first_at or at)).total_seconds()
-        delay_s = self._delay_s(outcome, attempt.number, age_s, until_s)
+        delay_s = self._delay_s(outcome, attempt.number, self._backlog.age_s(delivery, now_s), until_s)
         if delay_s is None:
             self.counts.dead += 1
             self._on_dead(delivery, outcome.error)

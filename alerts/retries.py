@@ -6,6 +6,9 @@ _DELAYS_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
 _REFUSED_S = (300.0, 3600.0, 21600.0, 43200.0)
 _LIFETIME_S = 72 * 3600.0
 _JITTER = 0.1
+MOST_DELAY_S = max(*_DELAYS_S, *_REFUSED_S) * (1 + _JITTER)
+"""No message waits for its next attempt longer than this."""
+
 _LEAST_S = 1.0
 _FIRST_WAIT_S, _MOST_UNASKED_S = 5.0, 300.0
 

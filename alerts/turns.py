@@ -23,6 +23,7 @@ class Message:
     group: "Group | None" = None
     stamp: int = 0  # which of its entries in the queues is valid; 0: none
     is_out: bool = False
+    first_s: float | None = None  # the first attempt that failed
     failed_s: float = 0.0
     early_retries: int = 0
 

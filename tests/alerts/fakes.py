@@ -85,13 +85,16 @@ class SqliteDatabase:
 
 
 class LoopClock:
-    """The clock of the event loop, so that a virtual one moves both; the wall starts at START."""
+    """The clock of the event loop, so that a virtual one moves both; the wall starts at START, and may be `set`."""
+
+    def __init__(self) -> None:
+        self.set = timedelta()
 
     def time(self) -> float:
         return anyio.current_time()
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=anyio.current_time())
+        return START + timedelta(seconds=anyio.current_time()) + self.set
 
 
 class ThresholdEngine:

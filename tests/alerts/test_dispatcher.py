@@ -80,12 +80,12 @@ class Bench:
         self.failures: list[Failure] = []
         self.dead: list[tuple[str, str]] = []
         room = settings.pop("room", 10_000)
-        self.database, clock = database, LoopClock()
+        self.database, self.clock = database, LoopClock()
         self.dispatcher = Dispatcher(
             Receiver(name="ops", url="http://x/", **settings),
-            partial(open_courier, hook.post, clock),
+            partial(open_courier, hook.post, self.clock),
             database,
-            clock,
+            self.clock,
             "site",
             lambda name, failing, reason: self.troubles.append((name, failing, reason)),
             on_failure=self.failures.append,
@@ -219,6 +219,39 @@ async def test_a_dead_letter_is_replayed_with_its_id(database: SqliteDatabase) -
         await hook.wait_for(before + 1)
         await bench.settled()
     assert hook.sent[-1][1].id == given.id
+    assert bench.states() == ["delivered"]
+
+
+@pytest.mark.parametrize("step", [timedelta(days=20_000), timedelta(days=-20_000)])
+async def test_a_wall_clock_that_is_set_ends_no_message_before_its_72_hours_and_keeps_none_for_longer(
+    database: SqliteDatabase, step: timedelta
+) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answer = lambda delivery: Retry("HTTP 500", 500)
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(notice())
+        await anyio.sleep(60)
+        bench.clock.set = step
+        await anyio.sleep(60 * 3600)
+        assert bench.states() == ["pending"]
+        await anyio.sleep(12 * 3600)
+        assert bench.states() == ["dead"]
+
+
+async def test_a_wall_clock_that_was_set_back_before_a_restart_keeps_no_message_waiting_for_years(
+    database: SqliteDatabase,
+) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Retry("HTTP 500", 500)] * 4
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(notice())
+        await anyio.sleep(160)
+    again = Bench(database, hook)
+    again.clock.set = timedelta(days=-20_000)
+    async with running(again):
+        await anyio.sleep(14 * 3600)
     assert bench.states() == ["delivered"]
 
 
