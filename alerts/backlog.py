@@ -237,6 +237,7 @@ class Backlog:
 
     def clear(self) -> None:
         """Forget everything; what is out may still be finished or put off, to no effect."""
+        self._pace.recover()
         for forgotten in (self._messages, self._groups, self._failed, self._queues, self._order, self._done):
             forgotten.clear()
 

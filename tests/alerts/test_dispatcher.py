@@ -255,6 +255,20 @@ async def test_a_wall_clock_that_was_set_back_before_a_restart_keeps_no_message_
     assert bench.states() == ["delivered"]
 
 
+async def test_a_replay_sends_what_a_receiver_said_410_to_after_it_had_said_wait(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Wait("HTTP 429", 429, 20.0), Gone()]
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        (given,) = bench.give(notice())
+        await anyio.sleep(60)
+        assert bench.states() == ["held"]
+        database.run(lambda s: outbox.replay(s, [given.id]))
+        dispatcher.reload()
+        await anyio.sleep(60)
+    assert bench.states() == ["delivered"]
+
+
 async def test_a_receiver_that_is_gone_is_held_over_a_restart_and_released_by_a_replay(
     database: SqliteDatabase,
 ) -> None:
