@@ -15,7 +15,6 @@ from alerts.system import SYSTEM_SUBJECTS
 from hub.config import Config, HubSection, UnitConfig
 from hub.config_fields import parse_listen
 from hub.problem import Problem
-from hub.spelling import did_you_mean
 from hub.windows import READINGS_NEEDED, WINDOWS
 from hub.yaml_source import Loc, Source
 
@@ -184,7 +183,7 @@ def _receivers(source: Source) -> Iterator[Problem]:
     for notify in [*notifies, ("alerts", "system", "notify")]:
         for loc, name in _words(source, notify):
             if name not in known:
-                hint = did_you_mean(name, known) or f"; there is {', '.join(known) or 'none'}"
+                hint = source.suggestions.did_you_mean(name, known) or f"; there is {', '.join(known) or 'none'}"
                 yield source.problem(loc, f"no receiver is named {name!r}{hint}")
 
 
@@ -207,7 +206,7 @@ def _rule(
     if globs and not is_on_machines:
         for glob_loc, glob in globs:
             if not matching(glob):
-                hint = "" if has_magic(glob) else did_you_mean(glob, [name for name, _ in units])
+                hint = "" if has_magic(glob) else source.suggestions.did_you_mean(glob, [name for name, _ in units])
                 yield source.problem(glob_loc, f"{glob!r} matches no unit{hint}")
         chosen = {name for _, glob in globs for name in matching(glob)}
         subjects = [unit for unit in units if unit[0] in chosen]
@@ -226,10 +225,10 @@ def _labels(source: Source, loc: Loc, subjects: list[dict[str, str]]) -> Iterato
             continue
         alone = False
         if values:
-            message = f"nothing it watches has the label {key}: {value}{did_you_mean(value, values)}"
+            message = f"nothing it watches has the label {key}: {value}{source.suggestions.did_you_mean(value, values)}"
         else:
             keys = {name for labels in subjects for name in labels}
-            message = f"nothing it watches has a label {key}{did_you_mean(key, keys)}"
+            message = f"nothing it watches has a label {key}{source.suggestions.did_you_mean(key, keys)}"
         yield source.problem((*loc, key), message, at_key=not values)
     if alone and wanted and not any(wanted.items() <= labels.items() for labels in subjects):
         yield source.problem(loc, "nothing it watches has all of these labels")

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from hub.config import Config
 from hub.problem import Problem
-from hub.spelling import did_you_mean
+from hub.spelling import Suggestions
 from hub.yaml_source import Loc, Source
 
 _NAME_PATTERN = "^[A-Za-z0-9_.-]{1,64}$"
@@ -64,7 +64,7 @@ def problems_of(error: ValidationError, source: Source) -> Iterator[Problem]:
         if loc not in seen:
             seen.add(loc)
             at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1] == "[key]"
-            yield source.problem(loc, _message(detail), at_key)
+            yield source.problem(loc, _message(detail, source.suggestions), at_key)
 
 
 def known_loc(loc: Loc, source: Source) -> Loc:
@@ -76,16 +76,16 @@ def known_loc(loc: Loc, source: Source) -> Loc:
     return known
 
 
-def _message(detail: ErrorDetails) -> str:
+def _message(detail: ErrorDetails, suggestions: Suggestions) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
+        return f"unknown key{suggestions.did_you_mean(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
     if kind == "value_error":
         return str(context["error"])
     if kind in ("literal_error", "union_tag_invalid"):
         allowed = re.findall(r"'([^']*)'", context.get("expected") or context["expected_tags"])
         word = value.get("kind") if isinstance(value, dict) else value
-        return f"must be {_either(allowed)}{did_you_mean(str(word), allowed)}"
+        return f"must be {_either(allowed)}{suggestions.did_you_mean(str(word), allowed)}"
     if kind == "string_pattern_mismatch" and context["pattern"] == _NAME_PATTERN:
         return "must be 1 to 64 letters, digits or any of _ . -"
     if kind.startswith("int_"):

@@ -1,7 +1,10 @@
-"""Pure: what somebody probably meant to write, and how things are counted."""
+"""What somebody probably meant to write, and how things are counted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+
+_MOST_COMPARED = 20_000
+_LONGEST = 256
 
 
 def counted(count: int, what: str) -> str:
@@ -11,6 +14,32 @@ def counted(count: int, what: str) -> str:
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """`; did you mean 'port'?` for the closest of the choices, empty when none is close."""
+    if len(word) > _LONGEST:
+        return ""
     by_lower = {choice.lower(): choice for choice in choices}
     close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+class Suggestions:
+    """Suggestions for one file, which may have a mistake in each of its lines.
+
+    A mistake made again is looked up, and after so many comparisons no more is suggested: what is said of the
+    others tells how to mend these.
+    """
+
+    def __init__(self) -> None:
+        self._left = _MOST_COMPARED
+        self._known: dict[tuple[str, frozenset[str]], str] = {}
+
+    def did_you_mean(self, word: str, choices: Collection[str]) -> str:
+        """As the function does it."""
+        if len(choices) > _MOST_COMPARED:
+            return ""
+        key = (word, frozenset(choices))
+        if key not in self._known:
+            if self._left <= 0:
+                return ""
+            self._left -= len(choices)
+            self._known[key] = did_you_mean(word, choices)
+        return self._known[key]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hub.problem import Position, Problem
 from hub.regular_file import Stamp, read_regular
+from hub.spelling import Suggestions
 from hub.yaml_nodes import Mapping, Node, Scalar, Sequence
 
 Loc = tuple[str | int, ...]
@@ -74,6 +75,7 @@ class Source:
     files: list[Path] = field(default_factory=list)
     stamps: dict[str, Stamp] = field(default_factory=dict)
     unread: set[tuple[str, str]] = field(default_factory=set)
+    suggestions: Suggestions = field(default_factory=Suggestions)
 
     def construct(self, node: Node, loc: Loc = (), shown: Loc | None = None, key: Position | None = None) -> object:
         """The data of a node, recorded under `loc` and shown to the user as `shown`."""
