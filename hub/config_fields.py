@@ -112,7 +112,12 @@ def _database_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
-    _check_url(secret.get_secret_value(), ("redis", "rediss", "unix"), "redis://127.0.0.1:6379/0")
+    from hub.cache.redis import url_problem  # most configurations have no Redis, and its client is slow to load
+
+    url = secret.get_secret_value()
+    _check_url(url, ("redis", "rediss", "unix"), "redis://127.0.0.1:6379/0")
+    if (problem := url_problem(url)) is not None:
+        raise ValueError(problem)
     return secret
 
 

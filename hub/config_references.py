@@ -51,6 +51,9 @@ def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
         for message in warnings_for(rule):
             yield source.problem(("alerts", "rules", i, "metric"), message)
     yield from _uncovered_windows(source, config)
+    if config.hub.trusted_proxies and not config.hub.tokens:
+        message = "everybody who reaches a proxy could use the hub, as there are no hub.tokens; add some"
+        yield source.problem(("hub", "trusted_proxies"), message)
     for i, receiver in enumerate(config.alerts.receivers):
         unsuitable = unsuitable_format(receiver.url, receiver.format, FORMATS)
         if unsuitable is not None:
@@ -225,7 +228,9 @@ def _labels(source: Source, loc: Loc, subjects: list[dict[str, str]]) -> Iterato
             continue
         alone = False
         if values:
-            message = f"nothing it watches has the label {key}: {value}{source.suggestions.did_you_mean(value, values)}"
+            message = (
+                f"nothing it watches has the label {key}: {value}{source.suggestions.did_you_mean(value, values)}"
+            )
         else:
             keys = {name for labels in subjects for name in labels}
             message = f"nothing it watches has a label {key}{source.suggestions.did_you_mean(key, keys)}"

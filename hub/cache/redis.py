@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import quote
+from math import inf
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import anyio
 from pydantic import SecretStr
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -30,6 +31,41 @@ class RedisClients:
         return ":".join([self.prefix, *(quote(part, safe="") for part in parts)])
 
 
+def url_problem(url: str) -> str | None:
+    """What is wrong with the database or the options of a Redis URL, without any of its values; None if nothing.
+
+    Options are those a site has a say in. How texts are decoded and connections are shared is the hub's affair.
+    """
+    parts = urlsplit(url)
+    database = "" if parts.scheme == "unix" else parts.path.strip("/")
+    if database and not (database.isascii() and database.isdigit()):
+        return "must end with the number of a database, such as redis://127.0.0.1:6379/0"
+    tls = _TLS_OPTIONS if parts.scheme == "rediss" else frozenset()
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _OPTIONS | tls:
+            return f"has the unknown option {name[:40]!r}; there is {', '.join(sorted(_OPTIONS | tls))}"
+        if not _takes(parts.scheme, name, value):
+            return f"has a value for {name} that cannot be used"
+    return None
+
+
+_LEAST = {"db": 0, "socket_timeout": 0.001, "socket_connect_timeout": 0.001, "health_check_interval": 0}
+_OPTIONS = frozenset({*_LEAST, "max_connections", "username", "password", "client_name", "protocol"})
+_TLS_OPTIONS = frozenset(
+    {"ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"}
+)
+
+
+def _takes(scheme: str, name: str, value: str) -> bool:
+    try:
+        pool = ConnectionPool.from_url(f"{scheme}://redis/?{urlencode({name: value})}")
+        pool.connection_class(**pool.connection_kwargs)
+    except (RedisError, ValueError, TypeError):
+        return False
+    read = pool.connection_kwargs.get(name)
+    return name not in _LEAST or (isinstance(read, int | float) and _LEAST[name] <= read < inf)
+
+
 @asynccontextmanager
 async def open_redis(
     url: str | SecretStr, prefix: str = "hub", command_s: float = 1.0
@@ -41,7 +77,8 @@ async def open_redis(
     commands = Redis.from_url(
         address, retry=once_more, socket_connect_timeout=0.3, socket_timeout=command_s, max_connections=16
     )
-    stream = Redis.from_url(address, retry=once_more, socket_connect_timeout=0.3, socket_timeout=None)
+    stream = Redis.from_url(address, retry=once_more, socket_connect_timeout=0.3)
+    stream.connection_pool.connection_kwargs["socket_timeout"] = None  # whatever the address says
     try:
         yield RedisClients(commands, stream, prefix)
     finally:

@@ -320,6 +320,18 @@ def test_a_rule_nobody_hears_and_a_gap_that_wins_are_warnings(tmp_path: Path) ->
     assert "nobody is told" in warnings[1]
 
 
+def test_trusted_proxies_without_tokens_are_a_warning(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, "hub: {trusted_proxies: [127.0.0.1]}").warnings
+    assert str(warning).startswith(f"{tmp_path}/config.yaml:1:24: hub.trusted_proxies: ")
+    token = "{name: a, token: 0123456789abcdef-, role: viewer}"
+    assert load(tmp_path, f"hub: {{trusted_proxies: [127.0.0.1], tokens: [{token}]}}").warnings == ()
+
+
+def test_an_option_that_redis_does_not_take_is_a_mistake(tmp_path: Path) -> None:
+    (said,) = wrong(tmp_path, 'redis: {url: "redis://127.0.0.1/0?socket_timeout=abc"}')
+    assert said == "config.yaml:1:14: redis.url: has a value for socket_timeout that cannot be used"
+
+
 def test_a_rule_on_a_run_total_is_a_warning_at_its_metric(tmp_path: Path) -> None:
     text = f"{UNIT}alerts:\n  rules: [{{name: a, metric: leq, above: 65, notify: [o]}}]\n"
     (warning,) = load(tmp_path, f"{text}  receivers: [{{name: o, url: 'http://h'}}]\n").warnings
