@@ -31,6 +31,9 @@ _BATCH = 100  # transitions in one transaction at most: making them ready holds 
 _IN_A_ROW = 16  # transactions before other writers get a turn
 _STORAGE = "hub/storage"
 
+NOT_STORED = f"nothing could be stored for {_FAILING_AFTER_S:g} s"
+"""Why alerts are announced from memory, where the database gives no reason."""
+
 
 class Decides(Protocol):
     """What the desk asks of the engine; synchronous."""
@@ -91,10 +94,12 @@ class Desk:
         room: int = 50_000,
         resumed_s: Callable[[], float] = lambda: float("-inf"),
         caption_of: Callable[[str], Caption] = lambda subject: UNNAMED,
+        on_storage: Callable[[], None] | None = None,
     ) -> None:
         """`hub` is the name in the bodies; `labels_of` gives a subject's labels, `caption_of` what it is called.
 
-        `resumed_s` is when the process last ended a standstill of its own, in steady seconds.
+        `resumed_s` is when the process last ended a standstill of its own, in steady seconds. `on_storage` hears
+        when `is_storage_failing` has changed; without it the desk itself reports that.
         """
         self.engine = engine
         self.counts = DeskCounts()
@@ -109,6 +114,7 @@ class Desk:
         self.on_latency = on_latency
         self._room = room
         self._resumed_s = resumed_s
+        self._on_storage = on_storage or self._report_storage
         self._inbox: deque[Sample] = deque()
         self._waiting = Uncommitted()
         self._is_apart = False  # the next commit has a row that was refused for its values
@@ -178,7 +184,7 @@ class Desk:
         restored = await self._database.read(lambda session: outbox.restore(session, offset_s))
         self._told = restored.told
         self.take(self.engine.restore(restored.alerts, self._clock.now(), self._clock.time()))
-        self.report(_STORAGE, True)
+        self._on_storage()
 
     async def run(self) -> None:
         """Work until cancelled; then what was decided is committed, for two seconds at most."""
@@ -337,12 +343,16 @@ class Desk:
         self.is_storage_failing = True
         for notice in self._waiting:
             self._announce_unpersisted(notice)
-        self.report(_STORAGE, False, f"nothing could be stored for {_FAILING_AFTER_S:g} s")
+        self._on_storage()
 
     def _storage_worked(self) -> None:
         if self.is_storage_failing:
             self.is_storage_failing = False
-            self.report(_STORAGE, True)
+            self._on_storage()
+
+    def _report_storage(self) -> None:
+        is_failing = self.is_storage_failing
+        self.report(_STORAGE, not is_failing, NOT_STORED if is_failing else None)
 
     def _announce_unpersisted(self, notice: Notice) -> None:
         if self._waiting.told(notice) is not None:

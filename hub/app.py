@@ -29,6 +29,7 @@ from hub.parts import Parts
 from hub.poller import Poller
 from hub.receivers import Receivers
 from hub.reload import Changes, ReloadState, changes_between
+from hub.storage_alerts import StorageAlerts, broken_parts
 from hub.store.checks import PROMISES
 from hub.store.database import Database, open_database
 from hub.store.meter_settings import SettingsWriter
@@ -48,7 +49,6 @@ from hub.web.server import Server, bind, url_of
 log = structlog.get_logger()
 
 _DRAIN_S = 1.5
-_OUTAGE_OVER_S = 10.0
 _LOOK_S = 0.02
 
 
@@ -70,8 +70,8 @@ class Hub:
         self.clock = clock
         self.database = database
         self.boot = boot
-        self._outage_s = -_OUTAGE_OVER_S  # when the recorder was last refused
-        database.outcomes.on_change = self._promise_changed
+        self.storage_alerts = StorageAlerts(self._report_storage)
+        database.outcomes.on_change = lambda promise, reason: self._storage_changed()
         self.figures = Figures()
         self.sinks = Supervisor("sinks", clock, on_failed=partial(self._child_failed, "sinks"))
         self.feeds = Supervisor("feeds", clock, on_failed=partial(self._child_failed, "feeds"))
@@ -96,6 +96,7 @@ class Hub:
             self.figures.alert_stage,
             resumed_s=lambda: clock.resumed_s,
             caption_of=lambda subject: self.fleet.caption_of(subject),
+            on_storage=self._storage_changed,
         )
         self.recorder = Recorder(
             database,
@@ -103,7 +104,7 @@ class Hub:
             clock,
             drain_s=_DRAIN_S,
             keep_raw=config.database.keep_raw,
-            on_trouble=lambda failing, reason: self._report("hub/storage/readings", not failing, reason),
+            on_trouble=lambda failing, reason: self._storage_changed(),
             on_commit=lambda rows, latency_s: self.figures.readings_commit_s.observe(latency_s),
         )
         retention = config.database.retention
@@ -176,8 +177,7 @@ class Hub:
         await self.fleet.open(self.config.units)
         await self.equipment.open(self.config.feeds)
         await self.desk.restore()
-        for promise in PROMISES:  # an earlier process may have told of one that it broke
-            self._promise_changed(promise, None)
+        self.storage_alerts.clear(PROMISES)
         self.config_rejected(None)  # the file of this start was good
         self.edge_overloaded(None)
         if (reason := too_few(self.config, limit())) is not None:
@@ -192,7 +192,7 @@ class Hub:
         self.sinks.spawn("retention", self.retention.run)
         self.sinks.spawn("memory", run_memory_upkeep)
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
-        self.sinks.spawn("database-checks", partial(run_checks, self.database, self._tell_broken_promises))
+        self.sinks.spawn("database-checks", partial(run_checks, self.database, self._storage_changed))
         if self.database.dialect == "postgresql":
             self.sinks.spawn("database-claim", partial(run_guard, self.database), essential=True)
         else:
@@ -279,19 +279,12 @@ class Hub:
         self.desk.take(self.engine.add_subject(subject, {}, now, now_s))
         self.desk.report(subject, ok, reason)
 
-    def _promise_changed(self, promise: str, reason: str | None) -> None:
-        """Tell, as an alert of the hub's own, what the database does not do, and when it does it again."""
-        if self.recorder.trouble is not None:
-            self._outage_s = self.clock.steady()
-        if reason is None or promise == "file" or self.clock.steady() - self._outage_s > _OUTAGE_OVER_S:
-            self._report(f"hub/storage/promise/{promise}", reason is None, reason)
+    def _storage_changed(self) -> None:
+        self.storage_alerts.update(broken_parts(self.database, self.recorder, self.desk), self.clock.steady())
 
-    def _tell_broken_promises(self) -> None:
-        """Recorder and desk tell of an outage of all the database; what outlasts it is told after it."""
-        if self.recorder.trouble is not None:
-            self._outage_s = self.clock.steady()
-        for promise, reason in self.database.outcomes.failing.items():
-            self._promise_changed(promise, reason)
+    def _report_storage(self, part: str, reason: str | None) -> None:
+        subject = "hub/storage" if part == "transitions" else f"hub/storage/{part}"
+        self._report(subject, reason is None, reason)
 
     async def _run_file_watch(self) -> None:
         adopt_own = partial(adopt, boot=self.boot, started_at=self.parts.started_at, version=self.parts.version)

@@ -53,6 +53,11 @@ class Outcomes:
             known.worked = True
             self.settle()
 
+    def last_reason(self, promise: str) -> str | None:
+        """Why it failed last, also where that is not clear yet to be more than a moment."""
+        failed = [source for (of, _), source in self._sources.items() if of == promise and not source.worked]
+        return max(failed, key=lambda source: source.failed_s).reason if failed else None
+
     def settle(self) -> None:
         """Take up what has become clear with time; to be called once a second or so."""
         if not self._sources:

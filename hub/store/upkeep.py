@@ -45,9 +45,9 @@ async def check_promises(database: Database) -> None:
         broken = dict.fromkeys(TABLES, describe_trouble(error))
     for promise in TABLES:
         if promise in broken:
-            database.outcomes.failed(promise, "check", broken[promise])
+            database.outcomes.failed(promise, "read", broken[promise])
         else:
-            database.outcomes.worked(promise, "check")
+            database.outcomes.worked(promise, "read")
     with suppress(DBAPIError):  # noted
         await database.of("commits").write(touch, durable=True)
 

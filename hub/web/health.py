@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import rfc3339
 from hub.parts import Parts
+from hub.storage_alerts import broken_parts
 from hub.store.checks import VITAL
 from hub.store.trouble import describe_trouble
 from hub.supervisor import Child, ChildState
@@ -80,10 +81,7 @@ async def _database(parts: Parts) -> Check:
         return {"status": "down", "reason": describe_trouble(error)}
     except TimeoutError:
         return {"status": "down", "reason": "too slow"}
-    if parts.recorder.trouble is not None:
-        broken["readings"] = parts.recorder.trouble
-    if parts.desk.is_storage_failing:
-        broken.setdefault("transitions", "nothing could be stored for 2 s")
+    broken |= broken_parts(parts.database, parts.recorder, parts.desk)
     if not broken:
         return {"status": "ok"}
     vital = [promise for promise in broken if promise in VITAL]

@@ -78,7 +78,7 @@ async def test_a_table_that_cannot_be_used_raises_an_alert_that_clears_once_it_c
 
     async with open_hub(config_in(tmp_path)) as hub:
         await hub.database.write(rename("deliveries", "away"))
-        await storage_alerts(hub, "promise/deliveries")
+        await storage_alerts(hub, "deliveries")
         await hub.database.write(rename("away", "deliveries"))
         await storage_alerts(hub)
 
@@ -86,7 +86,7 @@ async def test_a_table_that_cannot_be_used_raises_an_alert_that_clears_once_it_c
 async def test_a_deleted_database_raises_an_alert_and_its_return_clears_it(tmp_path: Path) -> None:
     async with open_hub(config_in(tmp_path)) as hub:
         (tmp_path / "hub.db").rename(tmp_path / "elsewhere.db")
-        await storage_alerts(hub, "promise/file")
+        await storage_alerts(hub, "file")
         (tmp_path / "elsewhere.db").rename(tmp_path / "hub.db")
         await storage_alerts(hub)
 

@@ -96,14 +96,14 @@ async def test_a_server_that_is_gone_delays_alerts_little(
                 way.silence()
             site.meters[0].set_lp(LOUD)
             onset = await site.hears("alert.onset", "loud", "gate-0", _TOLD_WITHIN_S)
-            await site.hears("alert.onset", "storage-failing", "storage")
+            await site.hears("alert.onset", "storage-failing")
             site.meters[0].set_lp(QUIET)
             clear = await site.hears("alert.clear", "loud", "gate-0", 1.0)
             assert not onset.document["persisted"]
             assert not clear.document["persisted"]
             assert {one["reachable"] for one in (await hub.get("/api/monitors"))["items"]} == {True}
             way.mend()
-            await site.hears("alert.clear", "storage-failing", "storage", 15)
+            await site.hears("alert.clear", "storage-failing", within_s=30)
             await hub.ready()
             site.meters[1].set_lp(LOUD)
             assert (await site.hears("alert.onset", "loud", "gate-1")).document["persisted"]
@@ -123,11 +123,11 @@ async def test_a_deleted_database_file_is_told_at_once_and_loses_nothing(tmp_pat
             await eventually(lambda: site.rows("SELECT 1 FROM readings"), 20)
             for name in ("hub.db", "hub.db-wal", "hub.db-shm"):
                 (site.database.parent / name).unlink()
-            await site.hears("alert.onset", "storage-failing", "promise/file", 20)
+            await site.hears("alert.onset", "storage-failing", within_s=20)
             assert not await hub.is_ready()
             site.meters[0].set_lp(LOUD)
             assert not (await site.hears("alert.onset", "loud", within_s=20)).document["persisted"]
-            await site.hears("alert.clear", "storage-failing", "promise/file", 60)
+            await site.hears("alert.clear", "storage-failing", within_s=60)
             await hub.ready()
             assert await hub.stop() == 0
         [row] = site.rows("SELECT count(*) AS n FROM readings")
@@ -144,11 +144,11 @@ async def test_sessions_that_a_failover_left_read_only_are_replaced(tmp_path: Pa
                 await eventually(lambda: site.rows("SELECT 1 FROM readings"), 20)
                 admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
                 admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-                await site.hears("alert.onset", "storage-failing", "readings", 20)
+                await site.hears("alert.onset", "storage-failing", within_s=20)
                 site.meters[0].set_lp(LOUD)
                 assert not (await site.hears("alert.onset", "loud", within_s=20)).document["persisted"]
                 admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-                await site.hears("alert.clear", "storage-failing", "readings", 30)
+                await site.hears("alert.clear", "storage-failing", within_s=30)
                 await hub.ready()
                 assert await hub.stop() == 0
             [row] = site.rows("SELECT count(*) AS n FROM readings")

@@ -45,3 +45,14 @@ async def test_an_idle_hub_finds_out_that_it_cannot_commit(database: Database) -
     for now_s in (10.0, 15.0):  # noqa: B007
         await check_promises(database)
     assert database.outcomes.failing == {}
+
+
+async def test_a_read_that_failed_once_and_is_not_tried_again_is_forgiven_by_the_check(database: Database) -> None:
+    now_s = 0.0
+    database.outcomes.clock_s = lambda: now_s
+    database.outcomes.failed("deliveries", "read", "too slow")
+    now_s = 3.0
+    database.outcomes.settle()
+    assert database.outcomes.failing == {"deliveries": "too slow"}
+    await check_promises(database)
+    assert database.outcomes.failing == {}

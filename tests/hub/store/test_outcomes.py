@@ -80,3 +80,13 @@ def test_another_reason_is_told() -> None:
     told.fail(3)
     told.fail(1, reason="unreachable")
     assert told.changes == [("deliveries", "damaged"), ("deliveries", "unreachable")]
+
+
+def test_the_last_reason_is_known_before_it_is_clear_that_it_lasts() -> None:
+    told = Told()
+    assert told.outcomes.last_reason("deliveries") is None
+    told.fail(reason="locked")
+    told.fail(0.1, reason="disk full", source="read")
+    assert told.outcomes.last_reason("deliveries") == "disk full"
+    told.work(0.1, source="read")
+    assert told.outcomes.last_reason("deliveries") == "locked"
