@@ -19,6 +19,14 @@ def is_public(address: str) -> bool:
     return _is_public_v4(parsed) if isinstance(parsed, IPv4Address) else _is_public_v6(parsed)
 
 
+def is_loopback(host: str) -> bool:
+    """True for `localhost` and for the addresses that lead back to this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_public_v4(address: IPv4Address) -> bool:
     return address.is_global and not address.is_multicast
 

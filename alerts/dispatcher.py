@@ -17,18 +17,18 @@ from alerts.answers import Delivered, Gone, Outcome, Refused, Retry, Wait, split
 from alerts.attempted import attempt_of, finished, held, put_off
 from alerts.backlog import Backlog, Turn
 from alerts.clock import Clock
-from alerts.courier import Hand, OnSent, OpenCourier, Sent
 from alerts.database import Database
 from alerts.delivery import Attempt, Delivery, DeliveryState
 from alerts.digest import digest_of, digest_room, digested, split
 from alerts.fingerprint import fingerprint
 from alerts.ledger import Ledger
 from alerts.message import render
+from alerts.posting import Enqueue, OnSent, OpenPosting, Sent
 from alerts.retries import refused_delay_s, retry_delay_s
 from alerts.rule import Receiver
 from alerts.trouble import Trouble
 
-_AHEAD = 64  # with the courier at most, waiting or under way
+_AHEAD = 64  # enqueued at most, waiting or under way
 _RELOAD_S = 1.0
 
 
@@ -69,7 +69,7 @@ class Dispatcher:
     def __init__(
         self,
         receiver: Receiver,
-        open_courier: OpenCourier,
+        open_posting: OpenPosting,
         database: Database,
         clock: Clock,
         hub: str,
@@ -85,7 +85,7 @@ class Dispatcher:
         self.receiver = receiver
         self.counts = Counts()
         self.is_held = False
-        self._open_courier = open_courier
+        self._open_posting = open_posting
         self._database = database
         self._clock = clock
         self._hub = hub
@@ -96,7 +96,7 @@ class Dispatcher:
         self._room = room
         self._backlog = Backlog(receiver, digest_room(hub))
         self._ledger = Ledger(database)
-        self._out: set[str] = set()  # with the courier, or a digest that is being made or split
+        self._out: set[str] = set()  # enqueued, or a digest that is being made or split
         self._forgotten: set[str] = set()  # of these, what was out when a 410 emptied the backlog
         self._to_split: list[Delivery] = []
         self._is_behind = True  # SQL has deliveries that are not in memory
@@ -154,7 +154,7 @@ class Dispatcher:
         which may be days. Neither the deliveries nor the connections of the receiver may hang on it.
         """
         self._backlog.clear()
-        self._open_courier = _closed
+        self._open_posting = _closed
 
     async def run(self) -> None:
         """Dispatch until stopped or cancelled. May be run again after a crash."""
@@ -163,14 +163,14 @@ class Dispatcher:
             under_way.clear()
         self._backlog.recover(self._clock.time())
         try:
-            async with self._open_courier(self._sent) as hand, anyio.create_task_group() as tasks:
+            async with self._open_posting(self._sent) as enqueue, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ledger.run)
                 while not (self._is_stopping and not self._out and not self._has_due()):
                     self._wake = anyio.Event()
                     if self._is_behind and not self._is_loading and self._has_room():
                         self._is_loading = True
                         tasks.start_soon(self._load)
-                    self._hand_over_due(hand, tasks)
+                    self._enqueue_due(enqueue, tasks)
                     while self._to_split:
                         tasks.start_soon(self._split, self._to_split.pop())
                     if self._trouble.is_news(self._clock.time()):
@@ -225,7 +225,7 @@ class Dispatcher:
             return outbox.pending(session, name, most, lambda notice: render(notice, self._hub))
 
         try:
-            # until then SQL would give what has been sent, or is with the courier
+            # until then SQL would give what has been sent, or is enqueued
             if self._is_forgetful or not await self._ledger.flush():
                 self._load_at_s = self._clock.time() + _RELOAD_S
                 return
@@ -256,7 +256,7 @@ class Dispatcher:
     def _add(self, delivery: Delivery, is_new: bool = True) -> None:
         self._backlog.add(delivery, self._clock.time(), self._clock.now(), is_new)
 
-    def _hand_over_due(self, hand: Hand, tasks: TaskGroup) -> None:
+    def _enqueue_due(self, enqueue: Enqueue, tasks: TaskGroup) -> None:
         due: list[Delivery] = []
         while len(self._out) < _AHEAD and not self.is_held:
             turn = self._backlog.take(self._clock.time())
@@ -264,18 +264,18 @@ class Dispatcher:
                 break
             self._out.add(turn.delivery.id)
             if turn.together:
-                tasks.start_soon(self._hand_over_digest, hand, turn)
+                tasks.start_soon(self._enqueue_digest, enqueue, turn)
             else:
                 due.append(turn.delivery)
         if due:
-            hand(due)
+            enqueue(due)
 
-    async def _hand_over_digest(self, hand: Hand, turn: Turn) -> None:
+    async def _enqueue_digest(self, enqueue: Enqueue, turn: Turn) -> None:
         if turn.delivery.id not in self._forgotten:
             digest = await self._digest(turn)
         if not self._is_over(turn.delivery):
             self._out.add(digest.id)
-            hand([digest])
+            enqueue([digest])
 
     def _is_over(self, delivery: Delivery) -> bool:
         """Take it off what is out. True when a 410 came meanwhile: what was to be done is not, SQL alone has it."""
@@ -391,5 +391,5 @@ class Dispatcher:
         self._ledger.then(lambda session: outbox.hold(session, name, mark, at))
 
 
-def _closed(on_sent: OnSent) -> AbstractAsyncContextManager[Hand]:
+def _closed(on_sent: OnSent) -> AbstractAsyncContextManager[Enqueue]:
     raise RuntimeError("this dispatcher is closed")

@@ -76,6 +76,15 @@ def check_rate(rate: str | None) -> None:
         parse_rate(rate)
 
 
+def check_proxy(proxy: str | None) -> None:
+    """Raises ValueError, without the address, which may carry credentials."""
+    if not proxy:
+        return
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ValueError("write the proxy as http://host:port or https://host:port")
+
+
 def check_timeout(timeout_s: float) -> None:
     """Raises ValueError with what to write instead."""
     if timeout_s <= 0:

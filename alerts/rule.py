@@ -5,14 +5,23 @@ import re
 import zoneinfo
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from alerts.duration import Duration
-from alerts.receiver_fields import check_headers, check_rate, check_secret, check_timeout, check_url
+from alerts.receiver_fields import (
+    check_headers,
+    check_proxy,
+    check_rate,
+    check_secret,
+    check_timeout,
+    check_url,
+)
 from alerts.sample import Value
+from alerts.trust import ClientCertificate, client_context
 
 Severity = Literal["info", "warning", "critical"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -36,6 +45,7 @@ _RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
         "rate_limit": check_rate,
         "drain": check_rate,
         "timeout": check_timeout,
+        "proxy": check_proxy,
     }
 )
 Format = Literal["hub"]
@@ -278,8 +288,24 @@ class Receiver(_Frozen):
     rate_limit: str | None = None  # such as 10/min
     drain: str = "20/s"  # how fast what was missed in an outage goes out
     allow_private: bool = True
+    proxy: str | None = Field(None, repr=False)  # may carry credentials; None: what the environment names
+    ca_file: Path | None = None
+    client_cert: ClientCertificate | None = None
 
-    @field_validator("url", "headers", "secret", "rate_limit", "drain", "timeout")
+    @field_validator("ca_file", "client_cert")
+    @classmethod
+    def _can_be_read(cls, value: Any, info: ValidationInfo) -> Any:
+        """Relative paths are taken from the folder of config.yaml."""
+        folder = (info.context or {}).get("folder") or Path()
+        if isinstance(value, Path):
+            value = Path(folder, value)
+            client_context(value, None)
+        elif value is not None:
+            value = ClientCertificate(cert=Path(folder, value.cert), key=Path(folder, value.key))
+            client_context(None, value)
+        return value
+
+    @field_validator("url", "headers", "secret", "rate_limit", "drain", "timeout", "proxy")
     @classmethod
     def _can_be_used(cls, value: Any, info: ValidationInfo) -> Any:
         _RECEIVER_CHECKS[info.field_name or ""](value)

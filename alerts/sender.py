@@ -10,7 +10,8 @@ Invariants:
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -19,7 +20,8 @@ from urllib.request import getproxies, proxy_bypass
 import anyio
 import httpx
 
-from alerts.addresses import is_public
+from alerts.addresses import is_loopback, is_public
+from alerts.trust import ClientCertificate, client_context
 
 _IDLE_S = 60.0  # a second alarm soon after the first needs no new handshake
 _MOST_READ = 64 * 1024
@@ -38,17 +40,10 @@ class NotSent(Exception):
     """No answer came; the message names the stage, never an address, a URL or a body."""
 
 
-class ClientCertificate(NamedTuple):
-    """PEM files for mutual TLS."""
-
-    cert: Path
-    key: Path
-
-
 class Sender:
     """POSTs to one URL. An async context manager that closes its connections.
 
-    Raises ValueError, without secrets, for a URL, proxy, CA file or certificate that cannot be used.
+    Raises ValueError, without secrets, for a URL that cannot be used; entering it does for a file that cannot.
     """
 
     def __init__(
@@ -65,27 +60,30 @@ class Sender:
         self._url = usable_url(url)
         self._timeout_s = timeout_s
         self._must_be_public = not allow_private
-        trusted = _trust(ca_file, client_cert)
-        through = environment_proxy(self._url) if proxy is None else proxy
-        self._is_proxied = bool(through)
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=trusted,
-            trust_env=False,
-            http2=True,
-            limits=_LIMITS,
-            proxy=httpx.Proxy(through, ssl_context=trusted if through.startswith("https:") else None)
-            if through
-            else None,
-        )
+        self._proxy = environment_proxy(self._url) if proxy is None else proxy
+        self._context = partial(client_context, ca_file, client_cert)
+        self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def __aenter__(self) -> Self:
+        is_proxy_tls = self._proxy.startswith("https:")
+        has_tls = is_proxy_tls or self._url.scheme == "https"
+        trusted = self._context() if has_tls else None
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=trusted or False,
+            trust_env=False,
+            http2=has_tls,
+            limits=_LIMITS,
+            proxy=httpx.Proxy(self._proxy, ssl_context=trusted if is_proxy_tls else None) if self._proxy else None,
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with anyio.move_on_after(1, shield=True):
-            await self._transport.aclose()
+        transport, self._transport = self._transport, None  # its certificates are 0.7 MB
+        if transport is not None:
+            with anyio.move_on_after(1, shield=True):
+                await transport.aclose()
 
     async def send(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """POST `body`. Raises NotSent where no complete head of an answer comes within the time-out."""
@@ -100,7 +98,7 @@ class Sender:
         if not self._must_be_public:
             return await self._post(self._url, headers, body)
         addresses = await public_addresses(self._url.host, self._url.port or _PORTS[self._url.scheme])
-        if self._is_proxied:
+        if self._proxy:
             return await self._post(self._url, headers, body)
         for address in addresses[:-1]:
             try:
@@ -110,11 +108,12 @@ class Sender:
         return await self._post(self._url.copy_with(host=addresses[-1]), headers, body)
 
     async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: bytes) -> Answer:
+        assert self._transport is not None, "a sender sends while its block lasts"
         dials = _Dials()
         request = httpx.Request(
             "POST",
             url,
-            headers={"host": self._url.netloc.decode("ascii"), **headers},
+            headers=[(b"host", self._url.netloc), *_encoded(headers)],
             content=body,
             extensions={"sni_hostname": self._url.host, "trace": dials.trace},
         )
@@ -124,6 +123,11 @@ class Sender:
             if dials.count or not is_closed_unanswered(error):
                 raise
         return await _answer(await self._transport.handle_async_request(request))
+
+
+def _encoded(headers: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in headers.items():
+        yield name.encode("ascii"), value.encode("latin-1")
 
 
 class _Dials:
@@ -170,31 +174,13 @@ def usable_url(text: str) -> httpx.URL:
 
 
 def environment_proxy(url: httpx.URL) -> str:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names for `url`; "" for none or by NO_PROXY."""
+    """The proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names for `url`; "" for none, NO_PROXY or loopback."""
+    if is_loopback(url.host):
+        return ""  # no proxy reaches the receiver on this machine
     if proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host) or proxy_bypass(url.host):
         return ""
     proxies = getproxies()
     return proxies.get(url.scheme) or proxies.get("all") or ""
-
-
-def _trust(ca_file: Path | None, client_cert: ClientCertificate | None) -> ssl.SSLContext:
-    """The system's authorities (SSL_CERT_FILE moves them), a site's own beside them, and our certificate."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ValueError(f"ca_file {ca_file} cannot be read as PEM certificates: {_words(error)}") from None
-    if client_cert is not None:
-        try:
-            context.load_cert_chain(client_cert.cert, client_cert.key)
-        except (OSError, ssl.SSLError) as error:
-            raise ValueError(f"client_cert {client_cert.cert} cannot be used: {_words(error)}") from None
-    return context
-
-
-def _words(error: OSError) -> str:
-    return error.strerror or type(error).__name__
 
 
 class PrivateAddress(OSError):

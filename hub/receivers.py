@@ -6,12 +6,11 @@ from functools import partial
 import structlog
 
 from alerts.answers import advice
-from alerts.courier import open_courier_with_own_loop
 from alerts.database import Database
 from alerts.delivery import Delivery
 from alerts.dispatcher import Dispatcher, Failure, OnTrouble
 from alerts.rule import Receiver
-from alerts.webhook import Webhook
+from alerts.webhook import Webhook, open_webhook
 from hub.clock import Clock
 from hub.supervisor import Supervisor
 
@@ -55,10 +54,9 @@ class Receivers:
 
     def _start(self, receiver: Receiver) -> None:
         webhook = Webhook(receiver, self._version)
-        courier = partial(open_courier_with_own_loop, webhook, self._clock)
         dispatcher = Dispatcher(
             receiver,
-            courier,
+            partial(open_webhook, webhook, self._clock),
             self._database,
             self._clock,
             self._hub,

@@ -14,8 +14,7 @@ ONLY_IN = {
     "fastapi": ("hub/web/",),
     "starlette": ("hub/web/",),
     "uvicorn": ("hub/web/server.py", "hub/web/protocols.py"),
-    "httpx": ("alerts/webhook.py", "alerts/sender.py"),
-    "httptools": ("alerts/kept_connection.py",),
+    "httpx": ("alerts/sender.py",),
     "redis": ("hub/cache/",),
     "oracledb": ("hub/oracle/",),
     "asyncio": (

@@ -1,5 +1,6 @@
 """The other sides of an HTTP sender: servers that answer as told, one of HTTP/2, and a proxy."""
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -48,9 +49,15 @@ def once(text: bytes) -> Handler:
 
 
 async def keep_answering(stream: ByteStream) -> None:
-    """Answers 204 to each chunk that comes."""
-    async for _ in stream:
-        await stream.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+    """Answers each request with 204."""
+    came = b""
+    async for data in stream:
+        came += data
+        head, end, body = came.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
+        if end and length and len(body) >= int(length[1]):
+            came = b""
+            await stream.send(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 @dataclass(slots=True)

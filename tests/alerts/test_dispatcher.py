@@ -17,10 +17,10 @@ from trio.testing import MockClock
 from alerts import archive, outbox
 from alerts.alert import TransitionType
 from alerts.answers import Delivered, Gone, Outcome, Refused, Retry, Wait
-from alerts.courier import open_courier
 from alerts.delivery import Delivery, Notice, deliveries_of
 from alerts.dispatcher import Dispatcher, Failure
 from alerts.message import render
+from alerts.posting import open_posting
 from alerts.rule import Receiver
 from alerts.tables import AttemptRow
 from tests.alerts.fakes import START, LoopClock, SqliteDatabase, cleared, onset, transition
@@ -83,7 +83,7 @@ class Bench:
         self.database, self.clock = database, LoopClock()
         self.dispatcher = Dispatcher(
             Receiver(name="ops", url="http://x/", **settings),
-            partial(open_courier, hook.post, self.clock),
+            partial(open_posting, hook.post, self.clock),
             database,
             self.clock,
             "site",

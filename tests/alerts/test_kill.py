@@ -12,14 +12,13 @@ import pytest
 
 from alerts import archive
 from alerts.clock import SystemClock
-from alerts.courier import open_courier_with_own_loop
 from alerts.desk import Desk
 from alerts.dispatcher import Dispatcher
 from alerts.receiver import open_receiver
 from alerts.routing import Routing
 from alerts.rule import AlertsConfig
 from alerts.sample import Sample
-from alerts.webhook import Webhook
+from alerts.webhook import Webhook, open_webhook
 from tests.alerts.fakes import SqliteDatabase, ThresholdEngine
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +33,10 @@ async def run_chain(path: Path, url: str, first: int, count: int) -> None:
         }
     )
     database, clock = SqliteDatabase(path), SystemClock()
-    courier = partial(open_courier_with_own_loop, Webhook(config.receivers[0], "0.1"), clock)
+    posting = partial(open_webhook, Webhook(config.receivers[0], "0.1"), clock)
     async with anyio.create_task_group() as tasks:
         dispatcher = Dispatcher(
-            config.receivers[0], courier, database, clock, "site", lambda name, failing, reason: None
+            config.receivers[0], posting, database, clock, "site", lambda name, failing, reason: None
         )
         desk = Desk(ThresholdEngine(), database, clock, "site", Routing(config), {"ops": dispatcher}, lambda s: {})
         await desk.restore()
