@@ -16,6 +16,8 @@ from alerts.schedule import Window
 from alerts.status import RuleStatus, status_of
 from alerts.system import UNIT_UNREACHABLE
 
+_EXCUSED = 5.0  # standstills: a silence as long as this many is forgotten
+
 
 class Engine:
     """Decides; the caller stores and announces the transitions it is handed, in order.
@@ -29,6 +31,7 @@ class Engine:
         self.evaluations = 0
         self.older_samples = 0  # ignored
         self.ticked = 0  # pairs that ticks have looked at
+        self._ticked_s = -NEVER  # the last tick
         self._timezone = timezone
         self._roster = Roster()
         self._windows: dict[Schedule, Window] = {}
@@ -61,6 +64,7 @@ class Engine:
 
     def tick(self, at: datetime, now_s: float) -> list[Transition]:
         """What the passing of time changes: no-data, ends of cooldowns, edges of windows."""
+        self._ticked_s = now_s
         for schedule, window in self._windows.items():
             is_open = window.is_open(at)
             if self._was_open[schedule] is not is_open:
@@ -86,10 +90,13 @@ class Engine:
 
         So that time alone brings no no-data onset and no clear. It sustains nothing either: what the hub did not
         hear is missing, and a pending onset or clear whose values lie too far apart begins anew.
+        A silence that is much older than the standstill is not forgotten: a hub that stands still again and again
+        would never tell of it.
         """
+        excused_s = _EXCUSED * (now_s - self._ticked_s)
         for subject in self._roster.subjects.values():
             for series in subject.series.values():
-                series.value_s = max(series.value_s, now_s)
+                series.value_s = max(series.value_s, min(now_s, series.value_s + excused_s))
 
     def set_reachable(self, subject: str, reachable: bool, now_s: float) -> None:
         """Hold the alerts of a subject that is away on purpose, such as a released unit; or let them go on."""

@@ -218,6 +218,20 @@ def test_silence_counts_from_the_end_of_a_standstill(
     assert play.tick(resumed + after_s + 2) == expected
 
 
+@pytest.mark.parametrize(("every_s", "still_s", "onset_s"), [(60, 3, 600), (120, 10, 720)])
+def test_a_hub_that_stands_still_again_and_again_still_hears_a_silence(
+    every_s: int, still_s: int, onset_s: int
+) -> None:
+    play = Play(make_rule(above=65, no_data={"after": "5m", "action": "alarm"}))
+    found = []
+    for second in range(onset_s):
+        if second % every_s >= still_s or second < still_s:
+            if second % every_s == still_s:
+                play.engine.resume(at(second)[1])
+            found += play.tick(second)
+    assert found == ["no_data"]
+
+
 @pytest.mark.parametrize(("still_s", "onset_s"), [(8, 30), (45, 86)])
 def test_what_the_hub_did_not_hear_while_it_stood_still_is_missing(still_s: int, onset_s: int) -> None:
     play = Play(make_rule(above=65, **{"for": "30s"}))
