@@ -53,7 +53,7 @@ def unsuitable_format(url: str, format_: str, formats: Collection[str]) -> str |
             instead = (
                 f"write format: {service.format}"
                 if service.format in formats
-                else "no format of this version is its own, so send to a service that translates"
+                else "this version of the hub cannot write it, so send to a service that translates"
             )
             return f"{service.name} takes messages of its own form only, not format: {format_}; {instead}"
     return None

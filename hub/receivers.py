@@ -16,6 +16,8 @@ from hub.supervisor import Supervisor
 
 log = structlog.get_logger()
 
+_ENABLE = "it is disabled; once it takes messages again, replay what is held, or change it in the configuration"
+
 
 class Receivers:
     """Starts, changes and ends dispatchers. `dispatchers` is live."""
@@ -70,7 +72,15 @@ class Receivers:
     def _trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
         if failing:
             others = len(self.dispatchers) - 1  # none: the log, /healthz and the page alone tell of it
-            log.error("a receiver is failing", receiver=receiver, error=reason, other_receivers=others)
+            log.error(
+                "a receiver is failing",
+                receiver=receiver,
+                error=reason,
+                other_receivers=others,
+                what_to_do=_ENABLE
+                if self.dispatchers[receiver].is_held
+                else f"`hub webhook test {receiver}` tries it out",
+            )
         else:
             log.info("a receiver takes messages", receiver=receiver)
         self._on_trouble(receiver, failing, reason)

@@ -293,7 +293,7 @@ class Unit:
         self.polls[down.failure.value] += 1
         self.failures_in_a_row += 1
         if self.reachable is not False and self._counts_as_offline():
-            self._set_reachable(False, down.failure.value)
+            self._set_reachable(False, down.failure.value, down.detail)
         elif self.reachable is False:
             self.reason = down.failure.value
         cadence_s = max(self.cadence_s, self.config.poll.gap, down.retry_in_s)
@@ -319,11 +319,11 @@ class Unit:
         heard_s = max(latest.time, self._clock.resumed_s)  # nor while the hub stood still
         return self._clock.steady() - heard_s > stale_after_s(latest.cadence_s)
 
-    def _set_reachable(self, reachable: bool, reason: str | None) -> None:
+    def _set_reachable(self, reachable: bool, reason: str | None, detail: str | None = None) -> None:
         old = {True: "reachable", False: "unreachable", None: None}[self.reachable]
         self.reachable, self.reason = reachable, reason
         if not reachable:
-            log.warning("unit unreachable", unit=self.id, reason=reason)
+            log.warning("unit unreachable", unit=self.id, reason=reason, detail=detail)
         elif old is not None:
             log.info("unit recovered", unit=self.id)
         self._change("reachability", old, "reachable" if reachable else "unreachable", reason)

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidH
 _COLUMNS = ("unit", "name", "Lp dB", "Leq dB", "age s", "state", "alarm", "sequence")
 _STYLES = {"ok": "green", "stale": "yellow", "unreachable": "red", "off": "dim"}
 _REDRAW_S = 1.0
+_UNAUTHORIZED = 4401  # the code of a WebSocket that is closed because its token is missing, wrong or gone
 
 
 class WatchFailed(Exception):
@@ -38,6 +39,9 @@ async def run_watch(url: str, units: str, token: str | None, as_json: bool, watc
         hint = "; put a token into HUB_TOKEN" if error.response.status_code in (401, 403) else ""
         raise WatchFailed(f"the hub at {url} answered {error.response.status_code}{hint}") from None
     except ConnectionClosed as closed:
+        if closed.rcvd is not None and closed.rcvd.code == _UNAUTHORIZED:
+            why = "needs a token" if token is None else "does not know this token, or not any more"
+            raise WatchFailed(f"the hub at {url} {why}; put one of its hub.tokens into HUB_TOKEN") from None
         reason = closed.rcvd.reason if closed.rcvd is not None else ""
         raise WatchFailed(f"the hub ended the connection{': ' if reason else ''}{reason}") from None
     except BrokenPipeError:

@@ -78,8 +78,8 @@ class Outcomes:
             return
         if reason is None:
             del self.failing[promise]
-            log.info("the database keeps a promise again", promise=promise)
+            log.info("storage works again", part=promise)
         else:
             self.failing[promise] = reason
-            log.error("the database breaks a promise", promise=promise, reason=reason)
+            log.error("storage is failing", part=promise, reason=reason)
         self.on_change(promise, reason)

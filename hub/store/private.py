@@ -20,7 +20,10 @@ def make_private(path: Path) -> None:
     except FileNotFoundError:
         pass
     except PermissionError:  # the file is another user's
-        log.warning("others can read the file: its owner should take them the right", file=str(path))
+        log.warning(
+            "others can read the file, which is another user's: have its owner run `chmod go=` on it",
+            file=str(path),
+        )
 
 
 def warn_of_open_folder(folder: Path) -> None:

@@ -123,7 +123,7 @@ async def _no_database(request: Request, error: Exception) -> Response:
     assert isinstance(error, SQLAlchemyError)
     if is_about_a_value(error):
         log.warning("request refused: the database cannot hold one of its values", path=request.scope["path"])
-        return ProblemResponse(Problem(422, "a value of this request is none that the database can hold"))
+        return ProblemResponse(Problem(422, "the database cannot hold a value of this request"))
     trouble = describe_trouble(error)
     log.error("request failed at the database", path=request.scope["path"], reason=trouble)
     return ProblemResponse(busy(f"the database cannot be used now: {trouble}", _DATABASE_RETRY_S))

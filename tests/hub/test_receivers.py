@@ -10,9 +10,11 @@ import anyio
 import pytest
 from structlog.testing import capture_logs
 
+from alerts.answers import Gone
 from alerts.delivery import Delivery, deliveries_of
 from alerts.message import render
 from alerts.rule import Receiver
+from alerts.webhook import Webhook
 from hub.clock import Clock
 from hub.receivers import Receivers
 from hub.supervisor import Supervisor
@@ -94,3 +96,25 @@ async def test_the_first_failure_is_a_line_that_says_what_to_do(tmp_path: Path) 
     assert line["error"] == "refused"
     assert "hub webhook test ops" in line["what_to_do"]
     assert "hunter2" not in str(lines)
+
+
+async def test_a_receiver_that_is_disabled_by_410_is_an_error_that_says_how_to_enable_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> Gone:
+        return Gone()
+
+    monkeypatch.setattr(Webhook, "post", gone)
+    with capture_logs() as lines:
+        async with Supervisor("sinks", Clock()) as sinks:
+            receivers = receivers_on(sinks, tmp_path)
+            await receivers.configure([Receiver(name="ops", url="http://127.0.0.1:9/")])
+            receivers.dispatchers["ops"].offer(messages(1))
+            with anyio.fail_after(60):
+                while not receivers.dispatchers["ops"].is_failing:
+                    await anyio.sleep(0.01)
+                await anyio.sleep(0.1)
+            await receivers.configure([])
+    [line] = [one for one in lines if one["event"] == "a receiver is failing"]
+    assert "disabled" in line["what_to_do"]
+    assert "replay" in line["what_to_do"]

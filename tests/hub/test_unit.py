@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from alerts.sample import Value
 from hub.clock import Clock
@@ -101,6 +102,27 @@ async def test_three_failed_polls_make_a_unit_unreachable_and_one_reading_brings
     ]
     assert [e.reachable for e in events if isinstance(e, PollFailure)] == [True, True, False, False]
     assert unit.frame()["feed_status"] == "ok"
+
+
+@virtual
+async def test_the_log_says_once_of_what_kind_and_how_a_unit_became_unreachable() -> None:
+    link = FakeLink(VirtualClock())
+    unit, _ = new_unit(link)
+    link.failure = Failure.REFUSED
+    with capture_logs() as lines:
+        for _ in range(5):
+            with pytest.raises(LinkDown) as down:
+                await unit.poll(MONITOR)
+    assert lines == [
+        {
+            "event": "unit unreachable",
+            "log_level": "warning",
+            "unit": "gate-a",
+            "reason": "refused",
+            "detail": down.value.detail,
+        }
+    ]
+    assert down.value.detail
 
 
 @virtual

@@ -111,3 +111,19 @@ async def _watch(url: str, as_json: bool, watch: bool = False) -> None:
         await run_watch(url, "gate-*", None, as_json, watch)
     except WatchFailed as error:
         assert str(error) in ("the hub ended the connection: the hub stops",)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [(None, "needs a token"), ("wrong", "does not know this token, or not any more")]
+)
+async def test_a_hub_that_refuses_the_caller_says_where_the_token_goes(token: str | None, said: str) -> None:
+    async def refuse(connection: ServerConnection) -> None:
+        await connection.close(4401, "send Authorization: Bearer TOKEN, or log in at POST /api/login")
+
+    async with serve(refuse, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(WatchFailed) as failed:
+            await run_watch(f"http://127.0.0.1:{port}", "*", token, False)
+    assert said in str(failed.value)
+    assert "HUB_TOKEN" in str(failed.value)
+    assert "Bearer" not in str(failed.value)

@@ -1,5 +1,7 @@
 """Which promises are broken, and since when that is clear."""
 
+from structlog.testing import capture_logs
+
 from hub.store.outcomes import Outcomes
 
 
@@ -90,3 +92,16 @@ def test_the_last_reason_is_known_before_it_is_clear_that_it_lasts() -> None:
     assert told.outcomes.last_reason("deliveries") == "disk full"
     told.work(0.1, source="read")
     assert told.outcomes.last_reason("deliveries") == "locked"
+
+
+def test_the_log_says_once_what_fails_and_once_that_it_works_again() -> None:
+    told = Told()
+    with capture_logs() as lines:
+        for _ in range(20):
+            told.fail(0.5)
+        told.work()
+        told.wait(10)
+    assert lines == [
+        {"event": "storage is failing", "log_level": "error", "part": "deliveries", "reason": "damaged"},
+        {"event": "storage works again", "log_level": "info", "part": "deliveries"},
+    ]
