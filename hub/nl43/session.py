@@ -189,15 +189,17 @@ class Session:
 
     def _take_run_state(self, state: Literal["Start", "Stop"] | None, now_s: float) -> None:
         before, known_s = self.run_state(now_s), self._run_state_s
+        self._refusal_pause_s = (
+            _RUN_STATE_AGAIN_S if state is not None else min(2 * self._refusal_pause_s, _LONGEST_REFUSAL_S)
+        )
+        if state is None and self._has_evidence and not self._is_asked_in_doubt:
+            return  # the totals tell what the meter does not
         self._has_evidence = False
         self._run_state, self._run_state_s = state, now_s
         if state != before:
             self._doubt_pause_s = _DOUBT_S
         elif self._is_asked_in_doubt:
             self._doubt_pause_s = min(2 * self._doubt_pause_s, _LONGEST_DOUBT_S)
-        self._refusal_pause_s = (
-            _RUN_STATE_AGAIN_S if state is not None else min(2 * self._refusal_pause_s, _LONGEST_REFUSAL_S)
-        )
         if (before, state) == ("Stop", "Start"):
             self.run.began(known_s, now_s)
             self._renew_s = now_s
@@ -260,7 +262,8 @@ class Session:
             return now_s >= asked_s + self._refusal_pause_s
         again_s = min(_RUN_STATE_AGAIN_S, RUN_STATE_LIFE_S - cadence_s)
         due_s = self._run_state_s + RUN_STATE_LIFE_S - 1.5 * cadence_s - _MARGIN_S
-        return now_s >= asked_s + again_s and now_s >= min(due_s, asked_s + _RUN_STATE_EVERY_S)
+        every_s = max(_RUN_STATE_EVERY_S, self._refusal_pause_s)
+        return now_s >= asked_s + again_s and now_s >= min(due_s, asked_s + every_s)
 
     def _has_room(self, now_s: float, is_free: bool) -> bool:
         """Whether a setting may be asked for; where that costs a poll, two questions in 100 s are enough.

@@ -173,6 +173,18 @@ async def test_a_meter_without_run_state_is_asked_for_it_ever_less_often_and_its
 
 
 @virtual
+async def test_a_run_state_that_is_refused_leaves_what_the_totals_tell() -> None:
+    link = MeterLink(VirtualClock())
+    link.unknown = {"Measure?"}
+    async with watched_unit(link) as (_, events):
+        await anyio.sleep(1800)
+        assert run_states(events) == [(None, "Start")]
+        link.meter = link.new_meter(running=False)
+        await anyio.sleep(600)
+    assert run_states(events) == [(None, "Start"), ("Start", None)]
+
+
+@virtual
 async def test_settings_are_asked_for_daily_and_after_a_stop_and_a_start() -> None:
     link = MeterLink(VirtualClock(), gap_s=0.0, running=False)
     async with watched_unit(link, poll={"gap": "0s", "watched": "10s"}):
