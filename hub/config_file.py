@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import glob, has_magic
+from os.path import isdir
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -79,7 +80,9 @@ def _read(source: Source, path: Path) -> None:
     for key, value in data.items():
         if value is None and key in _SECTIONS:
             source.problems.append(source.problem((key,), f"is empty; write {_SECTIONS[key]}, or remove the key"))
-    source.data = {key: value for key, value in data.items() if value is not None}
+        elif value is None and key in Config.model_fields:
+            source.problems.append(source.problem((key,), "is empty; write what belongs there, or remove the key"))
+    source.data = {key: value for key, value in data.items() if value is not None or key not in Config.model_fields}
     _include(source, path)
     _refuse_what_is_not_there_yet(source)
 
@@ -111,7 +114,7 @@ def _include(source: Source, path: Path) -> None:
             source.problems.append(source.problem(("include", i), f"there is no file {source.folder / pattern}"))
         source.files.append(source.folder / pattern)
         for file in files:
-            if file in included or not file.is_file():
+            if file in included or (has_magic(pattern) and isdir(file)):
                 continue
             included.add(file)
             shown = (

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
@@ -530,8 +531,9 @@ def test_a_configuration_that_is_no_regular_file_is_refused_at_once(tmp_path: Pa
         with pytest.raises(ConfigError, match=f"cannot be read: {said}"):
             load_config(tmp_path / name, {})
     text = "include: [fifo]\nhub: {tokens: [{name: a, token: {file: fifo}, role: viewer}]}"
-    assert wrong(tmp_path, text) == [
+    assert sorted(wrong(tmp_path, text)) == [
         "config.yaml:2:40: hub.tokens[0].token: cannot read fifo: is not a regular file",
+        "fifo:1:1: cannot be read: is not a regular file",
     ]
 
 
@@ -546,3 +548,39 @@ def test_of_very_many_problems_the_first_are_shown_and_the_rest_counted(tmp_path
     lines = wrong(tmp_path, f"units: [{', '.join(['x'] * 500)}]")
     assert len(lines) == 101
     assert lines[-1] == "and 400 more problems"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.mkdir(), "Is a directory"),
+        (lambda path: path.symlink_to("nowhere"), "No such file or directory"),
+        (os.mkfifo, "is not a regular file"),
+    ],
+)
+def test_an_included_name_that_is_no_file_is_a_mistake(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    make(tmp_path / "units.yaml")
+    assert wrong(tmp_path, "include: [units.yaml]") == [f"units.yaml:1:1: cannot be read: {said}"]
+
+
+def test_a_pattern_passes_over_folders_and_tells_of_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "units" / "old").mkdir(parents=True)
+    (tmp_path / "units" / "a.yaml").write_text("- {id: a, host: h}")
+    assert len(load(tmp_path, "include: ['units/*']").config.units) == 1
+    (tmp_path / "units" / "b.yaml").symlink_to("nowhere")
+    assert wrong(tmp_path, "include: ['units/*']") == [
+        "units/b.yaml:1:1: cannot be read: No such file or directory"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("redis:", "1:7: redis: is empty; write what belongs there, or remove the key"),
+        ("unit:", "1:1: unit: unknown key; did you mean 'units'?"),
+    ],
+)
+def test_a_key_left_empty_is_a_mistake_known_or_not(tmp_path: Path, text: str, said: str) -> None:
+    assert wrong(tmp_path, text) == [f"config.yaml:{said}"]
