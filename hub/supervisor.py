@@ -46,9 +46,13 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """What ended a child that should have gone on."""
+    """What ended a child that should have gone on.
+
+    `error` and `traceback` are for the log: they may quote what the child worked on. `kind` is for everybody.
+    """
 
     at: datetime
+    kind: str
     error: str
     traceback: str
 
@@ -71,8 +75,8 @@ class Child:
 class Supervisor:
     """A group of children that stop together; an async context manager.
 
-    Leaving the block cancels the children. `on_failed(name, reason)` is told when a child is given up, and
-    with reason None when it runs again.
+    Leaving the block cancels the children. `on_failed(name, reason)` is told when a child is given up, without the
+    text of its error, and with reason None when it runs again.
     """
 
     def __init__(
@@ -173,24 +177,26 @@ class Supervisor:
             child.restarts += 1
 
     def _report(self, child: Child, crash: BaseException) -> None:
-        trace = "".join(format_exception(crash))
-        child.last_crash = Crash(self._clock.now(), _cause_of(crash), trace)
+        trace, cause = "".join(format_exception(crash)), _cause_of(crash)
+        kind = type(cause).__name__
+        child.last_crash = Crash(self._clock.now(), kind, f"{kind}: {cause}", trace)
         log.error("child crashed", group=self.name, child=child.name, error=child.last_crash.error, traceback=trace)
 
     def _give_up(self, child: Child) -> None:
         child.state = ChildState.FAILED
-        error = child.last_crash.error if child.last_crash else ""
-        log.error("child given up", group=self.name, child=child.name, crashes=self._policy.crashes, error=error)
+        crash, crashes = child.last_crash, self._policy.crashes
+        assert crash is not None
+        log.error("child given up", group=self.name, child=child.name, crashes=crashes, error=crash.error)
         if child.essential:
-            raise EssentialChildFailed(f"{child.name} crashed {self._policy.crashes} times: {error}")
-        self._on_failed(child.name, error)
+            raise EssentialChildFailed(f"{child.name} crashed {crashes} times: {crash.error}")
+        self._on_failed(child.name, f"crashed {crashes} times, at last with {crash.kind}: the log has the details")
 
 
-def _cause_of(crash: BaseException) -> str:
+def _cause_of(crash: BaseException) -> BaseException:
     """What failed: the first error inside a group, since a group's own text says nothing."""
     while isinstance(crash, BaseExceptionGroup):
         crash = crash.exceptions[0]
-    return f"{type(crash).__name__}: {crash}"
+    return crash
 
 
 def without_cancellation(error: BaseException) -> BaseException | None:

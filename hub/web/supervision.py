@@ -73,5 +73,5 @@ def describe(group: str, child: Child) -> dict[str, Any]:
         "essential": child.essential,
         "restarts": child.restarts,
         "started_at": None if child.started_at is None else rfc3339(child.started_at),
-        "last_crash": None if crash is None else {"at": rfc3339(crash.at), "error": crash.error.partition(":")[0]},
+        "last_crash": None if crash is None else {"at": rfc3339(crash.at), "error": crash.kind},
     }
