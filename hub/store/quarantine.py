@@ -14,6 +14,7 @@ from alerts.unstorable import Refused
 log = structlog.get_logger()
 
 _MOST_BYTES = 16 * 1024 * 1024
+_MOST_CHARACTERS = 1000  # of a value: enough to know it by, and a row that was too long leaves room for others
 FULL = "too many rows are in quarantine, look into them and move the file away"
 
 
@@ -38,7 +39,11 @@ class Quarantine:
         """Appends rows, and logs each reason of a table once. Raises QuarantineFull, OSError."""
         refused = list(refused)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        lines = [json.dumps({"at": at, **one._asdict()}, default=repr) + "\n" for one in refused]
+        lines = [
+            json.dumps({"at": at, **one._asdict(), "row": {name: _shown(value) for name, value in one.row.items()}})
+            + "\n"
+            for one in refused
+        ]
         if self.path is not None and lines:
             self._append("".join(lines).encode(), self.path)
         for one in refused:
@@ -68,3 +73,17 @@ class Quarantine:
         finally:
             os.close(file)
         self.is_empty = False
+
+
+def _shown(value: object) -> object:
+    """What JSON holds of a value; a long one is cut, and says how long it was."""
+    if (
+        value is None
+        or isinstance(value, bool | float)
+        or (isinstance(value, int) and value.bit_length() <= _MOST_CHARACTERS)
+    ):
+        return value
+    if isinstance(value, int):  # Python writes no decimal number of any length
+        value = hex(value)
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"

@@ -124,3 +124,13 @@ async def test_a_row_is_logged_once_per_reason_and_the_file_is_the_users_alone(
     assert quarantine.look() is False
     path.unlink()
     assert quarantine.look() is True
+
+
+@pytest.mark.parametrize("value", ["x" * 300_000, b"x" * 300_000, 16**300_000], ids=["text", "bytes", "number"])
+def test_a_row_that_is_too_long_does_not_fill_the_quarantine(tmp_path: Path, value: object) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.jsonl")
+    for _ in range(64):
+        quarantine.keep([Refused("readings", {"n": 1, "reason": value, "level": 60.5}, "ProgramLimitExceeded")])
+    row = rows_in(tmp_path / "quarantine.jsonl")[0]["row"]
+    assert (row["n"], row["level"]) == (1, 60.5)
+    assert row["reason"].endswith(" characters)")
