@@ -1,10 +1,12 @@
 """What the answer of a receiver means for a delivery and for the receiver: pure."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MOST_WAIT_S = 3600.0
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _CONTENT = frozenset({400, 404, 406, 409, 413, 415, 422})
 
 
@@ -100,13 +102,13 @@ def splits_digest(status: int, attempts: int) -> bool:
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After (seconds or a date) asks for, an hour at most.
+    """Seconds that a Retry-After (seconds, some write them with decimals, or a date) asks for, an hour at most.
 
     None where there is none, or none that asks for a wait: unreadable, zero, negative, past.
     """
     if text is None:
         return None
-    if text.strip().isdecimal():
+    if _SECONDS.fullmatch(text.strip()):
         asked_s = float(text)
     else:
         try:
