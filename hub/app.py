@@ -190,7 +190,7 @@ class Hub:
         await self.receivers.configure(self.config.alerts.receivers)
         self.sinks.spawn("settings", self.settings.run)
         self.sinks.spawn("retention", self.retention.run)
-        self.sinks.spawn("memory", run_memory_upkeep)
+        self.sinks.spawn("memory", partial(run_memory_upkeep, self.database.close_idle))
         self.sinks.spawn("loop-lag", partial(run_loop_lag, self.clock, self.figures.loop_lag_s))
         self.sinks.spawn("database-checks", partial(run_checks, self.database, self._storage_changed))
         if self.database.dialect == "postgresql":

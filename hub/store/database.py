@@ -1,13 +1,14 @@
 """The one way to SQL: short transactions in worker threads, one writer and several readers."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 import structlog
 from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from alerts.database import Write
@@ -139,6 +140,11 @@ class Database:
         if self.file is not None:
             await self.beside(self.file.make_private)
             self.file.remember()
+
+    async def close_idle(self) -> None:
+        """Closes the connections that keep memory and that nobody uses now; who needs one next opens it."""
+        with suppress(DBAPIError):  # without a database there is none
+            await self.alone(self.sessions.close_idle)
 
     async def close(self) -> None:
         """Closes every connection and gives the claim up."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, select
 
 from hub.store.claim import DatabaseTaken
@@ -158,6 +160,51 @@ async def test_a_deleted_log_is_told(database: Database, path: Path) -> None:
     for now_s in (0.0, 3.0):  # noqa: B007
         await look(database)
     assert database.outcomes.failing == {"log": LOG_GONE}
+
+
+def idle_readers(database: Database) -> int:
+    pool = database.sessions.engines.readers.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedin()
+
+
+async def test_idle_readers_are_closed_and_the_next_one_opens_another(database: Database) -> None:
+    await look(database)
+    assert idle_readers(database) == 1
+    await database.close_idle()
+    assert idle_readers(database) == 0
+    await look(database)
+    assert await noted(database) == {"gate-a"}
+    assert database.outcomes.failing == {}
+
+
+async def test_a_reader_at_work_is_not_closed(database: Database) -> None:
+    begun, closed = threading.Event(), threading.Event()
+
+    def read(session: Session) -> set[str]:
+        begun.set()
+        assert closed.wait(30)
+        return set(load_unit_states(session))
+
+    async with anyio.create_task_group() as tasks:
+
+        async def close_idle() -> None:
+            await anyio.to_thread.run_sync(begun.wait)
+            await database.close_idle()
+            closed.set()
+
+        tasks.start_soon(close_idle)
+        assert await database.read(read) == {"gate-a"}
+
+
+@pytest.mark.parametrize("name", ["hub.db", "hub.db-wal"])
+async def test_readers_of_a_deleted_file_stay_open(database: Database, path: Path, name: str) -> None:
+    await look(database)
+    path.with_name(name).unlink()
+    await look(database)
+    await database.close_idle()
+    assert idle_readers(database) == 1
+    assert await noted(database) == {"gate-a"}
 
 
 async def test_the_recorder_keeps_what_comes_while_the_file_is_gone(database: Database, path: Path) -> None:
