@@ -25,22 +25,25 @@ from tests.whole.site import Site, open_site
 pytestmark = pytest.mark.anyio
 
 TOKENS = [{"name": f"viewer-{n}", "token": f"viewer-{n}-0123456789abcdef", "role": "viewer"} for n in range(4)]
-READINGS, AT_ONCE = 30_000, 40
-REQUESTS = 10_000 if os.environ.get("HUB_SOAK") == "1" else 300
+IS_SOAK = os.environ.get("HUB_SOAK") == "1"
+READINGS, REQUESTS = (30_000, 10_000) if IS_SOAK else (12_000, 150)
+AT_ONCE = 40
+LOOK_EACH_SECOND = "import hub.memory_upkeep; hub.memory_upkeep._LOOK_S = 1.0"
+AFTER = 1.4 if IS_SOAK else 1.25  # of idle; Python gives back a megabyte only when nothing in it is left
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 async def fill(site: Site) -> None:
-    """Eight hours of readings of a unit that nobody polls."""
+    """Hours of readings of a unit that nobody polls."""
     start = datetime.now(UTC) - timedelta(hours=12)
     site.database.parent.mkdir(exist_ok=True)
     async with open_database(f"sqlite:///{site.database}") as database:
         await database.write(upgrade)
         maker = BatchMaker(sqlite_time)
-        for first in range(0, READINGS, 5000):
+        for first in range(0, READINGS, 3000):
             events = [
                 snapshot(n + 1, unit_id="gate-0")._replace(at=start + timedelta(seconds=n))
-                for n in range(first, first + 5000)
+                for n in range(first, first + 3000)
             ]
             batch = maker.make(events)
             await database.write(partial(write_batch, batch=batch))
@@ -71,6 +74,16 @@ def worst() -> list[tuple[str, str, dict[str, Any]]]:
 
 def resident_mb(hub: RunningHub) -> float:
     return int(Path(f"/proc/{hub.pid}/statm").read_text().split()[1]) * PAGE / 1e6
+
+
+async def ask_each_once(hub: RunningHub) -> None:
+    """What is imported and cached at the first request is there afterwards; no job runs any more."""
+    headers = {"authorization": f"Bearer {TOKENS[0]['token']}"}
+    for method, path, options in worst():
+        answer = await hub.http.request(method, path, headers=headers, timeout=120, **options)
+        location = answer.headers.get("location")
+        if location is not None:
+            await hub.http.delete(location, headers=headers, timeout=120)
 
 
 async def ask_all(hub: RunningHub, port: int, count: int, seen: Callable[[], None]) -> Counter[int]:
@@ -109,10 +122,8 @@ async def test_viewers_at_their_worst_cost_a_bounded_amount_of_memory(tmp_path: 
         site.config["hub"]["tokens"] = TOKENS
         site.config["feeds"] = [{"id": "fab", "kind": "sample-equipment"}]
         await fill(site)
-        async with site.run() as hub:
-            for method, path, options in worst():  # once each: what is imported and cached stays
-                headers = {"authorization": f"Bearer {TOKENS[0]['token']}"}
-                await hub.http.request(method, path, headers=headers, timeout=120, **options)
+        async with site.run(None if IS_SOAK else LOOK_EACH_SECOND) as hub:
+            await ask_each_once(hub)
             await anyio.sleep(2)
             idle_mb = most_mb = resident_mb(hub)
 
@@ -122,13 +133,12 @@ async def test_viewers_at_their_worst_cost_a_bounded_amount_of_memory(tmp_path: 
 
             statuses = await ask_all(hub, site.port, REQUESTS, seen)
             with anyio.move_on_after(60):
-                while resident_mb(hub) > idle_mb * 1.1:
+                while (after_mb := resident_mb(hub)) > idle_mb * AFTER:
                     await anyio.sleep(0.5)
-            after_mb = resident_mb(hub)
             figures = f"idle {idle_mb:.0f} MB, at most {most_mb:.0f} MB, after {after_mb:.0f} MB, {dict(statuses)}"
             print(figures)
             assert set(statuses) <= {200, 202, 503}, figures
             assert statuses[200] > REQUESTS / 10, figures
             assert most_mb < idle_mb + 300, figures
-            assert after_mb < idle_mb + 100, figures  # page caches, kept trace answers, fragments of the heap
+            assert after_mb <= idle_mb * AFTER, figures
             assert await hub.stop() == 0
