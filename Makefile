@@ -3,18 +3,21 @@ PYTHON ?= python3
 BIN = .venv/bin
 PIP = PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: demo test check soak clean
+.PHONY: demo test check coverage soak clean
 
 demo: .venv/ready-to-run
 	$(BIN)/hub demo
 
 test: check .venv/ready-to-test
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest --numprocesses 5 --dist worksteal
 
 check: .venv/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: .venv/ready-to-test
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --cov --cov-report=term
 
 soak: .venv/ready-to-test
 	HUB_SOAK=1 $(BIN)/pytest --timeout 3600
