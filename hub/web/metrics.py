@@ -136,7 +136,7 @@ class PartsCollector(Collector):
     def _storage(self) -> Iterator[Metric]:
         recorder, database = self._parts.recorder, self._parts.database
         broken = {promise: float(promise in database.outcomes.failing) for promise in PROMISES}
-        yield _gauge("hub_storage_promise_broken", "1 while this part of storage is failing.", broken, "promise")
+        yield _gauge("hub_storage_part_failing", "1 while this part of storage is failing.", broken, "part")
         aside = {table: float(count) for table, count in database.quarantine.counts.items()}
         yield _counter("hub_rows_set_aside", "Rows that no database takes, in quarantine.", aside, "table")
         yield _gauge("hub_database_log_bytes", "Pages in SQLite's log.", database.checkpoints.log_bytes)

@@ -129,7 +129,7 @@ async def test_what_a_writer_was_refused_shows_though_the_tables_can_be_read(hou
         answer = await client.get("/readyz")
         metrics = (await client.get("/metrics")).text
     assert (answer.status_code, answer.json()["checks"]["database"]["broken"]) == (503, {"deliveries": "damaged"})
-    assert 'hub_storage_promise_broken{promise="deliveries"} 1.0' in metrics
+    assert 'hub_storage_part_failing{part="deliveries"} 1.0' in metrics
 
 
 async def test_upkeep_that_fails_leaves_the_hub_degraded_and_ready(house: House) -> None:
