@@ -6,6 +6,7 @@ _REMEMBERED = 32
 _LEARNING = 3
 _USUAL_S, _LEAST_S = 0.4, 0.15  # what meters take; what is asked of one that needs no gap, a simulator
 _MARGIN = 1.5
+_RARE = 10
 _DOUBT_S = 1.0
 _SUSPICION_S = 10.0
 
@@ -31,12 +32,17 @@ class Holdback:
 
     def hold_s(self, now_s: float) -> float:
         """Seconds from the send of a command until its complete reply may count."""
-        hold_s = max(self._latencies, default=0.0) * _MARGIN
+        hold_s = self._slow_s() * _MARGIN
         if len(self._latencies) < _LEARNING:
             hold_s = max(hold_s, self._first_s)
         if now_s < self._suspect_until_s:
             hold_s = max(hold_s, _DOUBT_S)
         return min(hold_s, self._longest_s)
+
+    def _slow_s(self) -> float:
+        """What an answer takes that is slow but not rare: a slow one in ten holds up no other."""
+        known = sorted(self._latencies)
+        return known[-1 - len(known) // _RARE] if known else 0.0
 
     def accepted(self, took_s: float) -> None:
         """A reply counted; it took this long."""

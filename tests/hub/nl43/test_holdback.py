@@ -26,6 +26,13 @@ def test_a_reply_is_held_until_the_slowest_of_the_last_ones_would_have_come() ->
     assert holdback.hold_s(NOW) == pytest.approx(0.15)
 
 
+def test_a_slow_answer_in_ten_holds_up_no_other() -> None:
+    holdback = Holdback(3.0)
+    for number in range(96):
+        holdback.accepted(2.0 if number % 16 == 3 else 0.2)
+        assert number < 32 or holdback.hold_s(NOW) == pytest.approx(0.3)
+
+
 def test_after_something_came_unasked_replies_are_held_for_a_second_and_no_longer_than_they_are_waited_for() -> (
     None
 ):
