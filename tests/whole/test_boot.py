@@ -16,13 +16,14 @@ pytestmark = pytest.mark.anyio
 
 async def test_from_start_to_the_first_frame_and_row(tmp_path: Path) -> None:
     async with open_site(tmp_path, 3) as site, site.run() as hub:
-        with anyio.fail_after(2):
+        with anyio.fail_after(10):
             async with hub.watch("/api/units/gate-1/live") as viewer:
                 frame = await viewer.receive_json()
                 while frame["sequence"] is None:
                     frame = await viewer.receive_json()
             assert (frame["unit_id"], frame["lp"], frame["feed_status"]) == ("gate-1", QUIET, "ok")
-            await eventually(lambda: site.rows("SELECT 1 FROM readings WHERE sequence = ?", frame["sequence"]))
+            row = "SELECT 1 FROM readings WHERE unit_id = 'gate-1' AND sequence = ?"
+            await eventually(lambda: site.rows(row, frame["sequence"]))
         assert (await hub.get("/healthz"))["status"] == "ok"
         stored = await hub.get("/api/units/gate-1/history")
         assert {item["lp"] for item in stored["items"]} == {QUIET}

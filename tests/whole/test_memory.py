@@ -29,7 +29,7 @@ IS_SOAK = os.environ.get("HUB_SOAK") == "1"
 READINGS, REQUESTS = (30_000, 10_000) if IS_SOAK else (12_000, 150)
 AT_ONCE = 40
 LOOK_EACH_SECOND = "import hub.memory_upkeep; hub.memory_upkeep._LOOK_S = 1.0"
-AFTER = 1.4 if IS_SOAK else 1.25  # of idle; Python gives back a megabyte only when nothing in it is left
+AFTER = 1.4  # of idle; Python gives back a megabyte only when nothing in it is left
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
