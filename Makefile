@@ -9,7 +9,7 @@ demo: .venv/ready-to-run
 	$(BIN)/hub demo
 
 test: check .venv/ready-to-test
-	$(BIN)/pytest --numprocesses 5 --dist worksteal
+	$(BIN)/pytest --numprocesses 4 --dist loadfile
 
 check: .venv/ready-to-test
 	$(BIN)/ruff check .
