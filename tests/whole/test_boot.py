@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_from_start_to_the_first_frame_and_row(tmp_path: Path) -> None:
     async with open_site(tmp_path, 3) as site, site.run() as hub:
-        with anyio.fail_after(10):
+        with anyio.fail_after(2):
             async with hub.watch("/api/units/gate-1/live") as viewer:
                 frame = await viewer.receive_json()
                 while frame["sequence"] is None:

@@ -28,6 +28,6 @@ def test_under_attack_it_tells_of_readings_onsets_health_and_the_alert(tmp_path:
     assert attacked["onsets"]["without_webhook"] == 0
     assert attacked["readings"]["failed_polls"] == attacked["readings"]["dropped"] == 0
     assert attacked["readings"]["stored"] >= attacked["readings"]["polled"] - 3
-    assert attacked["readyz"]["failed"] <= attacked["readyz"]["count"] // 10  # a busy machine answers late
+    assert attacked["readyz"]["failed"] == 0
     assert attacked["readyz"]["max_ms"] > 0
     assert "Traceback" not in ran.stderr
