@@ -2,6 +2,8 @@ import anyio
 import pytest
 
 from hub.oracle.admission import Admission, LaneBusy
+from tests.elapsed import takes_less_than
+from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -29,13 +31,14 @@ async def test_so_many_at_once_and_the_next_in_order_of_arrival() -> None:
     assert inside == ["a", "b", "c"]
 
 
+@virtual
 async def test_too_many_waiters_are_refused_at_once_with_a_time_to_come_back() -> None:
     admission = Admission("bulk", places=1, waiters=0, wait_s=60)
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hold, admission, [], "a", leave)
         await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(20), pytest.raises(LaneBusy) as refusal:
+        with takes_less_than(0.001), pytest.raises(LaneBusy) as refusal:
             async with admission.place():
                 raise AssertionError("there was no place")
         leave.set()
@@ -44,13 +47,14 @@ async def test_too_many_waiters_are_refused_at_once_with_a_time_to_come_back() -
     assert admission.refused == 1
 
 
+@virtual
 async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_line() -> None:
     admission = Admission("bulk", places=1, waiters=5, wait_s=0.02)
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hold, admission, [], "a", leave)
         await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(20), pytest.raises(LaneBusy):
+        with takes_less_than(0.021), pytest.raises(LaneBusy):
             async with admission.place():
                 raise AssertionError("there was no place")
         assert admission.waiting == 0

@@ -3,7 +3,9 @@ import anyio.lowlevel
 import pytest
 
 from hub.oracle.connection import Binds, DeadlineExceeded, OracleUnavailable, Reading, Rows
-from hub.oracle.deadline import until_cut
+from hub.oracle.deadline import _GIVE_UP_S, until_cut
+from tests.elapsed import takes_less_than
+from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -34,25 +36,28 @@ class Stubborn:
         self.gone.set()
 
 
+@virtual
 async def test_a_deadline_drops_the_socket_and_the_call_ends_by_that() -> None:
     connection = Stubborn()
-    with anyio.fail_after(20), pytest.raises(DeadlineExceeded) as caught:
+    with takes_less_than(0.011), pytest.raises(DeadlineExceeded) as caught:
         await until_cut(connection, "query", 0.01, connection.call)
     assert (caught.value.stage, connection.ended_by) == ("query", "the dropped socket")
 
 
+@virtual
 async def test_a_cancellation_drops_the_socket_and_never_reaches_the_call() -> None:
     connection = Stubborn()
-    with anyio.fail_after(20), anyio.move_on_after(0.01) as scope:
+    with takes_less_than(0.011), anyio.move_on_after(0.01) as scope:
         await until_cut(connection, "query", 60, connection.call)
     assert scope.cancelled_caught
     assert connection.ended_by == "the dropped socket"
 
 
+@virtual
 async def test_a_call_that_does_not_notice_is_left_after_a_while() -> None:
     connection = Stubborn()
     connection.terminate = lambda: None  # type: ignore[method-assign]
-    with anyio.fail_after(20), pytest.raises(DeadlineExceeded):
+    with takes_less_than(0.011 + _GIVE_UP_S), pytest.raises(DeadlineExceeded):
         await until_cut(connection, "query", 0.01, connection.call)
     assert connection.ended_by == "cancellation"
 

@@ -12,6 +12,8 @@ from hub.oracle.connection import (
     Rows,
 )
 from hub.oracle.lanes import Deadlines, SyncLane
+from tests.elapsed import takes_less_than
+from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -63,20 +65,22 @@ async def test_rows_come_over_a_fresh_connection_that_logs_off() -> None:
 
 
 @pytest.mark.parametrize("stage", ["connect", "query"])
+@virtual
 async def test_a_hung_stage_ends_at_its_deadline_and_is_named(stage: str) -> None:
     database = Scripted(hangs=stage)
     lane = SyncLane(database.connect, QUICK)
-    with anyio.fail_after(20), pytest.raises(DeadlineExceeded) as caught:
+    with takes_less_than(0.051), pytest.raises(DeadlineExceeded) as caught:
         await lane.fetch("select")
     assert caught.value.stage == stage
     assert database.terminated == database.opened
     assert lane.counters.open == 0
 
 
+@virtual
 async def test_a_hung_logoff_does_not_cost_the_rows() -> None:
     database = Scripted(hangs="close")
     lane = SyncLane(database.connect, QUICK)
-    with anyio.fail_after(60):
+    with takes_less_than(0.051):
         assert await lane.fetch("select") == ROWS
     assert (database.terminated, lane.counters.open) == (1, 0)
 
@@ -106,13 +110,14 @@ async def test_cancelling_drops_the_socket_and_frees_the_slot() -> None:
     assert await lane.fetch("select") == ROWS
 
 
+@virtual
 async def test_a_second_query_waits_no_longer_than_the_acquire_deadline() -> None:
     database = Scripted(hangs="query")
     lane = SyncLane(database.connect, Deadlines(acquire_s=0.02))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lane.fetch, "select")
         await anyio.wait_all_tasks_blocked()
-        with pytest.raises(LaneBusy) as caught:
+        with takes_less_than(0.021), pytest.raises(LaneBusy) as caught:
             await lane.fetch("select")
         tasks.cancel_scope.cancel()
     assert (caught.value.code, caught.value.lane) == ("BUSY", "sync")
