@@ -1,10 +1,11 @@
-"""Which IP addresses belong to the public internet: pure."""
+"""Which IP addresses belong to the public internet, and which to this machine: pure."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # the only block of IPv6 that is given out
 _DOCUMENTATION = IPv6Network("3fff::/20")  # newer than the tables of some Python 3.11
 _NAT64 = IPv6Network("64:ff9b::/96")
+_LOOPBACK_V6 = IPv6Address("::1")
 _ISATAP = (0x00005EFE, 0x02005EFE)  # bits 64 to 95 of an address that ends in an IPv4 address
 
 
@@ -20,11 +21,17 @@ def is_public(address: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """True for `localhost` and for the addresses that lead back to this machine."""
+    """True for `localhost` in any case, 127.0.0.0/8 and ::1: a host or an address that only this machine can be.
+
+    An IPv4 address inside an IPv6 address is not, whatever this version of Python says of it.
+    """
+    if host.lower() == "localhost":
+        return True
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        parsed = ip_address(host)
     except ValueError:
         return False
+    return parsed.is_loopback if isinstance(parsed, IPv4Address) else parsed == _LOOPBACK_V6
 
 
 def _is_public_v4(address: IPv4Address) -> bool:

@@ -1,11 +1,11 @@
 """config.yaml as frozen models: attribute names are the keys, durations are seconds, secrets do not print."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from alerts.addresses import is_loopback
 from alerts.duration import Duration
 from alerts.rule import AlertsConfig
 from hub.config_fields import (
@@ -81,12 +81,7 @@ class HubSection(_Frozen):
     @property
     def is_loopback(self) -> bool:
         """True when only this machine can reach the hub."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 class RetentionSection(_Frozen):

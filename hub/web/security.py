@@ -4,12 +4,12 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
+from alerts.addresses import is_loopback
 from hub.clock import Clock
 from hub.config import Role, Token
 from hub.web.problems import Problem
@@ -138,16 +138,6 @@ def is_foreign(headers: Headers) -> bool:
         return False
     host = headers.get("host", "")
     return not host or origin.partition("://")[2].lower() != host.lower()
-
-
-def is_loopback(name: str) -> bool:
-    """True for `localhost` and for the addresses that lead back to this machine."""
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _name_of(host: str) -> str:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.addresses import is_public
+from alerts.addresses import is_loopback, is_public
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,16 @@ def test_a_private_ipv4_address_inside_an_ipv6_address_is_not_public(inner: str)
 @pytest.mark.parametrize("address", ["::8.8.8.8", "::ffff:0:8.8.8.8", "64:ff9b:1::8.8.8.8"])
 def test_a_form_without_a_public_route_is_not_public_whatever_it_holds(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "::1", "0:0:0:0:0:0:0:1"])
+def test_what_only_this_machine_can_be_is_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["::ffff:127.0.0.1", "::127.0.0.1", "::1%eth0", "0.0.0.0", "::", "10.0.0.1", "localhost.example", "hub", ""],
+)
+def test_what_may_lead_elsewhere_is_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
