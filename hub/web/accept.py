@@ -50,8 +50,7 @@ class Acceptor:
                     await anyio.wait_readable(self._listening)
                 except anyio.ClosedResourceError:
                     break
-                if not self._accept_some():
-                    await anyio.sleep(_BACK_OFF_S)
+                await anyio.sleep(self._accept_some())
             tasks.cancel_scope.cancel()
 
     def close(self) -> None:
@@ -63,9 +62,18 @@ class Acceptor:
             if isinstance(connection.transport, _Silent):
                 connection.close()
 
-    def _accept_some(self) -> bool:
-        """False when no descriptor is left: then the connection that has waited longest gives its own back."""
+    def _accept_some(self) -> float:
+        """Seconds to wait before the next turn. Others stay in the queue of the kernel for so long.
+
+        Nobody is accepted while a client that has sent something waits for its protocol: it could lose its place.
+        Where no descriptor is left the connection that has waited longest gives its own back.
+        """
+        if self._speaking:
+            return 0.0
         for _ in range(_IN_A_TURN):
+            early_s = self._connections.early_s(asyncio.get_running_loop().time())
+            if early_s > 0:
+                return early_s
             try:
                 connected, peer = self._listening.accept()
             except BlockingIOError:
@@ -74,9 +82,9 @@ class Acceptor:
                 if error.errno not in _NOTHING_LEFT:
                     continue  # that client has gone already
                 self._give_one_back()
-                return False
+                return _BACK_OFF_S
             self._admit(connected, peer[0] if isinstance(peer, tuple) else "")
-        return True
+        return 0.0
 
     def _admit(self, connected: socket.socket, address: str) -> None:
         connected.setblocking(False)
@@ -93,6 +101,7 @@ class Acceptor:
             silent.listen(lambda: self._speaks(silent, place))
 
     def _speaks(self, silent: "_Silent", place: Connection) -> None:
+        self._connections.requeue(place)
         self._speaking.append((silent, place))
         self._some_speak.set()
 

@@ -2,8 +2,9 @@
 
 Bookkeeping only: no clock and no socket. A connection is *waiting* while the hub is owed something by its client:
 a request, the rest of one, or that it reads what was sent. It is closed when that takes too long, and before that
-when a new connection needs its place: the one that has waited longest, of the address that has most of them. So
-whoever opens connections and says nothing pushes out their own, and a request that comes whole is always answered.
+when a new connection needs its place: the one that has waited longest, of the address that has most of them, but
+not in its first tenth of a second. So whoever opens connections and says nothing pushes out their own, and a
+request that comes whole is always answered, also in the middle of a burst of connections from its own address.
 
     HEAD ──head──> BODY ──body──> ANSWERING ──> IDLE ──first byte──> HEAD
     HEAD ──head without a body──> ANSWERING     BODY ──answered before its end──> DISCARDING ──> IDLE
@@ -22,6 +23,7 @@ STALLED_S = 30.0
 _PLACES = 1024  # unless told otherwise
 _UNSENT_BYTES = 64 << 20
 _PATIENCE_S = 1.0
+_GRACE_S = 0.1  # for a client on a busy machine between its connection and its request
 _SHARE = 2  # of the places, the part that one address may keep waiting
 _BUSY_SHARE = 0.75
 
@@ -140,12 +142,19 @@ class Connections:
         """True when so many are being served that the rest is for the questions that must be answered."""
         return len(self._all) - self._waiting_count > self.most * _BUSY_SHARE
 
+    def early_s(self, now_s: float) -> float:
+        """Seconds to accept nobody, as who would have to make room has only just connected; 0 most of the time."""
+        is_full = len(self._all) >= self.most
+        oldest = self.oldest_waiting() if is_full or self._waiting_count >= self._share else None
+        if oldest is None or not (is_full or self._is_share_used(oldest.address)):
+            return 0.0
+        return max(0.0, oldest.since_s + _GRACE_S - now_s)
+
     def admit(self, address: str, now_s: float) -> tuple[Connection | None, Connection | None]:
         """A place for a new connection, or None; and the connection that must be closed for it, if any."""
-        own = self._waiting.get(address, {})
         pushed: Connection | None = None
-        if len(own) >= max(1, self.most // _SHARE) and not self._is_exempt(address):
-            pushed = next(iter(own))
+        if self._is_share_used(address):
+            pushed = next(iter(self._waiting[address]))
         elif len(self._all) >= self.most:
             if not self._waiting_count:
                 self.counts.refused += 1
@@ -205,6 +214,13 @@ class Connections:
             total -= unsent
             self.counts.stalled += 1
             yield connection
+
+    @property
+    def _share(self) -> int:
+        return max(1, self.most // _SHARE)
+
+    def _is_share_used(self, address: str) -> bool:
+        return len(self._waiting.get(address, ())) >= self._share and not self._is_exempt(address)
 
     def _unqueue(self, connection: Connection) -> None:
         own = self._waiting.get(connection.address)

@@ -19,6 +19,7 @@ from tests.hub.web.test_live import close_code
 
 pytestmark = pytest.mark.anyio
 
+READY = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 HEAD = b"POST /api/login HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\r\n{"
 
 
@@ -70,6 +71,24 @@ async def test_health_answers_among_those_who_never_finish_a_request(house: Hous
             assert said[0] is not None
             assert "connections from 127.0.0.1" in said[0]
         assert len(said) == 1
+
+
+async def test_a_whole_request_is_answered_though_a_crowd_comes_right_behind_it(house: House) -> None:
+    async with crowded(house, 20) as (at, _, _said):
+        with opened(at, 1, READY) as [one], opened(at, 60):  # the server has had no turn yet
+            one.settimeout(30)
+            answer = await anyio.to_thread.run_sync(one.recv, 65536)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection_and_it(house: House) -> None:
+    async with crowded(house, 20) as (at, table, _):
+        with opened(at, 1) as [one], opened(at, 60):
+            await until(lambda: table.counts.accepted > 0)
+            one.send(READY)
+            one.settimeout(30)
+            answer = await anyio.to_thread.run_sync(one.recv, 65536)
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 async def test_places_are_free_again_when_their_connections_are_gone(house: House) -> None:

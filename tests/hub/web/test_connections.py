@@ -54,6 +54,41 @@ def test_one_address_keeps_at_most_half_of_the_places_waiting() -> None:
     assert silent[-1].is_waiting
 
 
+def test_nobody_is_accepted_while_who_would_make_room_has_only_just_connected() -> None:
+    table = Connections(8)
+    for _ in range(3):
+        admitted(table, now_s=5.0)
+    assert table.early_s(5.0) == 0.0
+    fourth = admitted(table, now_s=5.01)
+    assert table.early_s(5.04) == pytest.approx(0.06)
+    assert table.early_s(5.1) == 0.0
+    fourth.leave()
+    assert table.early_s(5.04) == 0.0
+
+
+def test_one_who_has_waited_longer_makes_room_for_a_newcomer_at_once() -> None:
+    table = Connections(8)
+    for now_s in (0.0, 5.0, 5.0, 5.0):
+        admitted(table, now_s=now_s)
+    assert table.early_s(5.0) == 0.0
+
+
+def test_where_nobody_would_make_room_newcomers_are_refused_at_once() -> None:
+    table = Connections(4)
+    for _ in range(4):
+        admitted(table).enter(Phase.ANSWERING, 0.0)
+    assert table.early_s(0.0) == 0.0
+
+
+def test_the_crowd_behind_a_proxy_makes_room_only_when_all_places_are_taken() -> None:
+    table = Connections(8, is_exempt=lambda address: True)
+    for _ in range(7):
+        admitted(table)
+    assert table.early_s(0.0) == 0.0
+    admitted(table)
+    assert table.early_s(0.0) == pytest.approx(0.1)
+
+
 def test_a_proxy_may_have_all_places() -> None:
     table = Connections(8, is_exempt=lambda address: address == "10.0.0.9")
     for _ in range(8):
