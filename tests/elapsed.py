@@ -1,4 +1,4 @@
-"""How long something may take, where the product says so; what only keeps a test from hanging is a plain time-out."""
+"""How long a block may take, where the product says so; to keep a test from hanging use anyio.fail_after."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import anyio
 
 @contextmanager
 def takes_less_than(limit_s: float) -> Iterator[None]:
-    """Fails when the block takes `limit_s` seconds or more, also when it ends by itself or shields itself till then.
+    """Fails when the block takes `limit_s` seconds or more, also where a shield keeps it from being cancelled.
 
     In virtual time the limit may lie just above what the product says; on a real clock it needs a margin.
     """

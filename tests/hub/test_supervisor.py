@@ -202,5 +202,6 @@ async def test_a_crash_inside_a_task_group_is_reported_by_its_cause() -> None:
         child = group.spawn("child", run)
         with anyio.fail_after(60):
             await child.ended.wait()
+    assert (child.state, child.restarts) == (ChildState.FAILED, 0)
     assert child.last_crash is not None
     assert child.last_crash.error == "LookupError: the cause"

@@ -22,7 +22,7 @@ async def connected(server: OracleServer, **options: Any) -> AsyncIterator[oracl
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for the server to have got so far, at most 5 s."""
+    """Wait for the server to have got so far, at most a minute."""
     with anyio.fail_after(60):
         while not condition():
             await anyio.sleep(0.001)

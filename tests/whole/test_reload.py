@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.elapsed import takes_less_than
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import LOUD, Site, is_about, loud_rule, open_site
 
@@ -22,7 +23,7 @@ async def test_units_come_and_go_and_the_others_keep_their_sockets(tmp_path: Pat
             await eventually(lambda: all(meter.has_session for meter in site.meters[:2]))
             site.config["units"] = [first[0], last]
             site.write()  # the file alone
-            with anyio.fail_after(60):
+            with takes_less_than(5):  # a look each second, and 0.3 s for a file that may still be written
                 await site.meters[1].until(lambda: not site.meters[1].has_session)
                 await site.meters[2].until(lambda: site.meters[2].counters.commands["DOD?"] > 2)
             await hub.get("/api/units/gate-1", 404)
@@ -48,7 +49,7 @@ async def test_a_changed_unit_gives_its_meter_time_to_free_the_slot(tmp_path: Pa
             unit |= change
             site.write()
             hub.send(signal.SIGHUP)
-            with anyio.fail_after(60):
+            with takes_less_than(8):  # the meter has 1 s to free its slot
                 await meter.until(lambda: not meter.has_session)
                 closed_s = anyio.current_time()
                 await meter.until(lambda: meter.counters.connections == 2)

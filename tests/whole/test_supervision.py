@@ -55,7 +55,7 @@ async def test_an_essential_child_that_is_given_up_ends_the_process(tmp_path: Pa
 
 async def test_another_child_that_is_given_up_is_told_and_can_be_started_again(tmp_path: Path) -> None:
     async with open_site(tmp_path, 1) as site, site.run(_BREAK_RETENTION) as hub:
-        onset = await site.hears("alert.onset", "child-failed", within_s=60)
+        onset = await site.hears("alert.onset", "child-failed", within_s=20)
         assert "retention" in onset.document["summary"]
         health = await hub.get("/healthz")
         assert (health["status"], health["checks"]["children"]["failed"]) == ("degraded", 1)

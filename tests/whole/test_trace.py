@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.elapsed import takes_less_than
 from tests.hub.trace.place import ids
 from tests.oracle_wire import OracleServer, open_oracle
 from tests.whole.running_hub import RunningHub, eventually
@@ -58,7 +59,7 @@ async def test_a_trace_comes_and_goes_with_its_feed(tmp_path: Path) -> None:
             async def is_gone() -> bool:
                 return (await hub.http.post("/api/trace/seed", json=seed)).status_code == 404
 
-            with anyio.fail_after(60):
+            with takes_less_than(10):
                 while not await is_gone():
                     await anyio.sleep(0.05)
             assert await hub.stop() == 0

@@ -10,8 +10,10 @@ from hub.equipment.requests import NotRunning, RequestRefused, Wish
 from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
 from hub.oracle.connection import Connection, OracleUnavailable
 from hub.oracle.logon import LogonDenied
+from tests.elapsed import takes_less_than
 from tests.hub.equipment.scripted import HandClock, ScriptedView, machines
 from tests.redis_server import private_redis, shared_redis
+from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -90,10 +92,11 @@ async def test_failures_are_retried_after_5_15_45_seconds_and_never_later_than_t
     assert (patient.sync.record.consecutive_failures, patient.sync.record.last_failure) == (0, None)
 
 
+@virtual
 async def test_a_hung_query_fails_at_the_deadline() -> None:
     view = ScriptedView()
     view.hangs = True
-    with anyio.fail_after(60):
+    with takes_less_than(0.051):
         outcome = await Hub(view, query_s=0.05).sync.refresh()
     assert (outcome.kind, outcome.code) == (OutcomeKind.FAILED, "DEADLINE")
     assert view.terminated == 1
@@ -321,7 +324,7 @@ async def test_stopping_in_mid_query_drops_the_connection_and_the_lock() -> None
         view = ScriptedView()
         view.hangs = True
         hub = Hub(view, redis)
-        with anyio.fail_after(60):
+        with takes_less_than(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(hub.sync.run)
                 await view.asked.wait()

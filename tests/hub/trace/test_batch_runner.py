@@ -8,6 +8,8 @@ from hub.oracle.admission import LaneBusy
 from hub.oracle.connection import OracleError, OracleRejected
 from hub.trace import batch_runner
 from hub.trace.batch_runner import Patience, run_batches
+from tests.elapsed import takes_less_than
+from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -73,9 +75,10 @@ async def test_a_run_that_only_fails_gives_up_and_reports_the_rest() -> None:
     assert Counter(scripted.ended.values()) == {"ORA-00942": 6, "GAVE-UP": 94}
 
 
+@virtual
 async def test_a_person_is_told_at_once_that_the_lane_is_busy() -> None:
     scripted = Scripted({0: 9}, LaneBusy("bulk", "BUSY", "full", 30))
-    with anyio.fail_after(20), pytest.raises(LaneBusy):
+    with takes_less_than(0.001), pytest.raises(LaneBusy):
         await scripted.run(100, patience=Patience())
     assert scripted.attempts[0] == 1
     assert len(scripted.ended) < 100
@@ -88,6 +91,7 @@ async def test_a_job_waits_for_a_busy_lane_and_tries_again() -> None:
     assert scripted.ended == dict.fromkeys(range(3))
 
 
+@virtual
 async def test_any_other_error_ends_the_run_and_comes_out_as_itself() -> None:
     disk_full = OSError(28, "No space left on device")
 
@@ -96,6 +100,6 @@ async def test_any_other_error_ends_the_run_and_comes_out_as_itself() -> None:
             raise disk_full
         await anyio.sleep_forever()
 
-    with anyio.fail_after(20), pytest.raises(OSError, match="No space") as caught:
+    with takes_less_than(0.001), pytest.raises(OSError, match="No space") as caught:
         await run_batches(range(4), 2, attempt, lambda batch, code: None, Patience(0.01))
     assert caught.value is disk_full

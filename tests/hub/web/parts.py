@@ -143,7 +143,7 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has no event of its own, 10 s at most."""
+    """Wait for what has no event of its own, a minute at most."""
     with anyio.fail_after(60):
         while True:
             if holds():
