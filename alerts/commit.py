@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
-from alerts import outbox
-from alerts.clock import Clock, wall_offset_s
-from alerts.delivery import Delivery, Notice, deliveries_of
-from alerts.message import render, with_commit_time
+from alerts.delivery.message import render, with_commit_time
+from alerts.model.clock import Clock, wall_offset_s
+from alerts.model.delivery import Delivery, Notice, deliveries_of
+from alerts.store import outbox
+from alerts.store.unstorable import Refused
 from alerts.uncommitted import Batch
-from alerts.unstorable import Refused
 
 Told = list[Delivery] | None
 """The deliveries a notice was announced with from memory, before it could be stored; None when it was not."""

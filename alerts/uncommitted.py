@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from alerts.alert import Alert
-from alerts.delivery import Delivery, Notice
+from alerts.model.alert import Alert
+from alerts.model.delivery import Delivery, Notice
 
 Pair = tuple[str, str]  # rule and subject
 

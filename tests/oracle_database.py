@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from hub.oracle.connection import Account
-from tests.oracle_wire import Column, Faults, OracleServer, open_oracle
-from tests.oracle_wire.encoding import Scalar
-from tests.oracle_wire.plant import VIEW, VIEW_COLUMNS
+from hub.simulators.oracle import Column, Faults, OracleServer, open_oracle
+from hub.simulators.oracle.encoding import Scalar
+from hub.simulators.oracle.plant import VIEW, VIEW_COLUMNS
 from tests.redis_server import eventually
 
 NAP_S = 3.0

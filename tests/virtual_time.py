@@ -8,7 +8,7 @@ from typing import ParamSpec
 import anyio
 from trio.testing import MockClock
 
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 
 P = ParamSpec("P")
 

@@ -14,13 +14,13 @@ from typing import Any
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from hub.app import Hub, open_hub
+from hub.app.composition import Hub, open_hub
 from hub.bench.poll import OtherSide, open_other_side, polls_of, units_at
 from hub.bench.timing import SECRET, milliseconds, peak_rss_mb, rss_mb, run_lag, unit_id
-from hub.clock import rfc3339
-from hub.config import Config
-from hub.interpreter import settle_interpreter
-from hub.logs import configure_logs
+from hub.config.models import Config
+from hub.runtime.clock import rfc3339
+from hub.runtime.interpreter import settle_interpreter
+from hub.runtime.logs import configure_logs
 
 _LIMIT_DB = 85.0
 _CROSSING_DB = 90.0

@@ -11,13 +11,13 @@ from anyio import to_thread
 
 from hub.bench.timing import milliseconds, peak_rss_mb, rss_mb, run_lag
 from hub.cache.redis import RedisClients, open_redis
-from hub.clock import Clock
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.machines import dump_plant, parse_plant
 from hub.equipment.reads import Found, Lookup, Page
 from hub.equipment.sample_view import SampleView
 from hub.equipment.source import ViewSource
 from hub.oracle.lanes import SyncLane
+from hub.runtime.clock import Clock
 
 _REFRESHES = 10
 _READ_S = 0.5

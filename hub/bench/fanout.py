@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 
-from hub.fanout import Fanout, Subscription
+from hub.units.fanout import Fanout, Subscription
 
 _QUEUE = 256
 

@@ -76,7 +76,7 @@ async def run_isolation(
 ) -> dict[str, Any]:
     """`idle`, `shared`, `lanes`, `million_rows`, and `checks` with a verdict; takes about 90 s.
 
-    Raises `NoCheckout` where the test Oracle is not at hand.
+    Raises `SimulatorUnavailable` where the simulated Oracle cannot be started.
     """
     gc.collect()
     gc.freeze()  # as a hub does once it is up: else each full collection walks all its code again

@@ -1,30 +1,28 @@
-"""The test Oracle of a checkout, as a process beside the bench, and its control port."""
+"""The simulated Oracle as a process beside the bench, and its control port."""
 
 import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr
 
-import hub
 from hub.oracle.connection import Account
 
 _START_S = 20.0
 _LINE = 1 << 20
 
 
-class NoCheckout(RuntimeError):
-    """The test Oracle is part of the tests, which are not installed with the product."""
+class SimulatorUnavailable(RuntimeError):
+    """The simulated Oracle needs a package that is not installed."""
 
 
 class OracleProcess:
-    """A running test Oracle. `account` logs on to it; `order` speaks to its control port."""
+    """A running simulated Oracle. `account` logs on to it; `order` speaks to its control port."""
 
     def __init__(self, port: int, control: int) -> None:
         self.account = Account(f"127.0.0.1:{port}/XEPDB1", "reader", SecretStr("secret"), program="hub-bench")
@@ -44,13 +42,12 @@ class OracleProcess:
 
 @asynccontextmanager
 async def open_oracle_process(**options: object) -> AsyncIterator[OracleProcess]:
-    """`python -m tests.oracle_wire` with `options` as its command line. Raises `NoCheckout`."""
-    root = Path(hub.__file__).parent.parent
-    if not (root / "tests" / "oracle_wire" / "__main__.py").exists() or find_spec("cryptography") is None:
-        raise NoCheckout("the test Oracle is not here: run this in a checkout, with the extra `test` installed")
+    """`python -m hub.simulators.oracle` with `options` as its command line. Raises `SimulatorUnavailable`."""
+    if find_spec("cryptography") is None:
+        raise SimulatorUnavailable("the simulated Oracle needs the package cryptography: pip install cryptography")
     arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    command = [sys.executable, "-m", "tests.oracle_wire", *arguments]
-    async with await anyio.open_process(command, cwd=root, stderr=None) as process:
+    command = [sys.executable, "-m", "hub.simulators.oracle", *arguments]
+    async with await anyio.open_process(command, stderr=None) as process:
         try:
             assert process.stdout is not None
             with anyio.fail_after(_START_S):

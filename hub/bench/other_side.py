@@ -26,10 +26,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from websockets.asyncio.client import connect
 
 from hub.bench.timing import SECRET, unit_id
-from hub.interpreter import settle_interpreter
-from hub.nl43.simulator import FleetOptions, MeterOptions, open_fleet
-from hub.nl43.simulator.server import SimulatedMeter
-from hub.nl43.simulator.waveform import constant
+from hub.runtime.interpreter import settle_interpreter
+from hub.simulators.nl43 import FleetOptions, MeterOptions, open_fleet
+from hub.simulators.nl43.server import SimulatedMeter
+from hub.simulators.nl43.waveform import constant
 
 QUIET_DB = 55.0
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)

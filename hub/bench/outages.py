@@ -11,21 +11,21 @@ from typing import Any
 
 import anyio
 
-from hub.app import Hub, open_hub
+from hub.app.composition import Hub, open_hub
 from hub.bench.oracle_process import OracleProcess, open_oracle_process
 from hub.bench.poll import open_other_side, polls_of, units_at
 from hub.bench.timing import milliseconds, run_lag
-from hub.config import Config
+from hub.config.models import Config
 from hub.equipment.feed import EquipmentFeed
+from hub.equipment.listener import FeedListener
 from hub.equipment.sample_view import SECOND_LOTS
 from hub.equipment.source import ViewSource
 from hub.equipment.view import select_sql
-from hub.feed_listener import FeedListener
-from hub.interpreter import settle_interpreter
-from hub.logs import configure_logs
 from hub.oracle.breaker import Breaker
 from hub.oracle.connection import connector
 from hub.oracle.lanes import Deadlines, SyncLane, backstop_s
+from hub.runtime.interpreter import settle_interpreter
+from hub.runtime.logs import configure_logs
 
 FEED = "fab"
 WELL = {"hang": None, "ignore_break": False, "connect": "accept", "drop_after_rows": None}
@@ -56,7 +56,7 @@ async def run_outages(
     """`refreshes` in all, as many in each phase, one per `every_s` seconds at most; before that `idle_s` without.
 
     The feed is a hub's own but for short deadlines and for a breaker that never opens, so that each refresh goes to
-    the database. Raises `NoCheckout` where the test Oracle is not at hand.
+    the database. Raises `SimulatorUnavailable` where the simulated Oracle cannot be started.
     """
     configure_logs("json", "error")
     rows = machines + round(machines * SECOND_LOTS)

@@ -14,11 +14,11 @@ import anyio
 from anyio.abc import ByteSendStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from hub.app import Hub, open_hub
+from hub.app.composition import Hub, open_hub
 from hub.bench.timing import SECRET, milliseconds, peak_rss_mb, rss_mb, run_lag, unit_id
-from hub.config import Config
-from hub.interpreter import settle_interpreter
-from hub.logs import configure_logs
+from hub.config.models import Config
+from hub.runtime.interpreter import settle_interpreter
+from hub.runtime.logs import configure_logs
 
 _WARM_UP_S = 20.0
 _CROSS_EVERY_S = 5.0

@@ -4,11 +4,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts.engine import Engine
-from alerts.rule import Rule
-from alerts.sample import Sample
+from alerts.config.rule import Rule
+from alerts.model.sample import Sample
+from alerts.rules.engine import Engine
 from hub.bench.timing import unit_id
-from hub.samples import unit_subject
+from hub.readings.samples import unit_subject
 
 
 def run_rules(units: int, rules: int, rounds: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 
 T = TypeVar("T")
 

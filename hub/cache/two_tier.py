@@ -14,7 +14,7 @@ from hub.cache.figures import CacheFigures
 from hub.cache.memory import Entry, Memory, Tier
 from hub.cache.redis import REDIS_FAILURES, RedisClients
 from hub.cache.versions import Version, Versions
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 
 log = structlog.get_logger()
 _UNDELETED = 1000

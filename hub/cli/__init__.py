@@ -22,7 +22,7 @@ for add_to in (add_service, add_meters, add_data, add_alerting, add_bench):
 @app.callback()
 def _log_beside_the_output() -> None:
     """Nothing but the answer of a command goes to standard output."""
-    from hub.logs import configure_logs
+    from hub.runtime.logs import configure_logs
 
     configure_logs("console")
 

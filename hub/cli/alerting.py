@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 @rules.command("test")
 def rules_test(file: Annotated[Path, typer.Argument(help="Rules, series and expected transitions.")]) -> None:
     """Run given series through given rules and compare the transitions."""
-    from alerts.rehearse import RehearsalError, rehearse_file
+    from alerts.testing.rehearse import RehearsalError, rehearse_file
 
     try:
         report = rehearse_file(file)
@@ -43,8 +43,8 @@ def rules_replay(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Show what a rule would have done on stored history, and why."""
-    from hub.clock import Clock
-    from hub.replay import ReplayError, replay_rule
+    from hub.cli.replay import ReplayError, replay_rule
+    from hub.runtime.clock import Clock
 
     from_at, to_at = parse_range(start, end)
     to_at = min(to_at, Clock().now())
@@ -76,7 +76,7 @@ def webhook_test(
 
     from importlib.metadata import version
 
-    from alerts.trial import send_test
+    from alerts.testing.trial import send_test
 
     trial = run_async(send_test, receivers[name], loaded.config.hub.name, version("monitor-hub"))
     typer.echo(trial.text)

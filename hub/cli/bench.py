@@ -54,7 +54,7 @@ def isolation(
     """A bulk history request beside the equipment sync, through one pool and through lanes; takes 90 s."""
     from hub.bench.isolation import run_isolation
 
-    result = _run_in_checkout(run_isolation, scale, ids)
+    result = _run_beside_oracle(run_isolation, scale, ids)
     _print(result)
     if not result["passed"]:
         raise typer.Exit(FAILED)
@@ -70,7 +70,7 @@ def outages(
     """A feed whose database is well, hangs, refuses or dies in mid-fetch, beside meters; takes 9 minutes."""
     from hub.bench.outages import run_outages
 
-    _print(_run_in_checkout(run_outages, units, refreshes, every))
+    _print(_run_beside_oracle(run_outages, units, refreshes, every))
 
 
 @bench.command()
@@ -116,12 +116,12 @@ def rules(
     _print(run_rules(units, rules, rounds))
 
 
-def _run_in_checkout(run: Callable[..., Awaitable[dict[str, Any]]], *arguments: object) -> dict[str, Any]:
-    from hub.bench.oracle_process import NoCheckout
+def _run_beside_oracle(run: Callable[..., Awaitable[dict[str, Any]]], *arguments: object) -> dict[str, Any]:
+    from hub.bench.oracle_process import SimulatorUnavailable
 
     try:
         return run_async(run, *arguments)
-    except NoCheckout as error:
+    except SimulatorUnavailable as error:
         raise typer.Exit(fail(str(error))) from None
 
 

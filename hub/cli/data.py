@@ -12,10 +12,10 @@ import typer
 
 from hub.cli.outcome import CONFIGURATION, fail
 from hub.cli.service import DEFAULT_CONFIG, load, start
-from hub.spelling import counted
+from hub.config.spelling import counted
 
 if TYPE_CHECKING:
-    from hub.config import Config
+    from hub.config.models import Config
 
 db = typer.Typer(help="The hub's database.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def parse_range(start: str, end: str) -> tuple[datetime, datetime]:
 
 def existing_database(config: "Config") -> str:
     """The URL of the database, for who only reads: one that is not there is said, with exit code 1."""
-    from hub.store.engines import missing_file
+    from hub.database.engines import missing_file
 
     url = config.database.url.get_secret_value()
     missing = missing_file(url)
@@ -68,8 +68,8 @@ def export(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Stored readings as CSV. May run beside a hub."""
-    from alerts.duration import parse_duration
-    from hub.store.database import open_database
+    from alerts.model.duration import parse_duration
+    from hub.database.database import open_database
     from hub.store.export import export_rows
     from hub.store.history import whole_step
 
@@ -105,7 +105,7 @@ def export(
 @db.command()
 def upgrade(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Bring the tables up to date; `hub run` does it too."""
-    from hub.store.database import open_database
+    from hub.database.database import open_database
     from hub.store.schema import upgrade as upgrade_schema
 
     url = load(config).config.database.url.get_secret_value()
@@ -124,7 +124,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Revision, tables, sizes, bytes per unit and day, and how long the disk lasts."""
-    from hub.store.database import open_database
+    from hub.database.database import open_database
     from hub.store.size import DatabaseInfo, database_info
 
     url = existing_database(load(config).config)

@@ -26,7 +26,7 @@ def simulate(
     control_port: Annotated[int | None, typer.Option(help="Port of the JSON control line.")] = None,
 ) -> None:
     """Simulate meters over real TCP until interrupted."""
-    from hub.nl43.simulator import simulate as run_simulators
+    from hub.simulators.nl43 import simulate as run_simulators
 
     try:
         run_simulators(units, base_port, host, faults, control_port, announce=typer.echo)
@@ -49,8 +49,8 @@ def probe(
     if not port_text.isdigit() or not 0 < int(port_text) < 65536 or not host:
         raise typer.BadParameter("write it as HOST or HOST:PORT, with a port from 1 to 65535")
 
-    from hub.probe import Finding
-    from hub.probe import probe as probe_meter
+    from hub.cli.probe import Finding
+    from hub.cli.probe import probe as probe_meter
 
     def show(finding: Finding) -> None:
         if as_json:
@@ -76,7 +76,7 @@ def watch(
 
     It shows what the hub knows and makes no meter be polled more often, unless --watch is given.
     """
-    from hub.watch import WatchFailed, run_watch
+    from hub.cli.watch import WatchFailed, run_watch
 
     try:
         run_async(run_watch, url, units, os.environ.get(token_variable), as_json, watched)

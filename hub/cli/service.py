@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, reader_gone, run_async
-from hub.spelling import counted
+from hub.config.spelling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hub.app import Hub
-    from hub.config_file import Loaded
+    from hub.app.composition import Hub
+    from hub.config.file import Loaded
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.")]
 DEFAULT_CONFIG = Path("config.yaml")
@@ -33,7 +33,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Run the hub until SIGTERM or Ctrl-C; SIGHUP, or a change of the file, takes the configuration up again."""
     import structlog
 
-    from hub.logs import configure_logs
+    from hub.runtime.logs import configure_logs
 
     loaded = load(config)
     is_json = configure_logs(loaded.config.hub.log) == "json"
@@ -50,7 +50,7 @@ async def _serve_and_end(loaded: "Loaded", config: Path, announce: "Callable[[Hu
 
     That would take as long as a resolver that does not answer, and so would the libraries at the end of a process.
     """
-    from hub.service import serve
+    from hub.app.service import serve
 
     code = await serve(loaded, config, announce)
     sys.stdout.flush()
@@ -60,15 +60,15 @@ async def _serve_and_end(loaded: "Loaded", config: Path, announce: "Callable[[Hu
 
 def demo() -> None:
     """Eight simulated meters, a sample plant, rules that fire within a minute, and a receiver that prints."""
-    from hub.demo import run_demo
+    from hub.app.demo import run_demo
 
     raise typer.Exit(start(run_demo))
 
 
 def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Check a configuration: every problem with its line and column, all at once."""
-    from hub.config_check import check as check_config
-    from hub.problem import lines_of
+    from hub.config.check import check as check_config
+    from hub.config.problem import lines_of
 
     checked = check_config(config)
     for line in lines_of(checked.problems):
@@ -82,15 +82,15 @@ def check(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
-    from hub.config_schema import config_schema
+    from hub.config.schema import config_schema
 
     typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
 
 
 def load(config: Path) -> "Loaded":
     """The configuration, or every problem of it on standard error and exit code 2."""
-    from hub.config_file import load_config
-    from hub.problem import ConfigError
+    from hub.config.file import load_config
+    from hub.config.problem import ConfigError
 
     try:
         return load_config(config)
@@ -103,13 +103,13 @@ def start(service: Any, *args: Any) -> int:
     """Run a service and turn what keeps it from starting into a line and an exit code."""
     from sqlalchemy.exc import DBAPIError
 
-    from hub.lock import AlreadyRunning
-    from hub.store.claim import DatabaseTaken
-    from hub.store.database import DatabaseNotUtf8
-    from hub.store.engines import SqliteTooOld
+    from hub.database.claim import DatabaseTaken
+    from hub.database.database import DatabaseNotUtf8
+    from hub.database.engines import SqliteTooOld
+    from hub.database.errors import describe_trouble
+    from hub.runtime.lock import AlreadyRunning
     from hub.store.schema import DatabaseTooNew
-    from hub.store.trouble import describe_trouble
-    from hub.web.server import PortTaken
+    from hub.web.server.server import PortTaken
 
     try:
         code: int = run_async(service, *args)

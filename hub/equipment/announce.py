@@ -8,11 +8,11 @@ import anyio
 from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
-from alerts.sample import Sample
+from alerts.model.sample import Sample
 from hub.cache.memory import Entry
-from hub.clock import Clock
 from hub.equipment.machines import Plant, changes, subject_of
-from hub.snapshot import MachineChange
+from hub.readings.snapshot import MachineChange
+from hub.runtime.clock import Clock
 
 CHUNK = 100
 """Samples handed over at once, those of a machine together; between chunks others get their turn."""

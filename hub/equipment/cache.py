@@ -10,8 +10,8 @@ from hub.cache.memory import Entry
 from hub.cache.redis import REDIS_FAILURES, RedisClients
 from hub.cache.two_tier import CacheCounters, Stored, TwoTier
 from hub.cache.versions import Version
-from hub.clock import Clock
 from hub.equipment.machines import Plant, dump_plant, parse_plant
+from hub.runtime.clock import Clock
 
 SCHEMA = "v2"
 """Part of the key in Redis: a hub that writes records of another shape must not be read by this one."""

@@ -10,7 +10,6 @@ import anyio
 from hub.cache.figures import CacheFigures
 from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients
-from hub.clock import Clock
 from hub.equipment.announce import Announcer, Listeners
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Machine, Plant
@@ -19,6 +18,7 @@ from hub.equipment.requests import Wish
 from hub.equipment.source import ViewSource
 from hub.equipment.status import feed_status, health_of
 from hub.equipment.sync import Outcome, OutcomeKind, Sync
+from hub.runtime.clock import Clock
 
 STALE_AFTER = 2.0
 """Intervals after which an answer no longer counts as the present."""

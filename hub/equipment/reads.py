@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from hub.cache.memory import Tier
-from hub.clock import rfc3339
 from hub.equipment.machines import Machine
+from hub.runtime.clock import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

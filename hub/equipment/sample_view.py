@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from anyio import to_thread
 
-from hub.clock import Clock
 from hub.equipment.view import COLUMNS
 from hub.oracle.connection import Binds, Connection, Reading, Rows
+from hub.runtime.clock import Clock
 
 KINDS = (
     ("GWBK", "ASSEMBLY", "Wire Bond"),

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
-from hub.clock import Clock
-from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
+from hub.config.models import OracleEquipmentFeed, SampleEquipmentFeed
 from hub.equipment.sample_view import SampleView
 from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, Rows, connector
 from hub.oracle.lanes import Deadlines, SyncLane, backstop_s
 from hub.oracle.logon import Logon, Logons
+from hub.runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from typing import Any
 
 from hub.cache.memory import Entry
-from hub.clock import Clock, rfc3339
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Plant
 from hub.equipment.reads import Head
 from hub.equipment.sync import REFUSED, Outcome, OutcomeKind, SyncRecord
 from hub.equipment.view import Category
+from hub.runtime.clock import Clock, rfc3339
 
 UNHEALTHY_AFTER = 6.0
 """Intervals after which a feed is no longer only degraded."""

@@ -10,7 +10,6 @@ import structlog
 from anyio import to_thread
 
 from hub.cache.lock import Held
-from hub.clock import Clock
 from hub.equipment.aggregate import aggregate
 from hub.equipment.cache import EquipmentCache, Turn
 from hub.equipment.machines import Plant, machine_of
@@ -19,6 +18,7 @@ from hub.equipment.source import ViewSource
 from hub.equipment.view import ViewChanged, parse_rows
 from hub.oracle.connection import OracleError, Rows
 from hub.oracle.logon import LogonDenied
+from hub.runtime.clock import Clock
 
 log = structlog.get_logger()
 

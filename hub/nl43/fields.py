@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NoReturn
 
 from hub.nl43.protocol import ProtocolError
-from hub.nl43.reading import LEVEL_NAMES, DrdReading, Reading
+from hub.readings.reading import LEVEL_NAMES, DrdReading, Reading
 
 DOD_FIELDS = 64
 DRD_FIELDS = 33

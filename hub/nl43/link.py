@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeVar
 
 import anyio
 
-from hub.clock import Clock
 from hub.nl43.commands import DOD, Command
 from hub.nl43.dial import DialFailed, dial, is_open
 from hub.nl43.dialogue import Answer as Answer
@@ -20,7 +19,8 @@ from hub.nl43.dialogue import Dialogue, ExchangeFailed
 from hub.nl43.holdback import Holdback
 from hub.nl43.meter_socket import Connection
 from hub.nl43.pauses import Pauses
-from hub.snapshot import Failure
+from hub.readings.snapshot import Failure
+from hub.runtime.clock import Clock
 
 T = TypeVar("T")
 Dial = Callable[[str, int, float], Awaitable[Connection]]

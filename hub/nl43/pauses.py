@@ -1,6 +1,6 @@
 """How long a meter is left alone after a failure. Pure."""
 
-from hub.backoff import backoff
+from hub.runtime.backoff import backoff
 
 _FORGIVEN_S = 60.0
 _SHORT_SESSION_S = 10.0

@@ -9,7 +9,7 @@ that stand still for longer belong to a run that is over, or paused. The differe
 from dataclasses import dataclass
 from operator import itemgetter
 
-from hub.nl43.reading import LEVEL_NAMES, Reading
+from hub.readings.reading import LEVEL_NAMES, Reading
 
 _TOTALS = tuple(name for name in LEVEL_NAMES if name not in ("lp", "lieq", "leq_mov", "ltm5"))
 _totals_of = itemgetter(*(LEVEL_NAMES.index(name) for name in _TOTALS))

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from alerts.unstorable import Refused, reason_of, storable
-from hub.nl43.reading import Reading
-from hub.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
+from alerts.store.unstorable import Refused, reason_of, storable
+from hub.readings.reading import Reading
+from hub.readings.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
 
 Row = tuple[Any, ...]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from hub.clock import rfc3339
+from hub.database.database import Database
 from hub.nl43.labels import labels
-from hub.store.database import Database
+from hub.runtime.clock import rfc3339
 from hub.store.history import Page, columns, history
 from hub.store.meter_settings import settings_at, settings_of
 from hub.store.tables import StoredMeterSetting

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from alerts.moments import known_moment
-from hub.snapshot import FRAME_LEVELS
+from alerts.model.moments import known_moment
+from hub.readings.snapshot import FRAME_LEVELS
 from hub.store.tables import Minute, StoredReading
 
 _SHOWN = 40

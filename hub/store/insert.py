@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlmodel import Session
 
-from alerts.unstorable import Refused, write_apart
-from hub.snapshot import MachineChange
+from alerts.store.unstorable import Refused, write_apart
+from hub.readings.snapshot import MachineChange
 from hub.store.batch import Batch, Row, sqlite_time
 from hub.store.tables import Measured
 

@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, select
 
-from alerts.database import Database
-from hub.backoff import backoff
-from hub.clock import Clock
+from alerts.store.database import Database
+from hub.database.errors import describe_trouble
 from hub.nl43.settings import Setting
+from hub.runtime.backoff import backoff
+from hub.runtime.clock import Clock
 from hub.store.tables import StoredMeterSetting
-from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
 

@@ -10,16 +10,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
-from alerts.unstorable import is_unstorable
-from hub.backoff import backoff
-from hub.clock import Clock
-from hub.snapshot import Event, MachineChange, PollFailure, Snapshot, StateChange
+from alerts.store.unstorable import is_unstorable
+from hub.database.database import Database
+from hub.database.errors import describe_trouble
+from hub.database.quarantine import FULL, QuarantineFull
+from hub.database.transaction import refusal
+from hub.readings.snapshot import Event, MachineChange, PollFailure, Snapshot, StateChange
+from hub.runtime.backoff import backoff
+from hub.runtime.clock import Clock
 from hub.store.batch import Batch, BatchMaker, sqlite_time
-from hub.store.database import Database
 from hub.store.insert import write_batch, write_batch_apart
-from hub.store.quarantine import FULL, QuarantineFull
-from hub.store.transaction import refusal
-from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
 

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from hub.nl43.reading import Reading
-from hub.snapshot import FRAME_LEVELS, Snapshot
+from hub.readings.reading import Reading
+from hub.readings.snapshot import FRAME_LEVELS, Snapshot
+from hub.readings.windows import LpReading
 from hub.store.tables import SEQUENCES_PER_BOOT, StoredReading, StoredSnapshot
-from hub.windows import LpReading
 
 _LOOK_BACK = (timedelta(hours=1), timedelta(hours=24), None)
 

@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from alerts.database import Database
-from hub.clock import Clock
+from alerts.store.database import Database
+from hub.database.errors import describe_trouble
+from hub.runtime.clock import Clock
 from hub.store.size import Space, database_space
 from hub.store.tables import Minute, StoredMachineChange, StoredReading, StoredStateChange
-from hub.store.trouble import describe_trouble
 
 log = structlog.get_logger()
 

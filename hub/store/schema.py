@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlmodel import Session, SQLModel
 
-import alerts.tables  # noqa: F401  (adds its tables to the metadata)
+import alerts.store.tables  # noqa: F401  (adds its tables to the metadata)
 from hub.store.tables import keep_boot
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from hub.store.engines import sqlite_path
+from hub.database.engines import sqlite_path
 from hub.store.schema import current_revision, known_revisions
 
 _COUNTED_UP_TO = 256 * 1024 * 1024  # bytes: larger tables are estimated, not read from end to end

@@ -8,10 +8,10 @@ import anyio
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from hub.store.checks import TABLES, touch
-from hub.store.database import Database
-from hub.store.file import LOG_GONE, REPLACED
-from hub.store.trouble import describe_trouble
+from hub.database.checks import TABLES, touch
+from hub.database.database import Database
+from hub.database.errors import describe_trouble
+from hub.database.file import LOG_GONE, REPLACED
 
 _CLAIM_EVERY_S = 5.0
 _FILE_EVERY_S = 1.0

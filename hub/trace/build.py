@@ -4,12 +4,12 @@ from zoneinfo import ZoneInfo
 
 from hub.cache.redis import RedisClients
 from hub.cache.slots import Slots
-from hub.clock import Clock
-from hub.config import Config, OracleEquipmentFeed, SampleEquipmentFeed
+from hub.config.models import Config, OracleEquipmentFeed, SampleEquipmentFeed
 from hub.oracle.connection import Account
 from hub.oracle.fleet_cap import FleetCap
 from hub.oracle.logon import Logons
 from hub.oracle.oracle_lanes import OracleLanes
+from hub.runtime.clock import Clock
 from hub.trace.cache import EventCache
 from hub.trace.jobs import MAX_RSS, JobLimits
 from hub.trace.pipeline import TracePipeline

@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from hub.cache.figures import CacheFigures
 from hub.cache.redis import REDIS_FAILURES, RedisClients
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 from hub.trace.domains import DOMAINS, Domain
 
 log = structlog.get_logger()

@@ -14,9 +14,9 @@ import structlog
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from hub.clock import Clock
+from hub.runtime.clock import Clock
+from hub.runtime.memory import resident_bytes
 from hub.trace.batch_runner import Patience
-from hub.trace.memory import resident_bytes
 from hub.trace.quality import Quality
 from hub.trace.spool import Spool, remove_leftovers
 from hub.trace.work import Work

@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from hub.clock import Clock
 from hub.oracle.connection import Rows
 from hub.oracle.oracle_lanes import Lane, OracleLanes
 from hub.oracle.reading import read_carefully
+from hub.runtime.clock import Clock
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.cache import EventCache
 from hub.trace.domains import DomainName

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Path
 from starlette.requests import HTTPConnection
 
-from alerts.moments import FIRST, LAST
-from hub.parts import Parts
-from hub.unit import Unit
-from hub.web.problems import not_found
+from alerts.model.moments import FIRST, LAST
+from hub.units.unit import Unit
+from hub.web.http.problems import not_found
+from hub.web.parts import Parts
 
 if TYPE_CHECKING:
-    from alerts.engine import Engine
+    from alerts.rules.engine import Engine
 
 SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters."""

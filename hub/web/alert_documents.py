@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from alerts.archive import Story, Told, to_alert
-from alerts.message import alert_document, format_time
-from alerts.stored import decode_alert, decode_labels
-from alerts.tables import AlertRow, AttemptRow, TransitionRow
+from alerts.delivery.message import alert_document, format_time
+from alerts.store.queries import Story, Told, to_alert
+from alerts.store.stored import decode_alert, decode_labels
+from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
 
 _SHOWN = ("severity", "state", "value", "threshold", "peak", "acknowledged_by", "reason")
 _OF_TRANSITIONS = ("window", "duration_s")  # which have no columns of their own

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from fnmatch import translate
 from typing import NamedTuple
 
-from hub.clock import Clock, rfc3339
-from hub.snapshot import FeedStatus, Snapshot, stale_after_s
-from hub.unit import Unit
+from hub.readings.snapshot import FeedStatus, Snapshot, stale_after_s
+from hub.runtime.clock import Clock, rfc3339
+from hub.units.unit import Unit
 
 TICK_S = 0.25
 

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable
 
-from hub.snapshot import FeedStatus, Snapshot, frame
-from hub.unit import Unit
+from hub.readings.snapshot import FeedStatus, Snapshot, frame
+from hub.units.unit import Unit
 
 
 class FrameText:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 from starlette.types import Receive, Scope, Send
 
-from hub.clock import rfc3339
+from hub.runtime.clock import rfc3339
 from hub.trace.domains import DomainName
 from hub.trace.jobs import Job
 from hub.trace.pipeline import Inline, Seeds

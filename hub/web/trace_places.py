@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hub.web.problems import busy
+from hub.web.http.problems import busy
 
 _RETRY_S = 2.0
 

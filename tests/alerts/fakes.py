@@ -11,11 +11,11 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel
 
-from alerts import tables
-from alerts.alert import Alert, State, Transition, TransitionType, alert_id
-from alerts.database import Write
-from alerts.sample import Sample
-from alerts.unstorable import Refused
+from alerts.model.alert import Alert, State, Transition, TransitionType, alert_id
+from alerts.model.sample import Sample
+from alerts.store import tables
+from alerts.store.database import Write
+from alerts.store.unstorable import Refused
 
 T = TypeVar("T")
 

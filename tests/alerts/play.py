@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts.alert import Alert, State, Transition
-from alerts.engine import Engine
-from alerts.rule import Rule
-from alerts.sample import Quality, Sample, Value, WindowBasis
+from alerts.config.rule import Rule
+from alerts.model.alert import Alert, State, Transition
+from alerts.model.sample import Quality, Sample, Value, WindowBasis
+from alerts.rules.engine import Engine
 
 BEGIN = datetime(2026, 3, 18, 22, 0, tzinfo=UTC)  # a Wednesday, before the clocks change
 BEGIN_S = BEGIN.timestamp()

@@ -10,15 +10,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from alerts import archive
-from alerts.clock import SystemClock
-from alerts.desk import Desk
-from alerts.dispatcher import Dispatcher
-from alerts.receiver import open_receiver
-from alerts.routing import Routing
-from alerts.rule import AlertsConfig
-from alerts.sample import Sample
-from alerts.webhook import Webhook, open_webhook
+from alerts.config.rule import AlertsConfig
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.delivery.webhook import Webhook, open_webhook
+from alerts.model.clock import SystemClock
+from alerts.model.sample import Sample
+from alerts.rules.routing import Routing
+from alerts.service import Desk
+from alerts.store import queries as archive
+from hub.simulators.receiver import open_receiver
 from tests.alerts.fakes import SqliteDatabase, ThresholdEngine
 
 pytestmark = pytest.mark.anyio

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from alerts.alert import TransitionType
-from alerts.delivery import Notice
+from alerts.model.alert import TransitionType
+from alerts.model.delivery import Notice
 from alerts.uncommitted import Uncommitted
 from tests.alerts.fakes import cleared, onset, transition
 

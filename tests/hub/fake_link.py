@@ -5,12 +5,12 @@ from typing import Any
 
 import anyio
 
-from hub.clock import Clock
 from hub.nl43.commands import DOD, Command, Kind
 from hub.nl43.fields import parse_dod
 from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
 from hub.nl43.protocol import Result
-from hub.snapshot import Failure
+from hub.readings.snapshot import Failure
+from hub.runtime.clock import Clock
 from tests.hub.nl43.scripted_meter import DOD_LINE
 
 READING = parse_dod(DOD_LINE)

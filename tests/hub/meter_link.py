@@ -6,17 +6,17 @@ from typing import Any
 
 import anyio
 
-from hub.clock import Clock
-from hub.config import UnitConfig
-from hub.monitor import run_unit
+from hub.config.models import UnitConfig
 from hub.nl43.commands import Command
 from hub.nl43.link import Answer, NotWanted, Priority
 from hub.nl43.protocol import Result
-from hub.nl43.simulator.meter import Meter
-from hub.nl43.simulator.options import MeterOptions
-from hub.nl43.simulator.waveform import RandomWalk
-from hub.snapshot import Event
-from hub.unit import Unit
+from hub.readings.snapshot import Event
+from hub.runtime.clock import Clock
+from hub.simulators.nl43.meter import Meter
+from hub.simulators.nl43.options import MeterOptions
+from hub.simulators.nl43.waveform import RandomWalk
+from hub.units.monitor import run_unit
+from hub.units.unit import Unit
 from tests.hub.fake_link import FakeLink
 
 

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.hub.store.conftest import postgres_url
+from tests.hub.conftest import postgres_url
 
 __all__ = ["empty_postgres", "postgres_url"]
 

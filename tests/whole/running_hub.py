@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 START_WITHIN_S = 30.0
 _LOOK_S = 0.02
-_IMPORTED_BEFORE_FORK = ["__main__", "hub.cli", "hub.service", "alerts.receiver", "httpx_ws", "uvloop"]
+_IMPORTED_BEFORE_FORK = ["__main__", "hub.cli", "hub.app.service", "hub.simulators.receiver", "httpx_ws", "uvloop"]
 
 
 @dataclass(slots=True)

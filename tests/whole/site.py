@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from alerts.receiver import LocalReceiver, Received, open_receiver
-from hub.nl43.simulator import FleetOptions, MeterOptions, SimulatedMeter, open_fleet
-from hub.nl43.simulator.waveform import constant
+from hub.simulators.nl43 import FleetOptions, MeterOptions, SimulatedMeter, open_fleet
+from hub.simulators.nl43.waveform import constant
+from hub.simulators.receiver import LocalReceiver, Received, open_receiver
 from tests.whole.running_hub import RunningHub, eventually, open_running_hub
 
 SECRET = "whsec_dGhlLXNlY3JldC1vZi10aGUtd2hvbGUtaHVi"

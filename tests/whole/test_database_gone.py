@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from tests.hub.store.conftest import own_postgres
+from tests.hub.conftest import own_postgres
 from tests.whole.running_hub import eventually
 from tests.whole.site import LOUD, QUIET, open_site
 

@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from hub.cache.redis import open_redis
+from hub.simulators.oracle import OraError, Plant, open_oracle
+from hub.simulators.oracle.encoding import date_bytes
 from tests.oracle_database import OracleDatabase, feed_keys
-from tests.oracle_wire import OraError, Plant, open_oracle
-from tests.oracle_wire.encoding import date_bytes
 from tests.redis_server import private_redis
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import Site, free_port, open_site

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from alerts.delivery import delivery_id
+from alerts.model.delivery import delivery_id
 from tests.whole.running_hub import eventually
 from tests.whole.site import LOUD, QUIET, Site, open_site
 

@@ -13,8 +13,8 @@ import anyio
 import httpx
 import pytest
 
+from hub.database.database import open_database
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import open_database
 from hub.store.insert import write_batch
 from hub.store.schema import upgrade
 from hub.trace.sample import id_of
@@ -28,7 +28,7 @@ TOKENS = [{"name": f"viewer-{n}", "token": f"viewer-{n}-0123456789abcdef", "role
 IS_SOAK = os.environ.get("HUB_SOAK") == "1"
 READINGS, REQUESTS = (30_000, 10_000) if IS_SOAK else (12_000, 150)
 AT_ONCE = 40
-LOOK_EACH_SECOND = "import hub.memory_upkeep; hub.memory_upkeep._LOOK_S = 1.0"
+LOOK_EACH_SECOND = "import hub.runtime.memory_upkeep; hub.runtime.memory_upkeep._LOOK_S = 1.0"
 AFTER = 1.4  # of idle; Python gives back a megabyte only when nothing in it is left
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

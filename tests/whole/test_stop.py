@@ -10,7 +10,7 @@ import anyio
 import pytest
 from httpx_ws import WebSocketDisconnect
 
-from hub.service import STOP_WITHIN_S
+from hub.app.service import STOP_WITHIN_S
 from tests.elapsed import takes_less_than
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import LOUD, Site, open_site

@@ -3,8 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hub.config import Config
-from hub.descriptors import reserved
+from hub.app.descriptors import reserved
+from hub.config.models import Config
 
 _PLACES = 40
 

@@ -1,10 +1,9 @@
-from pathlib import Path
+import sys
 
 import pytest
 
-import hub
 from hub.bench.isolation import run_isolation
-from hub.bench.oracle_process import NoCheckout, open_oracle_process
+from hub.bench.oracle_process import SimulatorUnavailable, open_oracle_process
 
 pytestmark = pytest.mark.anyio
 
@@ -25,8 +24,8 @@ async def test_lanes_keep_the_sync_free_and_one_pool_does_not() -> None:
     assert found["passed"] == all(check["ok"] for check in checks.values())
 
 
-async def test_outside_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(hub, "__file__", str(tmp_path / "site-packages" / "hub" / "__init__.py"))
-    with pytest.raises(NoCheckout, match="checkout"):
+async def test_without_the_package_for_the_logon_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(SimulatorUnavailable, match="pip install cryptography"):
         async with open_oracle_process():
-            raise AssertionError("there is no test Oracle here")
+            raise AssertionError("it started without cryptography")

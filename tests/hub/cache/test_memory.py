@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.cache.memory import Entry, Memory, Tier
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 
 
 class StillClock(Clock):

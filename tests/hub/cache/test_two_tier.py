@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients, open_redis
 from hub.cache.two_tier import Stored, TwoTier
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 from tests.redis_server import eventually, private_redis, shared_redis, slow_road_to
 
 pytestmark = pytest.mark.anyio

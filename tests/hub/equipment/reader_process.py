@@ -11,11 +11,11 @@ from pathlib import Path
 import anyio
 
 from hub.cache.redis import open_redis
-from hub.clock import Clock
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
 from hub.oracle.connection import Binds, Connection, Reading, Rows
 from hub.oracle.lanes import SyncLane
+from hub.runtime.clock import Clock
 from tests.hub.equipment.plant import view_rows
 from tests.hub.equipment.scripted import machines
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import anyio
 
-from alerts.sample import Sample
-from hub.clock import Clock
+from alerts.model.sample import Sample
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
 from hub.oracle.connection import Binds, Connection, OracleError, OracleUnavailable, Reading, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
-from hub.snapshot import MachineChange
+from hub.readings.snapshot import MachineChange
+from hub.runtime.clock import Clock
 from tests.hub.equipment.plant import view_rows
 
 

@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from hub.cache.redis import open_redis
-from hub.clock import Clock
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Lookup, NotFound, Page
+from hub.runtime.clock import Clock
 from tests.hub.equipment.scripted import ScriptedView, machine
 from tests.redis_server import eventually, private_redis, slow_road_to
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from hub.clock import Clock
 from hub.equipment.aggregate import Record, aggregate
 from hub.equipment.sample_view import SampleView
 from hub.equipment.view import COLUMNS, STATUS_CATEGORY, parse_rows
 from hub.oracle.connection import Rows
 from hub.oracle.lanes import SyncLane
+from hub.runtime.clock import Clock
 
 AT = datetime(2026, 3, 18, 3, 0, tzinfo=UTC)
 

@@ -6,16 +6,16 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from hub.clock import Clock
-from hub.config import OracleEquipmentFeed, SampleEquipmentFeed
+from hub.config.models import OracleEquipmentFeed, SampleEquipmentFeed
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Page
 from hub.equipment.source import source_of
-from hub.snapshot import MachineChange
+from hub.readings.snapshot import MachineChange
+from hub.runtime.clock import Clock
+from hub.simulators.oracle import Plant, open_oracle
+from hub.simulators.oracle.encoding import Raw, Scalar, date_bytes
 from tests.oracle_database import OracleDatabase, feed_keys
-from tests.oracle_wire import Plant, open_oracle
-from tests.oracle_wire.encoding import Raw, Scalar, date_bytes
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

@@ -4,12 +4,12 @@ import anyio
 import pytest
 
 from hub.cache.redis import RedisClients, open_redis
-from hub.clock import Clock
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.requests import NotRunning, RequestRefused, Wish
 from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
 from hub.oracle.connection import Connection, OracleUnavailable
 from hub.oracle.logon import LogonDenied
+from hub.runtime.clock import Clock
 from tests.elapsed import takes_less_than
 from tests.hub.equipment.scripted import HandClock, ScriptedView, machines
 from tests.redis_server import private_redis, shared_redis

@@ -8,8 +8,8 @@ the true reply comes in the usual time: were it lost as well, nothing on earth c
 from dataclasses import dataclass, field
 from random import Random
 
-from hub.clock import Clock
-from hub.nl43.reading import Reading
+from hub.readings.reading import Reading
+from hub.runtime.clock import Clock
 from tests.hub.nl43.scripted_meter import MISSING
 from tests.hub.nl43.wire import Wire
 

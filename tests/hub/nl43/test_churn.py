@@ -5,10 +5,10 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from hub.config import UnitConfig
-from hub.monitor import run_unit
+from hub.config.models import UnitConfig
 from hub.nl43.link import Link
-from hub.unit import Unit
+from hub.units.monitor import run_unit
+from hub.units.unit import Unit
 from tests.hub.nl43.scripted_meter import DOD_LINE
 from tests.hub.nl43.wire import Arrivals, WiredMeter
 from tests.virtual_time import VirtualClock, virtual

@@ -6,7 +6,7 @@ from hub.nl43.commands import DOD, MEASURE, Command
 from hub.nl43.dialogue import Dialogue, ExchangeFailed
 from hub.nl43.fields import parse_dod, parse_run_state
 from hub.nl43.holdback import Holdback
-from hub.snapshot import Failure
+from hub.readings.snapshot import Failure
 from tests.hub.nl43.scripted_meter import DOD_LINE
 from tests.hub.nl43.wire import Arrivals, Wire
 from tests.virtual_time import VirtualClock, virtual

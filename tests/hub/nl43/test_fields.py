@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hub.nl43 import fields
 from hub.nl43.fields import FieldError, RunState, parse_dlc, parse_dod, parse_drd
 from hub.nl43.protocol import ProtocolError
-from hub.nl43.reading import LEVEL_NAMES
+from hub.readings.reading import LEVEL_NAMES
 
 SUB_DOD = ("," + ",".join(["  -.-"] * 14 + ["-", "-"])) * 3
 SUB_DRD = ("," + ",".join(["  -.-"] * 6 + ["-", "-"])) * 3

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.rule import LEVELS
+from alerts.config.rule import LEVELS
 from hub.nl43.labels import labels
-from hub.snapshot import FRAME_LEVELS
+from hub.readings.snapshot import FRAME_LEVELS
 
 F, T = "Frequency Weighting (Main)", "Time Weighting (Main)"
 

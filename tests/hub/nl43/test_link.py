@@ -7,13 +7,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hub.clock import Clock
 from hub.nl43.commands import DOD, MEASURE, MEASURE_STOP, STORE_NAME
 from hub.nl43.fields import parse_dod, parse_run_state
 from hub.nl43.link import Link, LinkDown, NotWanted, Priority
 from hub.nl43.protocol import Result
-from hub.nl43.simulator import MeterOptions, open_simulator
-from hub.snapshot import Failure
+from hub.readings.snapshot import Failure
+from hub.runtime.clock import Clock
+from hub.simulators.nl43 import MeterOptions, open_simulator
 from tests.hub.nl43.scripted_meter import DOD_LINE, Script, ScriptedMeter, obey, open_scripted_meter
 
 pytestmark = pytest.mark.anyio

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.nl43.fields import parse_dod
-from hub.nl43.reading import Reading
 from hub.nl43.run import RunTotals
-from hub.nl43.simulator.meter import Meter
-from hub.nl43.simulator.options import MeterOptions
-from hub.nl43.simulator.waveform import RandomWalk, constant
+from hub.readings.reading import Reading
+from hub.simulators.nl43.meter import Meter
+from hub.simulators.nl43.options import MeterOptions
+from hub.simulators.nl43.waveform import RandomWalk, constant
 from tests.hub.fake_link import READING
 
 

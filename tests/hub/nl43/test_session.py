@@ -10,8 +10,8 @@ from hub.nl43.commands import SERIAL_NUMBER
 from hub.nl43.protocol import Result
 from hub.nl43.session import Session
 from hub.nl43.settings import SETTINGS, Setting
-from hub.nl43.simulator.waveform import constant
-from hub.snapshot import Snapshot, StateChange
+from hub.readings.snapshot import Snapshot, StateChange
+from hub.simulators.nl43.waveform import constant
 from tests.hub.meter_link import MeterLink, watched_unit
 from tests.virtual_time import START_S, VirtualClock, virtual
 

@@ -7,7 +7,7 @@ from itertools import count
 
 import anyio
 
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 
 
 class Wire:

@@ -16,10 +16,10 @@ from hub.oracle.bulk import BulkLane
 from hub.oracle.connection import Account, DeadlineExceeded, OracleError, OracleUnavailable, Rows, connector
 from hub.oracle.fleet_cap import FleetCap, SessionCap
 from hub.oracle.lanes import Deadlines
+from hub.simulators.oracle import OracleServer, open_oracle
 from hub.trace.domains import DOMAINS, DomainName
 from hub.trace.query import event_query
 from tests.elapsed import takes_less_than
-from tests.oracle_wire import OracleServer, open_oracle
 from tests.redis_server import eventually, private_redis, shared_redis
 
 pytestmark = pytest.mark.anyio

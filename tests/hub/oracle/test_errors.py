@@ -7,7 +7,7 @@ from hub.oracle.connection import Account, DriverFailed, OracleError, OracleUnav
 from hub.oracle.errors import driver_errors
 from hub.oracle.lanes import SyncLane
 from hub.oracle.words import words_for
-from tests.oracle_wire import OraError, open_oracle
+from hub.simulators.oracle import OraError, open_oracle
 
 pytestmark = pytest.mark.anyio
 

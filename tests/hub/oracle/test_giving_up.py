@@ -6,9 +6,9 @@ from pydantic import SecretStr
 
 from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, OracleConnection, OracleUnavailable, Rows, connector
+from hub.simulators.oracle import Plant, open_oracle
+from hub.simulators.oracle.plant import VIEW
 from tests.oracle_database import OracleDatabase, until_alone
-from tests.oracle_wire import Plant, open_oracle
-from tests.oracle_wire.plant import VIEW
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

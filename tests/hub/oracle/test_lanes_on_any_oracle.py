@@ -11,9 +11,9 @@ from hub.equipment.aggregate import aggregate
 from hub.equipment.view import COLUMNS, parse_rows, select_sql
 from hub.oracle.connection import Account, DeadlineExceeded, OracleRejected, OracleUnavailable, connector
 from hub.oracle.lanes import Deadlines, SyncLane
+from hub.simulators.oracle import Plant
+from hub.simulators.oracle.encoding import Scalar
 from tests.oracle_database import NAP, NAP_S, OracleDatabase, until_alone
-from tests.oracle_wire import Plant
-from tests.oracle_wire.encoding import Scalar
 
 pytestmark = pytest.mark.anyio
 

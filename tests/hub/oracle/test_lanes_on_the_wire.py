@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, DeadlineExceeded, OracleError, OracleUnavailable, connector
 from hub.oracle.lanes import Deadlines, SyncLane
+from hub.simulators.oracle import OracleServer, OraError, open_oracle
 from tests.elapsed import takes_less_than
-from tests.oracle_wire import OracleServer, OraError, open_oracle
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from hub.oracle.connection import Account, OracleRejected, OracleUnavailable
 from hub.oracle.logon import DENIALS, Logon, LogonDenied, Logons
 from hub.oracle.oracle_lanes import OracleLanes
-from tests.oracle_wire import OracleServer, open_oracle
+from hub.simulators.oracle import OracleServer, open_oracle
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from hub.equipment.view import select_sql
 from hub.oracle.connection import Account, OracleUnavailable, Rows
 from hub.oracle.lanes import Deadlines
 from hub.oracle.oracle_lanes import OracleLanes
+from hub.simulators.oracle import OracleServer, Plant, open_oracle
 from tests.elapsed import takes_less_than
 from tests.oracle_database import OracleDatabase, until_alone
-from tests.oracle_wire import OracleServer, Plant, open_oracle
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

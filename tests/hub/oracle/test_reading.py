@@ -12,9 +12,9 @@ from hub.oracle.breaker import BreakerState
 from hub.oracle.connection import Account, DriverFailed, OracleRejected, Rows, connector
 from hub.oracle.lanes import SyncLane
 from hub.oracle.reading import text_sql
-from tests.oracle_wire import Column, OracleServer, OraError, open_oracle
-from tests.oracle_wire.encoding import Raw, Scalar, date_bytes
-from tests.oracle_wire.tables import Table
+from hub.simulators.oracle import Column, OracleServer, OraError, open_oracle
+from hub.simulators.oracle.encoding import Raw, Scalar, date_bytes
+from hub.simulators.oracle.tables import Table
 
 pytestmark = pytest.mark.anyio
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hub.nl43.reading import Reading
-from hub.snapshot import Snapshot, StateChange
+from hub.readings.reading import Reading
+from hub.readings.snapshot import Snapshot, StateChange
 
 START = datetime(2026, 3, 18, 22, 0, 0, tzinfo=UTC)
 

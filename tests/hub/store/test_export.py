@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from hub.database.database import Database
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import Database
 from hub.store.export import export_rows
 from hub.store.insert import write_batch
 from hub.store.meter_settings import save_settings

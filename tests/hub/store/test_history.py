@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.snapshot import Snapshot
+from hub.database.database import Database
+from hub.readings.snapshot import Snapshot
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import Database
 from hub.store.history import Page, history, make_cursor, parse_cursor
 from hub.store.insert import write_batch
 from tests.hub.store.events import START, snapshot

@@ -6,9 +6,9 @@ import anyio
 import pytest
 from sqlmodel import Session, select
 
-from hub.clock import Clock
-from hub.snapshot import MachineChange
-from hub.store.database import Database
+from hub.database.database import Database
+from hub.readings.snapshot import MachineChange
+from hub.runtime.clock import Clock
 from hub.store.recorder import Recorder
 from hub.store.retention import delete_machine_changes
 from hub.store.tables import StoredMachineChange, last_machine_statuses, register_boot

@@ -6,9 +6,9 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from hub.clock import Clock
+from hub.database.database import Database
 from hub.nl43.settings import Setting
-from hub.store.database import Database
+from hub.runtime.clock import Clock
 from hub.store.meter_settings import SettingsWriter, load_settings, restored, save_settings
 from hub.store.tables import StoredMeterSetting
 

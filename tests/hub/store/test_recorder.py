@@ -14,9 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
-from hub.clock import Clock
-from hub.snapshot import Event, Failure, PollFailure
-from hub.store.database import Database
+from hub.database.database import Database
+from hub.readings.snapshot import Event, Failure, PollFailure
+from hub.runtime.clock import Clock
 from hub.store.recorder import Recorder
 from hub.store.tables import Minute, StoredReading, StoredSnapshot, StoredStateChange, register_boot, sequence_base
 from tests.elapsed import takes_less_than

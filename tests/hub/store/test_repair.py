@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session, select
 
+from hub.database.database import Database
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import Database
 from hub.store.insert import write_batch
 from hub.store.repair import repair
 from hub.store.tables import Minute, StoredSnapshot

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from hub.snapshot import Snapshot
+from hub.database.database import Database
+from hub.readings.snapshot import Snapshot
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import Database
 from hub.store.insert import write_batch
 from hub.store.resume import latest_snapshots, readings_after, recent_lp
 from hub.store.tables import sequence_base

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, func, select
 
-from hub.clock import Clock
+from hub.database.database import Database
+from hub.runtime.clock import Clock
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import Database
 from hub.store.insert import write_batch
 from hub.store.retention import Ages, Retention, lack_of_space, units_with_old
 from hub.store.size import Space

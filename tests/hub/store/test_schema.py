@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import Session
 
-from hub.store.database import Database, open_database
+from hub.database.database import Database, open_database
 from hub.store.schema import DatabaseTooNew, current_revision, known_revisions, metadata, upgrade
 
 pytestmark = pytest.mark.anyio

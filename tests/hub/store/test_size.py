@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from hub.database.database import Database, open_database
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.database import Database, open_database
 from hub.store.insert import write_batch
 from hub.store.schema import known_revisions
 from hub.store.size import database_info

@@ -9,16 +9,16 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from hub.clock import Clock
 from hub.oracle.connection import Account
 from hub.oracle.fleet_cap import SessionCap
 from hub.oracle.lanes import Deadlines
 from hub.oracle.oracle_lanes import OracleLanes
+from hub.runtime.clock import Clock
+from hub.simulators.oracle import OracleServer
 from hub.trace.cache import EventCache
 from hub.trace.jobs import JobLimits
 from hub.trace.pipeline import TracePipeline
 from hub.trace.source import OracleSource
-from tests.oracle_wire import OracleServer
 
 QUICK = Deadlines(acquire_s=5, connect_s=2, query_s=5, close_s=1)
 

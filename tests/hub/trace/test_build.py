@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from hub.cache.redis import open_redis
-from hub.clock import Clock
-from hub.config import Config, OracleEquipmentFeed
+from hub.config.models import Config, OracleEquipmentFeed
 from hub.oracle.lanes import Deadlines, backstop_s
+from hub.runtime.clock import Clock
 from hub.trace.build import lanes_of, trace_of
 
 ORACLE = {"kind": "oracle-equipment", "id": "fab", "dsn": "db:1521/X", "user": "reader", "password": "tiger"}

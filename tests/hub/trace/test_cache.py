@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.cache.redis import open_redis
-from hub.clock import Clock
+from hub.runtime.clock import Clock
 from hub.trace.cache import MAX_ANSWER, Answer, EventCache, digest_of
 from hub.trace.domains import DOMAINS, DomainName
 from tests.hub.equipment.scripted import HandClock

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from hub.simulators.oracle import History, OracleServer, OraError, Plant, open_oracle
 from hub.trace import batch_runner
 from hub.trace.batch_runner import Patience
 from hub.trace.domains import DomainName
@@ -16,7 +17,6 @@ from hub.trace.quality import Status
 from hub.trace.source import OracleSource
 from hub.trace.spool import Spool
 from tests.hub.trace.place import ids, lanes_to
-from tests.oracle_wire import History, OracleServer, OraError, Plant, open_oracle
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

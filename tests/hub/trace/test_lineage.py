@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from hub.simulators.oracle import History, OracleServer, OraError, Plant, open_oracle
+from hub.simulators.oracle.split_tree import SplitTree
 from hub.trace import batch_runner
 from hub.trace.batch_runner import Patience
 from hub.trace.lineage import DEPTH, Direction, Edge, EdgeType, Lineage, LineageRun
@@ -11,8 +13,6 @@ from hub.trace.quality import Status
 from hub.trace.source import OracleSource
 from tests.elapsed import takes_less_than
 from tests.hub.trace.place import ids, lanes_to
-from tests.oracle_wire import History, OracleServer, OraError, Plant, open_oracle
-from tests.oracle_wire.split_tree import SplitTree
 
 pytestmark = pytest.mark.anyio
 

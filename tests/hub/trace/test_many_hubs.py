@@ -7,7 +7,7 @@ import sys
 import anyio
 import pytest
 
-from tests.oracle_wire import open_oracle
+from hub.simulators.oracle import open_oracle
 from tests.redis_server import SHARED, shared_redis
 
 pytestmark = pytest.mark.anyio

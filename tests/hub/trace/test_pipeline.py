@@ -7,11 +7,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hub.clock import Clock
 from hub.oracle.admission import LaneBusy
 from hub.oracle.breaker import BreakerState
 from hub.oracle.connection import OracleError
 from hub.oracle.lanes import Deadlines
+from hub.runtime.clock import Clock
+from hub.simulators.oracle import Binds, Column, OraError, ResultSet, open_oracle
+from hub.simulators.oracle.encoding import Raw, Scalar, date_bytes
+from hub.simulators.oracle.tables import Table
 from hub.trace import batch_runner
 from hub.trace.cache import MAX_IDS, EventCache
 from hub.trace.domains import DomainName
@@ -20,9 +23,6 @@ from hub.trace.pipeline import INLINE_IDS, Inline
 from hub.trace.quality import Status
 from tests.elapsed import takes_less_than
 from tests.hub.trace.place import ids, lanes_to, open_trace
-from tests.oracle_wire import Binds, Column, OraError, ResultSet, open_oracle
-from tests.oracle_wire.encoding import Raw, Scalar, date_bytes
-from tests.oracle_wire.tables import Table
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

@@ -10,26 +10,26 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from alerts.desk import Desk
-from alerts.dispatcher import Dispatcher
-from alerts.engine import Engine
-from alerts.routing import Routing
-from alerts.rule import Rule
-from alerts.sample import Sample
-from hub.clock import Clock
-from hub.config import Config
-from hub.figures import Figures
+from alerts.config.rule import Rule
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.model.sample import Sample
+from alerts.rules.engine import Engine
+from alerts.rules.routing import Routing
+from alerts.service import Desk
+from hub.config.models import Config
+from hub.database.database import Database, open_database
 from hub.nl43.link import Priority
-from hub.parts import Parts
-from hub.snapshot import Event
-from hub.store.database import Database, open_database
+from hub.readings.snapshot import Event
+from hub.runtime.clock import Clock
+from hub.runtime.figures import Figures
+from hub.runtime.supervisor import Supervisor
 from hub.store.recorder import Recorder
 from hub.store.schema import upgrade
 from hub.store.tables import register_boot
-from hub.supervisor import Supervisor
-from hub.unit import Unit
-from hub.web.app import create_app
-from hub.web.server import Server, bind
+from hub.units.unit import Unit
+from hub.web.parts import Parts
+from hub.web.routes.app import create_app
+from hub.web.server.server import Server, bind
 from tests.hub.fake_link import FakeLink
 
 TOKENS = (

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from hub.clock import Clock
-from hub.config import UnitConfig
-from hub.nl43.reading import Reading
-from hub.snapshot import Snapshot
-from hub.unit import Unit
+from hub.config.models import UnitConfig
+from hub.readings.reading import Reading
+from hub.readings.snapshot import Snapshot
+from hub.runtime.clock import Clock
+from hub.units.unit import Unit
 from hub.web.board import TICK_S, Board, Choice
 from tests.hub.fake_link import READING, FakeLink
 

@@ -2,9 +2,9 @@
 
 import json
 
-from hub.config import UnitConfig
-from hub.snapshot import Snapshot
-from hub.unit import Unit
+from hub.config.models import UnitConfig
+from hub.readings.snapshot import Snapshot
+from hub.units.unit import Unit
 from hub.web.frame_text import FrameText
 from tests.hub.fake_link import READING, FakeLink
 from tests.hub.web.test_board import SetClock

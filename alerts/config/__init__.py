@@ -1,0 +1,1 @@
+"""Rules, receivers and schedules as they are configured: frozen and checked."""

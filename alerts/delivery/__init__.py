@@ -1,0 +1,1 @@
+"""Brings deliveries to receivers: at least once, signed, each alert in order."""

@@ -1,0 +1,104 @@
+"""The nouns of telling people: a notice, its delivery to one receiver, and the attempts made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import NAMESPACE_URL, uuid5
+
+from alerts.model.alert import Transition
+
+
+class DeliveryState(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"  # given up after 72 h; can be replayed
+    HELD = "held"  # its receiver said 410 Gone; sent once the receiver is released
+    DIGESTED = "digested"  # told as part of a digest, which is a delivery of its own
+    SPLIT = "split"  # a digest that was refused and goes in parts, each a delivery of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A transition as it is told: with the labels and words that held when it was decided.
+
+    `name` is what people call its subject, `metric_label` the symbol of its level; None where there is none.
+    """
+
+    transition: Transition
+    labels: Mapping[str, str]
+    summary: str
+    persisted: bool = True
+    sample_to_decision_ms: float | None = None
+    receivers: tuple[str, ...] = ()
+    decision_to_commit_ms: float | None = None  # None when the process that measured it is gone
+    name: str | None = None
+    metric_label: str | None = None
+
+    @property
+    def alert_id(self) -> str:
+        """The id of the alert; every alert that has had a transition has one."""
+        found = self.transition.alert.id
+        if found is None:
+            raise ValueError(f"a transition of {self.transition.alert.rule} carries an alert without an id")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message to one receiver. `id` is its webhook-id, the same over all attempts."""
+
+    id: str
+    receiver: str
+    type: str
+    created_at: datetime
+    body: bytes
+    alert_id: str | None = None  # None for digest, heartbeat and test
+    sequence: int = 0
+    state: DeliveryState = DeliveryState.PENDING
+    attempts: int = 0
+    first_at: datetime | None = None  # the first attempt; 72 h are counted from here
+    next_at: datetime | None = None  # when it is due; None at once
+    finished_at: datetime | None = None
+    digest_id: str | None = None
+    members: tuple[tuple[str, int], ...] = ()  # of a digest: alert id and sequence of each message in it
+
+    @property
+    def alerts(self) -> dict[str, tuple[int, int]]:
+        """The alerts it tells of, each with the first and the last sequence it carries."""
+        if self.alert_id is not None:
+            return {self.alert_id: (self.sequence, self.sequence)}
+        sequences: dict[str, list[int]] = {}
+        for alert_id, sequence in self.members:
+            sequences.setdefault(alert_id, []).append(sequence)
+        return {alert_id: (min(own), max(own)) for alert_id, own in sequences.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST of a delivery and what came of it."""
+
+    delivery_id: str
+    number: int
+    at: datetime
+    duration_s: float
+    status: int | None = None
+    error: str | None = None
+    answer: str | None = None  # the first 300 characters of what the receiver wrote
+
+
+def delivery_id(alert_id: str, sequence: int, receiver: str) -> str:
+    """The webhook-id follows from what is told to whom: the same whether or not it could be stored."""
+    return str(uuid5(NAMESPACE_URL, f"{alert_id}\n{sequence}\n{receiver}"))
+
+
+def deliveries_of(notice: Notice, body: bytes) -> list[Delivery]:
+    """One delivery of the notice for each of its receivers."""
+    alert_id, transition = notice.alert_id, notice.transition
+    sequence, type_ = transition.alert.sequence, str(transition.type)
+    return [
+        Delivery(delivery_id(alert_id, sequence, name), name, type_, transition.at, body, alert_id, sequence)
+        for name in notice.receivers
+    ]

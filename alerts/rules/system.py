@@ -1,0 +1,51 @@
+"""The hub's own alerts: rules known by name on subjects of the hub, evaluated like every other rule."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from alerts.config.rule import Rule, Severity
+
+UNIT_UNREACHABLE = "unit-unreachable"
+LOW_COVERAGE = "low-coverage"
+
+SYSTEM_SUBJECTS: Mapping[str, str] = MappingProxyType(
+    {
+        UNIT_UNREACHABLE: "unit/",
+        "storage-failing": "hub/storage",
+        "receiver-failing": "hub/receiver/",
+        "child-failed": "hub/child/",
+        "feed-failing": "hub/feed/",
+        "config-rejected": "hub/config",
+        "disk-full": "hub/disk",
+        LOW_COVERAGE: "hub/rule/",
+        "edge-overloaded": "hub/edge",
+    }
+)
+"""Name of each system rule -> the prefix of the subjects it is about."""
+
+
+class SystemRule(Rule):
+    """A rule of the hub on itself: the metric `ok` (or `reachable`) of the subjects under a prefix turns False."""
+
+    metrics: ClassVar[frozenset[str]] = frozenset({"ok", "reachable"})
+
+    prefix: str
+
+
+def system_rule(name: str, severity: Severity, notify: tuple[str, ...]) -> SystemRule:
+    """The system rule of this name, one of `SYSTEM_SUBJECTS`. The reason comes with the sample."""
+    return SystemRule(
+        name=name,
+        metric="reachable" if name == UNIT_UNREACHABLE else "ok",
+        equals=False,
+        prefix=SYSTEM_SUBJECTS[name],
+        severity=severity,
+        notify=notify,
+        cooldown=0.0,
+    )
+
+
+def system_rules(severity: Severity, notify: tuple[str, ...]) -> tuple[SystemRule, ...]:
+    """All of them, for the same receivers."""
+    return tuple(system_rule(name, severity, notify) for name in SYSTEM_SUBJECTS)

@@ -1,0 +1,1 @@
+"""What alerting keeps in SQL, and how it reads it again."""

@@ -1,0 +1,164 @@
+"""Nouns as rows: the columns of each table, and the insert that a repeat does not harm."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import Dialect, Table
+from sqlmodel import Session, SQLModel
+
+from alerts.model.alert import Alert
+from alerts.model.delivery import Attempt, Delivery, Notice
+from alerts.store.stored import encode_labels, encode_value
+from alerts.store.unstorable import storable
+
+_MOST_ROWS = 500  # of one statement
+
+ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
+"""What of an alert changes without a transition."""
+
+
+def alert_now(alert: Alert) -> dict[str, object]:
+    """The columns of `ALERT_NOW`."""
+    return {
+        "severity": alert.severity,
+        "state": alert.state.value,
+        "value": encode_value(alert.value),
+        "threshold": encode_value(alert.threshold),
+        "peak": encode_value(alert.peak),
+        "sequence": alert.sequence,
+    }
+
+
+def alert_values(notice: Notice) -> dict[str, object]:
+    """A row of `alerts` as the notice leaves it."""
+    alert = notice.transition.alert
+    return {
+        "id": notice.alert_id,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "rule_hash": alert.rule_hash,
+        "metric": alert.metric,
+        **alert_now(alert),
+        "started_at": alert.started_at or notice.transition.at,
+        "cleared_at": alert.cleared_at,
+        "reason": alert.reason,
+        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_at": alert.acknowledged_at,
+        "comment": alert.comment,
+        "labels": encode_labels(notice.labels),
+        "name": notice.name,
+        "metric_label": notice.metric_label,
+    }
+
+
+def transition_values(notice: Notice, alert_text: str) -> dict[str, object]:
+    """A row of `transitions`; `alert_text` is its alert as JSON."""
+    alert = notice.transition.alert
+    return {
+        "alert_id": notice.alert_id,
+        "sequence": alert.sequence,
+        "type": str(notice.transition.type),
+        "at": notice.transition.at,
+        "alert": alert_text,
+        "labels": encode_labels(notice.labels),
+        "name": notice.name,
+        "metric_label": notice.metric_label,
+        "summary": notice.summary,
+        "persisted": notice.persisted,
+        "sample_to_decision_ms": notice.sample_to_decision_ms,
+    }
+
+
+def delivery_values(delivery: Delivery) -> dict[str, object]:
+    """A row of `deliveries`; an empty body is one not rendered yet."""
+    return {
+        "id": delivery.id,
+        "receiver": delivery.receiver,
+        "type": delivery.type,
+        "created_at": delivery.created_at,
+        "alert_id": delivery.alert_id,
+        "sequence": delivery.sequence,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "first_at": delivery.first_at,
+        "next_at": delivery.next_at,
+        "finished_at": delivery.finished_at,
+        "digest_id": delivery.digest_id,
+        "body": delivery.body.decode() or None,
+    }
+
+
+def attempt_values(attempt: Attempt) -> dict[str, object]:
+    """A row of `attempts`."""
+    return {
+        "delivery_id": attempt.delivery_id,
+        "number": attempt.number,
+        "at": attempt.at,
+        "duration_s": attempt.duration_s,
+        "status": attempt.status,
+        "error": attempt.error,
+        "answer": attempt.answer,
+    }
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The table of a model, for statements that do without the ORM."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
+
+
+def upsert(
+    session: Session,
+    model: type[SQLModel],
+    rows: Sequence[Mapping[str, object]],
+    update: Sequence[str] | None = None,
+) -> None:
+    """Insert; where the key exists, overwrite the columns in `update` (None: all; empty: leave the row alone)."""
+    if not rows:
+        return
+    table = table_of(model)
+    keys = [column.name for column in table.primary_key]
+    names = [name for name in rows[0] if name not in keys] if update is None else update
+    then = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}" if names else "NOTHING"
+    insert_rows(session, table, rows, f"ON CONFLICT ({', '.join(keys)}) DO {then}")
+
+
+def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, object]], conflict: str = "") -> None:
+    """Insert many rows in one statement: at each the interpreter changes hands, and a busy loop keeps it then."""
+    if not rows:
+        return
+    connection = session.connection()
+    names = list(rows[0])
+    dialect = connection.dialect
+    processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+    values = [
+        _storable(value if process is None else process(value))
+        for row in rows
+        for process, value in zip(processors, row.values(), strict=True)
+    ]
+    for places, part in _parts(dialect, values, len(names)):
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(names)}) {places} {conflict}", part)
+
+
+def set_column(session: Session, table: Table, column: str, texts: Mapping[str, str]) -> None:
+    """Give one column of text its values by `id`, many rows in one statement."""
+    connection = session.connection()
+    values = [storable(value) for pair in texts.items() for value in pair]
+    for places, part in _parts(connection.dialect, values, 2):
+        connection.exec_driver_sql(
+            f"UPDATE {table.name} SET {column} = fresh.column2 FROM ({places}) AS fresh "
+            f"WHERE {table.name}.id = fresh.column1",
+            part,
+        )
+
+
+def _storable(value: object) -> object:
+    return storable(value) if isinstance(value, str) else value
+
+
+def _parts(dialect: Dialect, values: Sequence[object], width: int) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """`VALUES (?, ?), …` and what goes into it, a statement's worth at a time."""
+    mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
+    place = f"({', '.join([mark] * width)})"
+    for start in range(0, len(values), _MOST_ROWS * width):
+        part = tuple(values[start : start + _MOST_ROWS * width])
+        yield "VALUES " + ", ".join([place] * (len(part) // width)), part

@@ -1,0 +1,1 @@
+"""Tries rules and receivers without a running hub."""

@@ -1,0 +1,34 @@
+"""A message of type `test` to one receiver, outside the hub's outbox."""
+
+from typing import NamedTuple
+from uuid import uuid4
+
+from alerts.config.rule import Receiver
+from alerts.delivery.answers import Delivered, advice
+from alerts.delivery.message import render_plain
+from alerts.delivery.webhook import Webhook
+from alerts.model.clock import SystemClock
+from alerts.model.delivery import Delivery
+
+
+class Trial(NamedTuple):
+    """What the receiver answered, in words."""
+
+    is_delivered: bool
+    text: str
+
+
+async def send_test(receiver: Receiver, hub: str, version: str) -> Trial:
+    """POST one test message, signed as the receiver is configured."""
+    clock, id_ = SystemClock(), str(uuid4())
+    at = clock.now()
+    body = render_plain("test", id_, at, f"test message of {hub}", hub)
+    began_s = clock.time()
+    async with Webhook(receiver, version) as webhook:
+        outcome = await webhook.post(Delivery(id_, receiver.name, "test", at, body), at)
+    took = f"{(clock.time() - began_s) * 1000:.0f} ms"
+    wrote = "" if outcome.answer is None else f"\nit wrote: {outcome.answer}"
+    if isinstance(outcome, Delivered):
+        return Trial(True, f"{receiver.name} took it: {outcome.status} in {took}{wrote}")
+    told = f"{receiver.name} did not take it: {outcome.error} after {took}{wrote}"
+    return Trial(False, f"{told}\n{advice(outcome.status)}")

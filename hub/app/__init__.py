@@ -1,0 +1,1 @@
+"""The running service: builds the parts, starts, reloads and stops them."""

@@ -1,0 +1,88 @@
+"""`hub rules replay`: what a rule would have done on stored history, and why."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+
+from alerts.config.caption import Caption
+from alerts.config.rule import LEVELS
+from alerts.delivery.summary import summarize
+from alerts.model.alert import Transition
+from alerts.rules.engine import Engine
+from hub.config.models import Config
+from hub.config.spelling import counted
+from hub.database.database import open_database
+from hub.nl43.labels import labels
+from hub.readings.samples import UnitSampler, unit_subject
+from hub.readings.snapshot import Snapshot
+from hub.runtime.clock import rfc3339
+from hub.store.meter_settings import settings_at, settings_of
+from hub.store.resume import readings_between
+
+_PAGE = 5_000
+
+
+class ReplayError(Exception):
+    """The rule cannot be replayed; the message says why and what to do."""
+
+
+async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datetime) -> list[str]:
+    """One line per transition, oldest first, and a last line that sums up. Raises ReplayError, DBAPIError.
+
+    Time passes up to `to_at`, after the last reading too, so that must not lie ahead: nothing is missing yet.
+    """
+    rule = next((rule for rule in config.alerts.rules if rule.name == name), None)
+    if rule is None:
+        known = ", ".join(rule.name for rule in config.alerts.rules) or "none"
+        raise ReplayError(f"there is no rule {name!r}; configured: {known}")
+    if rule.metric not in LEVELS:
+        raise ReplayError(f"{name} is about {rule.metric}; only levels are stored reading by reading")
+    lines: list[str] = []
+    readings = units = 0
+    async with open_database(config.database.url.get_secret_value(), exclusive=False) as database:
+        for unit in config.units:
+            engine = Engine(config.hub.timezone)
+            engine.set_rules([rule], from_at, from_at.timestamp())
+            engine.add_subject(unit_subject(unit.id), unit.labels, from_at, from_at.timestamp())
+            if not engine.rules_of(unit_subject(unit.id)):
+                continue
+            units += 1
+            count, found = await database.read(
+                lambda session, u=unit, e=engine: _replay_unit(  # type: ignore[misc]
+                    readings_between(session, u.id, from_at, to_at, _PAGE), u.id, e, from_at, to_at
+                )
+            )
+            readings += count
+            rows = await database.read(partial(settings_of, unit_id=unit.id))
+            for t in found:
+                caption = Caption(unit.name, labels(settings_at(rows, t.at)))
+                lines.append(f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule, caption)}")
+    lines.sort()
+    return [
+        *lines,
+        f"{counted(len(lines), 'transition')} in {counted(readings, 'reading')} of {counted(units, 'unit')}",
+    ]
+
+
+def _replay_unit(
+    readings: Iterable[Snapshot], unit_id: str, engine: Engine, from_at: datetime, to_at: datetime
+) -> tuple[int, list[Transition]]:
+    """How many readings there were and the transitions they cause; second by second time passes up to `to_at`."""
+    sampler = UnitSampler(unit_id, engine.metrics_of(unit_subject(unit_id)))
+    count, second = 0, 0
+    found: list[Transition] = []
+    began_s = from_at.timestamp()
+
+    def pass_time(until_s: float) -> None:
+        nonlocal second
+        while began_s + second + 1 <= until_s:
+            second += 1
+            found.extend(engine.tick(from_at + timedelta(seconds=second), began_s + second))
+
+    for snapshot in readings:
+        pass_time(snapshot.time)
+        for sample in sampler.samples(snapshot):
+            found += engine.observe(sample, sample.time)
+        count += 1
+    pass_time(to_at.timestamp())
+    return count, found

@@ -1,0 +1,1 @@
+"""The one way to SQL: engines, sessions, transactions, and what their failures mean."""

@@ -1,0 +1,119 @@
+"""What an equipment feed brings, passed on: changes to SQL, samples to the rules, trouble to an alert."""
+
+from collections.abc import Iterable
+
+from anyio.lowlevel import checkpoint
+
+from alerts.model.sample import Sample
+from alerts.rules.engine import Engine
+from alerts.service import Desk
+from hub.equipment.announce import Listeners
+from hub.equipment.machines import Plant, subject_of
+from hub.readings.snapshot import MachineChange
+from hub.runtime.clock import Clock
+from hub.store.recorder import Recorder
+
+_ATTRIBUTES = frozenset({"status", "status_category"})
+_CHUNK = 50
+
+
+class FeedListener:
+    """Listens to one feed for as long as it is configured, over its restarts.
+
+    Each machine is a subject of the rules from its first sample until it leaves the view. `statuses` are those that
+    history ends with, by RESOURCEID, so that no change is told twice.
+    """
+
+    def __init__(
+        self, feed_id: str, statuses: dict[str, str], engine: Engine, desk: Desk, recorder: Recorder, clock: Clock
+    ) -> None:
+        self.statuses = statuses
+        self._feed_id = feed_id
+        self._engine = engine
+        self._desk = desk
+        self._recorder = recorder
+        self._clock = clock
+        self._prefix = subject_of(feed_id, "")
+        self._labels = {"feed": feed_id}
+        self._subjects: set[str] = set()
+        self._stale: str | None = None
+        self._refused: str | None = None
+        now, now_s = clock.now(), clock.steady()
+        desk.take(engine.add_subject(self.subject, self._labels, now, now_s))
+
+    @property
+    def subject(self) -> str:
+        """The feed itself, for the alert `feed-failing`."""
+        return f"hub/feed/{self._feed_id}"
+
+    def listeners(self) -> Listeners:
+        """For a feed that starts."""
+        self._stale = self._refused = None
+        return Listeners(
+            self._hear_change, self._hear_samples, self._hear_stale, self._hear_refused, self._hear_plant
+        )
+
+    async def close(self) -> None:
+        """The feed is no longer configured: its machines and its own alert go."""
+        await self._forget(self._subjects | self._awaited())
+        self._desk.take(self._engine.remove_subject(self.subject, self._clock.now(), self._clock.steady()))
+
+    def _hear_change(self, change: MachineChange) -> None:
+        resource_id = change.subject.removeprefix(self._prefix)
+        if change.new is None:
+            self.statuses.pop(resource_id, None)
+        else:
+            self.statuses[resource_id] = change.new
+        self._recorder.offer_nowait(change)
+
+    def _hear_samples(self, samples: list[Sample]) -> None:
+        """Rules may be about machines in a state, so the state is known before its samples are put to them."""
+        attributes: dict[str, dict[str, str]] = {}
+        for sample in samples:
+            if sample.metric in _ATTRIBUTES:
+                known = attributes.setdefault(sample.subject, {})
+                if isinstance(sample.value, str):
+                    known[sample.metric] = sample.value
+        now, now_s = self._clock.now(), self._clock.steady()
+        for subject, current in attributes.items():
+            if subject in self._subjects:
+                changed = self._engine.update_subject(subject, current, now, now_s)
+            else:
+                self._subjects.add(subject)
+                changed = self._engine.add_subject(subject, self._labels, now, now_s, current)
+            self._desk.take(changed)
+        self._desk.submit(samples)
+
+    def _hear_plant(self, plant: Plant) -> None:
+        present = {subject_of(self._feed_id, machine.resource_id) for machine in plant.machines}
+        self._remove(self._subjects - present)
+        self._remove(self._awaited() - present)
+
+    def _hear_stale(self, feed_id: str, is_stale: bool, reason: str | None) -> None:
+        self._stale = (reason or "no answer") if is_stale else None
+        self._report()
+
+    def _hear_refused(self, feed_id: str, reason: str | None) -> None:
+        self._refused = reason
+        self._report()
+
+    def _report(self) -> None:
+        reason = self._stale or self._refused
+        self._desk.report(self.subject, reason is None, reason)
+
+    def _awaited(self) -> set[str]:
+        """Machines with alerts of an earlier process that have not been seen since."""
+        subjects = {alert.subject for alert in self._engine.open_alerts()}
+        return {subject for subject in subjects if subject.startswith(self._prefix)}
+
+    async def _forget(self, subjects: Iterable[str]) -> None:
+        every = list(subjects)
+        for start in range(0, len(every), _CHUNK):
+            self._remove(every[start : start + _CHUNK])
+            await checkpoint()
+
+    def _remove(self, subjects: Iterable[str]) -> None:
+        now, now_s = self._clock.now(), self._clock.steady()
+        for subject in subjects:
+            self._subjects.discard(subject)
+            self._desk.take(self._engine.remove_subject(subject, now, now_s))

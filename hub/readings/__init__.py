@@ -1,0 +1,1 @@
+"""Readings and snapshots, their sliding windows, and the samples that rules see."""

@@ -1,0 +1,146 @@
+"""Who may come in: tokens, login sessions, roles, and no entry for foreign web pages."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+from alerts.model.addresses import is_loopback
+from hub.config.models import Role, Token
+from hub.runtime.clock import Clock
+from hub.web.http.problems import Problem
+
+COOKIE = "hub_session"
+SESSION_S = 7 * 86400
+_RANKS: Mapping[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Caller(NamedTuple):
+    """Who asks: the name of a token, and its role."""
+
+    name: str
+    role: Role
+
+    def may(self, role: Role) -> bool:
+        """True when the caller's role is `role` or above."""
+        return _RANKS[self.role] >= _RANKS[role]
+
+
+LOCAL = Caller("local", "admin")
+
+
+class Sessions:
+    """Logins of the page: what the cookie holds is random and means something only here.
+
+    At most `size` sessions of one token, of which the oldest goes: no token ends the sessions of another. A session
+    ends `SESSION_S` after the login, or when its token leaves the configuration.
+    """
+
+    def __init__(self, clock: Clock, size: int = 1000) -> None:
+        self._clock = clock
+        self._size = size
+        self._sessions: dict[str, tuple[Token, float]] = {}
+        self._of: dict[str, dict[str, None]] = {}  # of each token by its name, the oldest first
+
+    def open(self, token: Token) -> str:
+        """The cookie value of a new session."""
+        own = self._of.setdefault(token.name, {})
+        while len(own) >= self._size:
+            self.close(next(iter(own)))
+        session = secrets.token_urlsafe(32)
+        self._sessions[session] = (token, self._clock.steady() + SESSION_S)
+        self._of.setdefault(token.name, {})[session] = None
+        return session
+
+    def find(self, session: str) -> Token | None:
+        """The token that opened the session."""
+        token, ends = self._sessions.get(session, (None, 0.0))
+        if token is not None and self._clock.steady() >= ends:
+            self.close(session)
+            return None
+        return token
+
+    def close(self, session: str) -> None:
+        """Forget the session."""
+        token, _ = self._sessions.pop(session, (None, 0.0))
+        if token is not None:
+            own = self._of[token.name]
+            del own[session]
+            if not own:
+                del self._of[token.name]
+
+
+def find_token(tokens: Iterable[Token], presented: str) -> Token | None:
+    """The token with this secret; takes as long for a wrong one."""
+    digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
+    found = None
+    for token in tokens:
+        if hmac.compare_digest(hashlib.sha256(token.token.get_secret_value().encode()).digest(), digest):
+            found = token
+    return found
+
+
+def admit(connection: HTTPConnection, tokens: tuple[Token, ...], sessions: Sessions) -> Caller | None:
+    """Who asks; None for somebody unknown. Raises Problem 401 for a wrong token, 403 for a foreign web page."""
+    headers = connection.headers
+    if not tokens:
+        _refuse_strangers(connection)
+        return LOCAL
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, presented = authorization.partition(" ")
+        token = find_token(tokens, presented.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise unauthorized("this token is not known; send Authorization: Bearer TOKEN with one of hub.tokens")
+        return Caller(token.name, token.role)
+    session = connection.cookies.get(COOKIE)
+    token = None if session is None else sessions.find(session)
+    token = None if token is None else _as_configured(token, tokens)
+    if token is None:
+        return None
+    changes = connection.scope["type"] == "websocket" or connection.scope["method"] not in _READING
+    if changes and is_foreign(headers):
+        raise Problem(403, "this request came from a page of another origin; use the hub's own page, or a token")
+    return Caller(token.name, token.role)
+
+
+def _as_configured(token: Token, tokens: Iterable[Token]) -> Token | None:
+    """The token of a session as it is now: its role may have changed since the login."""
+    return next((each for each in tokens if (each.name, each.token) == (token.name, token.token)), None)
+
+
+def _refuse_strangers(connection: HTTPConnection) -> None:
+    client = connection.scope.get("client")
+    if client is None or not is_loopback(client[0]):
+        raise Problem(403, "without hub.tokens only this machine may ask; add a token to config.yaml")
+    if not is_loopback(_name_of(connection.headers.get("host", ""))):
+        raise Problem(
+            403, "without hub.tokens the hub answers to 127.0.0.1 and localhost only; use that, or add a token"
+        )
+    if is_foreign(connection.headers):
+        raise Problem(403, "this request came from a page of another origin; add a token to config.yaml and use it")
+
+
+def unauthorized(detail: str) -> Problem:
+    """401, with the way to do better."""
+    return Problem(401, detail, {"WWW-Authenticate": 'Bearer realm="hub"'})
+
+
+def is_foreign(headers: Headers) -> bool:
+    """True when a web page of another origin asks. Programs send no Origin."""
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    host = headers.get("host", "")
+    return not host or origin.partition("://")[2].lower() != host.lower()
+
+
+def _name_of(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

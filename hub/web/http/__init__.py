@@ -1,0 +1,1 @@
+"""Requests and answers over HTTP and WebSocket, whatever they are about."""

@@ -1,0 +1,54 @@
+"""The running parts of the hub, handed to those who show and steer them (the web)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hub.config.models import Config
+from hub.config.reload import ReloadState
+from hub.runtime.clock import Clock
+from hub.runtime.figures import Figures
+from hub.runtime.supervisor import Supervisor
+from hub.units.unit import Unit
+
+if TYPE_CHECKING:
+    from alerts.delivery.dispatcher import Dispatcher
+    from alerts.service import Desk
+    from hub.cache.figures import CacheFigures
+    from hub.database.database import Database
+    from hub.equipment.feed import EquipmentFeed
+    from hub.store.recorder import Recorder
+    from hub.trace.pipeline import TracePipeline
+
+
+@dataclass(slots=True)
+class Parts:
+    """What `app` has built. `config` and the mappings change at a reload; the rest lives as long as the process.
+
+    `release` and `keep_alive` change a unit's state and store it, so that it survives a restart.
+    """
+
+    config: Config
+    clock: Clock
+    started_at: datetime
+    started_s: float
+    version: str
+    database: "Database"
+    recorder: "Recorder"
+    desk: "Desk"
+    dispatchers: "dict[str, Dispatcher]"
+    figures: Figures
+    release: Callable[[str, bool], Awaitable[None]]
+    keep_alive: Callable[[str, bool], Awaitable[None]]
+    units: dict[str, Unit] = field(default_factory=dict)
+    feeds: "dict[str, EquipmentFeed]" = field(default_factory=dict)
+    trace: "TracePipeline | None" = None
+    supervisors: list[Supervisor] = field(default_factory=list)
+    reload: ReloadState | None = None
+
+    @property
+    def caches(self) -> "list[CacheFigures]":
+        """Every cache of the hub: the plants of the feeds, and the answers of the trace."""
+        trace = [self.trace.cache.figures()] if self.trace is not None else []
+        return [feed.cache for feed in self.feeds.values()] + trace

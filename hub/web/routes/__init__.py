@@ -1,0 +1,1 @@
+"""The routes, one file for each noun, and the application they make up."""

@@ -1,0 +1,158 @@
+"""Alerts: what is and was firing, and people taking it on."""
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.config.rule import Severity
+from alerts.delivery.message import alert_document
+from alerts.model.alert import Alert, Transition
+from alerts.store.queries import list_alerts as list_rows
+from alerts.store.queries import story
+from hub.web.access import SHOWN_TEXT, PartsOf, engine_of
+from hub.web.alert_documents import alerts_of, story_of
+from hub.web.auth.roles import Operator, for_viewers
+from hub.web.http.problems import Problem, invalid, not_found
+from hub.web.parts import Parts
+
+Text = Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)]
+AlertId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+
+
+class WindowDocument(BaseModel):
+    """What a value over a window of time was made of; `quality` says what of some of the samples."""
+
+    from_: str = Field(alias="from")
+    samples: int
+    coverage: float
+    quality: list[str]
+
+
+class AlertDocument(BaseModel):
+    """An alert as in the body of a webhook."""
+
+    id: str
+    rule: str
+    subject: str
+    name: str | None
+    labels: dict[str, str]
+    severity: Severity
+    state: Literal["inactive", "pending", "firing", "clearing"]
+    metric: str
+    metric_label: str | None
+    value: float | bool | str | None
+    threshold: float | bool | str | list[Any] | None
+    peak: float | bool | str | None
+    started_at: str | None
+    cleared_at: str | None
+    acknowledged_by: str | None
+    reason: str | None
+    window: WindowDocument | None = None
+    duration_s: float | None = None
+
+
+class AlertWithPast(AlertDocument):
+    """An alert with all that happened to it, and who was told."""
+
+    transitions: list[dict[str, Any]]
+    deliveries: list[dict[str, Any]]
+
+
+class AlertList(BaseModel):
+    """Alerts, the newest first."""
+
+    items: list[AlertDocument]
+    next_cursor: str | None
+
+
+class Acknowledgement(BaseModel):
+    """What the operator has to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comment: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")] | None = None
+
+
+def alert_routes() -> APIRouter:
+    """GET /api/alerts and below it one alert; POST and DELETE its ack."""
+    routes = APIRouter(prefix="/api/alerts", tags=["alerts"], dependencies=for_viewers())
+    add = partial(routes.add_api_route, response_model_exclude_unset=True)
+    add("", list_alerts, response_model=AlertList)
+    add("/{alert_id}", get_alert, response_model=AlertWithPast)
+    add("/{alert_id}/ack", acknowledge, methods=["POST"], response_model=AlertDocument)
+    add("/{alert_id}/ack", unacknowledge, methods=["DELETE"], response_model=AlertDocument)
+    return routes
+
+
+async def list_alerts(
+    parts: PartsOf,
+    state: Annotated[
+        Literal["open", "firing", "clearing", "inactive"] | None,
+        Query(description="`open` is firing or clearing; `inactive` has cleared."),
+    ] = None,
+    subject: Text = None,
+    rule: Text = None,
+    severity: Annotated[Severity | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Text = None,
+) -> dict[str, Any]:
+    """Alerts of now and before, the newest first."""
+    try:
+        page = await parts.database.query(
+            lambda s: list_rows(
+                s, state=state, subject=subject, rule=rule, severity=severity, limit=limit, cursor=cursor
+            )
+        )
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    return {"items": alerts_of(page.items), "next_cursor": page.next_cursor}
+
+
+async def get_alert(alert_id: AlertId, parts: PartsOf) -> dict[str, Any]:
+    """One alert with all its transitions and deliveries."""
+    found = await parts.database.query(lambda s: story(s, alert_id))
+    if found is None:
+        raise not_found("alert", alert_id)
+    return story_of(found)
+
+
+async def acknowledge(
+    alert_id: AlertId, parts: PartsOf, caller: Operator, said: Acknowledgement | None = None
+) -> dict[str, Any]:
+    """Take an open alert on, in the caller's name."""
+    await _check_open(parts, alert_id)
+    comment = None if said is None else said.comment
+    clock = parts.clock
+    return _announce(
+        parts, engine_of(parts).acknowledge(alert_id, caller.name, comment, clock.now(), clock.steady())
+    )
+
+
+async def unacknowledge(alert_id: AlertId, parts: PartsOf, caller: Operator) -> dict[str, Any]:
+    """Give an open alert back. One that nobody has stays as it is."""
+    alert = await _check_open(parts, alert_id)
+    if alert.acknowledged_by is None:
+        return _document(parts, alert)
+    return _announce(parts, engine_of(parts).unacknowledge(alert_id, parts.clock.now(), parts.clock.steady()))
+
+
+async def _check_open(parts: Parts, alert_id: str) -> Alert:
+    alert = engine_of(parts).alert(alert_id)
+    if alert is None:
+        if await parts.database.query(lambda s: story(s, alert_id)) is None:
+            raise not_found("alert", alert_id)
+        raise Problem(409, "this alert has cleared; only an open one can be acknowledged")
+    return alert
+
+
+def _announce(parts: Parts, transition: Transition) -> dict[str, Any]:
+    parts.desk.take([transition])
+    return _document(parts, transition.alert)
+
+
+def _document(parts: Parts, alert: Alert) -> dict[str, Any]:
+    caption = parts.desk.caption_of(alert.subject)
+    labels, metric_label = engine_of(parts).labels_of(alert.subject), caption.metric_label(alert.metric)
+    return alert_document(alert, labels, caption.name, metric_label)

@@ -1,0 +1,78 @@
+"""The live stream of many units: per tick one message with those that changed."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import anyio
+from fastapi import APIRouter, WebSocket
+
+from hub.units.unit import Unit
+from hub.web.auth.roles import Viewer
+from hub.web.board import Board, Choice
+from hub.web.http.stream import FORBIDDEN, HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
+
+_LONGEST_GLOB = 200
+
+
+def fleet_routes() -> APIRouter:
+    """WS /api/live."""
+    routes = APIRouter()
+    routes.add_api_websocket_route("/api/live", watch_fleet)
+    return routes
+
+
+async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", watch: bool = False) -> None:
+    """Arrays of the units that match the glob `units`: first all, then per tick those that changed.
+
+    A slow viewer is not queued for: its next message holds the newest of all that changed meanwhile. The stream
+    shows what is known and makes no meter be polled; with `watch`, for operators, the units that match are
+    polled at their `watched` cadence while it lasts.
+    """
+
+    async def run(send: Send) -> None:
+        if len(units) > _LONGEST_GLOB:
+            raise StreamEnd(INVALID, f"units may have up to {_LONGEST_GLOB} characters")
+        if watch and not caller.may("operator"):
+            raise StreamEnd(
+                FORBIDDEN, f"{caller.name} is a {caller.role}; watch=true takes the role operator, leave it out"
+            )
+        board: Board = websocket.app.state.board
+        choice = Choice(units)
+        with closing(Watched()) as watched:
+            since, sent_s = -1, anyio.current_time()
+            while True:
+                tick = board.look()
+                if watch:
+                    watched.follow(board.units(choice))
+                text = board.text(since, choice)
+                since = tick
+                if text is None and anyio.current_time() - sent_s >= HEARTBEAT_S:
+                    text = HEARTBEAT
+                if text is not None:
+                    await send(text)
+                    sent_s = anyio.current_time()
+                await anyio.sleep(board.rest_s())
+
+    await serve_stream(websocket, run)
+
+
+class Watched:
+    """The units one operator watches; each counts the viewer as long as it is among them."""
+
+    def __init__(self) -> None:
+        self._units: Sequence[Unit] = ()
+
+    def follow(self, units: Sequence[Unit]) -> None:
+        """Look at these from now on."""
+        if units is self._units:
+            return
+        before, now = set(self._units), set(units)
+        for unit in now - before:
+            unit.add_viewer()
+        for unit in before - now:
+            unit.remove_viewer()
+        self._units = units
+
+    def close(self) -> None:
+        """Look away."""
+        self.follow(())

@@ -1,0 +1,58 @@
+"""Rules: what they ask for and how they stand."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from alerts.config.rule import Rule
+from alerts.delivery.message import format_time
+from alerts.model.alert import State
+from alerts.rules.status import RuleStatus
+from hub.web.access import PartsOf, engine_of
+from hub.web.auth.roles import for_viewers
+
+
+class RuleDocument(BaseModel):
+    """A rule as configured, and how it stands over all its subjects."""
+
+    name: str
+    state: State
+    subjects: int
+    open: int
+    last_evaluated_at: str | None
+    last_value: float | bool | str | None
+    rule: dict[str, Any]
+
+
+class RuleList(BaseModel):
+    """Every rule, in the order of the configuration."""
+
+    items: list[RuleDocument]
+    next_cursor: None = None
+
+
+def rule_routes() -> APIRouter:
+    """GET /api/rules."""
+    routes = APIRouter(prefix="/api/rules", tags=["alerts"], dependencies=for_viewers())
+    routes.add_api_route("", list_rules, response_model=RuleList)
+    return routes
+
+
+async def list_rules(parts: PartsOf) -> dict[str, Any]:
+    """Every rule with its state, when it was last evaluated, and the value it saw."""
+    return {"items": [describe(status) for status in engine_of(parts).rule_status()], "next_cursor": None}
+
+
+def describe(status: RuleStatus) -> dict[str, Any]:
+    """A rule as JSON."""
+    rule: Rule = status.rule
+    return {
+        "name": rule.name,
+        "state": status.state,
+        "subjects": status.subjects,
+        "open": status.open,
+        "last_evaluated_at": format_time(status.last_evaluated_at),
+        "last_value": status.last_value,
+        "rule": rule.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }

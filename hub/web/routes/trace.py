@@ -1,0 +1,237 @@
+"""Trace: seeds, lineage and events of containers; large requests as jobs whose results are read by pages."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.requests import HTTPConnection
+
+from hub.oracle.admission import LaneBusy
+from hub.oracle.connection import OracleError
+from hub.trace.jobs import Job, JobRefused, JobStatus
+from hub.trace.pipeline import Inline, TracePipeline
+from hub.web.access import PartsOf
+from hub.web.auth.roles import Viewer, for_viewers
+from hub.web.auth.security import LOCAL, Caller
+from hub.web.http.bodies import takes
+from hub.web.http.downloads import streams
+from hub.web.http.problems import Problem, busy
+from hub.web.http.streaming import streamed
+from hub.web.trace_documents import (
+    EventsReply,
+    EventsRequest,
+    JobAccepted,
+    JobDocument,
+    JobPage,
+    LineageReply,
+    LineageRequest,
+    SeedReply,
+    SeedRequest,
+    SpoolResponse,
+    accepted,
+    describe_job,
+    seeds_body,
+)
+from hub.web.trace_places import TracePlaces
+
+T = TypeVar("T")
+_BODY_BYTES = 6 << 20  # a trace may begin with 200,000 container ids
+_SEED_BYTES = 256 << 10  # thousands of names
+_DISK_RETRY_S = 60.0
+
+
+def trace_routes() -> APIRouter:
+    """POST /api/trace/seed, /lineage, /events; GET and DELETE of jobs; GET /api/trace/status."""
+    routes = APIRouter(prefix="/api/trace", tags=["trace"], dependencies=for_viewers())
+    post, many = ["POST"], takes(_BODY_BYTES)
+    unset: dict[str, Any] = {"response_model_exclude_unset": True}
+    job: dict[int | str, dict[str, Any]] = {202: {"model": JobAccepted}}
+    routes.add_api_route(
+        "/seed",
+        find_seeds,
+        methods=post,
+        dependencies=takes(_SEED_BYTES),
+        responses={200: {"model": SeedReply}},
+        response_class=Response,
+    )
+    routes.add_api_route(
+        "/lineage",
+        find_lineage,
+        methods=post,
+        dependencies=[*many, *streams()],
+        responses={200: {"model": LineageReply}, **job},
+        response_class=Response,
+    )
+    routes.add_api_route(
+        "/events",
+        find_events,
+        methods=post,
+        dependencies=[*many, *streams()],
+        responses={200: {"model": EventsReply}, **job},
+        response_class=Response,
+    )
+    routes.add_api_route("/status", get_status)
+    routes.add_api_route("/jobs/{job_id}", get_job, response_model=JobDocument, **unset)
+    routes.add_api_route("/jobs/{job_id}", delete_job, methods=["DELETE"], response_model=JobDocument, **unset)
+    routes.add_api_route(
+        "/jobs/{job_id}/events",
+        get_job_events,
+        dependencies=streams(),
+        response_class=Response,
+        responses={200: {"model": JobPage, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+    )
+    return routes
+
+
+async def _trace(parts: PartsOf) -> TracePipeline:
+    if parts.trace is None:
+        raise Problem(
+            404, "there is no trace: no equipment feed is configured; add one of kind oracle-equipment to feeds"
+        )
+    return parts.trace
+
+
+TraceOf = Annotated[TracePipeline, Depends(_trace)]
+
+
+def _owner(caller: Caller) -> str | None:
+    """Whose share a job is of; the one caller of a hub without tokens may use all."""
+    return None if caller is LOCAL else caller.name
+
+
+async def _place(caller: Viewer, connection: HTTPConnection) -> AsyncIterator[None]:
+    """A place among the requests that are answered now, until the answer is sent."""
+    places: TracePlaces = connection.app.state.trace_places
+    with places.place(caller.name):
+        yield
+
+
+PlaceOf = Annotated[None, Depends(_place)]
+
+
+async def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")], trace: TraceOf) -> Job:
+    job = trace.jobs.get(job_id)
+    if job is None:
+        raise Problem(404, f"there is no job {job_id!r}; jobs end an hour after their work, and with a restart")
+    return job
+
+
+JobOf = Annotated[Job, Depends(_job)]
+
+
+async def find_seeds(request: SeedRequest, trace: TraceOf, place: PlaceOf) -> Response:
+    """Containers for what is known: lots, wafers, orders, serial numbers or a range of dates."""
+    try:
+        seeds = await _asked(trace.seed(request.profile, request.params))
+    except ValueError as error:
+        raise Problem(422, f"params: {error}") from None
+    return await streamed(seeds_body(request.profile, seeds), "application/json")
+
+
+async def find_lineage(request: LineageRequest, trace: TraceOf, place: PlaceOf, caller: Viewer) -> Response:
+    """Splits and merges around containers: at once up to 1,000 ids, else 202 and a job."""
+    return _answer(await _asked(trace.lineage(request.container_ids, request.direction, _owner(caller))))
+
+
+async def find_events(request: EventsRequest, trace: TraceOf, place: PlaceOf, caller: Viewer) -> Response:
+    """Rows per domain: at once up to 1,000 ids, else 202 and a job."""
+    return _answer(await _asked(trace.events(request.container_ids, request.domains, _owner(caller))))
+
+
+async def get_status(trace: TraceOf) -> dict[str, Any]:
+    """Whether the database answers now (null: the sample plant), how the lanes to it do, and the jobs."""
+    try:
+        reachable, round_trip_s, code = True, await trace.ping(), None
+    except OracleError as error:
+        reachable, round_trip_s, code = False, None, error.code
+    lanes = {
+        lane.name: {
+            "breaker": lane.breaker.state.name.lower(),
+            "sessions": lane.counters.open,
+            "waiting": lane.admission.waiting,
+            "refused": lane.admission.refused,
+        }
+        for lane in trace.lanes
+    }
+    database = {"reachable": reachable, "round_trip_s": round_trip_s, "code": code} if trace.lanes else None
+    return {"database": database, "lanes": lanes, "jobs_running": trace.jobs.running}
+
+
+async def get_job(job: JobOf) -> dict[str, Any]:
+    """How a job stands. It lives for one hour after its end, and does not survive a restart."""
+    return describe_job(job)
+
+
+async def delete_job(job: JobOf, trace: TraceOf) -> dict[str, Any]:
+    """Cancel a job that runs, which ends its statements; forget one that does not. Its rows go at once."""
+    await trace.jobs.delete(job)
+    return describe_job(job)
+
+
+async def get_job_events(
+    job: JobOf,
+    domain: Annotated[str | None, Query(max_length=64, description="Default: the job's only part.")] = None,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,15}$", description="A `next_cursor`.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    format: Annotated[
+        Literal["json", "ndjson"], Query(description="`ndjson`: all at once, a row per line.")
+    ] = "json",
+) -> Response:
+    """Rows of a job that has ended. The last line of `ndjson` is `{"quality": …}`."""
+    part = _part(job, domain)
+    if job.status is JobStatus.RUNNING:
+        raise Problem(409, f"job {job.id} still runs", progress=dict(job.work.progress()))
+    if job.status is JobStatus.CANCELLED:
+        raise Problem(409, f"job {job.id} was cancelled; its rows are gone", quality=job.quality.document())
+    quality = job.work.quality(part).document()
+    offset = int(cursor or 0)
+    try:
+        if format == "ndjson":
+            pieces = job.spool.stream(part, offset)
+            first = await anext(pieces, b"")
+            return StreamingResponse(_lines(first, pieces, quality), media_type="application/x-ndjson")
+        lines, following = await job.spool.page(part, offset, limit)
+    except ValueError:
+        raise Problem(422, "cursor: must be the next_cursor of an earlier page of this domain") from None
+    except FileNotFoundError:
+        raise Problem(404, f"the rows of job {job.id} are gone") from None
+    tail = {"next_cursor": None if following is None else str(following), "domain": part, "quality": quality}
+    body = b'{"items":[%b],%b' % (b",".join(lines).replace(b"\n", b""), json.dumps(tail).encode()[1:])
+    return Response(body, media_type="application/json")
+
+
+async def _lines(first: bytes, rest: AsyncIterator[bytes], quality: dict[str, Any]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+    yield json.dumps({"quality": quality}).encode() + b"\n"
+
+
+def _part(job: Job, domain: str | None) -> str:
+    parts = job.work.parts
+    if domain is None and len(parts) == 1:
+        return parts[0]
+    if domain not in parts:
+        raise Problem(422, f"domain: must be one of {', '.join(parts)}")
+    return domain
+
+
+def _answer(result: Inline | Job) -> Response:
+    if isinstance(result, Inline):
+        return SpoolResponse(result)
+    body = accepted(result)
+    return JSONResponse(body, 202, headers={"location": body["status_url"]})
+
+
+async def _asked(answer: Awaitable[T]) -> T:
+    """The answer, or 503 with the time to come back."""
+    try:
+        return await answer
+    except LaneBusy as refusal:
+        raise busy(f"the database takes no request now: {refusal.text}", refusal.retry_after_s) from None
+    except JobRefused as refusal:
+        raise busy(f"no further request of this size now: {refusal}", refusal.retry_after_s) from None
+    except OSError:
+        raise busy("the result cannot be written: look at the disk of hub.data_dir", _DISK_RETRY_S) from None

@@ -1,0 +1,211 @@
+"""Units: what they are, how they stand, and their latest reading."""
+
+import json
+from datetime import timedelta
+from typing import Any, Literal
+
+import anyio
+import anyio.lowlevel
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from hub.nl43.commands import SERIAL_NUMBER, TYPE
+from hub.nl43.link import LinkDown, Priority
+from hub.runtime.clock import Clock, rfc3339
+from hub.units.unit import MeterRefused, Unit
+from hub.web.access import PartsOf, UnitOf
+from hub.web.auth.roles import Operator, for_viewers
+from hub.web.http.problems import Problem, busy
+
+Feed = Literal["ok", "stale", "unreachable", "off"]
+_UNITS_AT_ONCE = 50
+_PATIENCE_S = 5.0
+_ASK_S = 30.0
+
+
+class Frame(BaseModel):
+    """The latest reading of a unit. Levels in dB, None where unknown; `age_s` says how old they are."""
+
+    unit_id: str
+    sequence: int | None
+    timestamp: str | None
+    age_s: float | None
+    feed_status: Feed
+    measurement_state: Literal["Start", "Stop"] | None
+    measurement_start_time: str | None
+    counter: int | None
+    lp: float | None
+    leq: float | None
+    le: float | None
+    lmax: float | None
+    lmin: float | None
+    lpeak: float | None
+    ln1: float | None
+    ln2: float | None
+    ln3: float | None
+    ln4: float | None
+    ln5: float | None
+    reason: str | None = None
+    quality: list[str]
+    dropped: int
+    raw_payload: str
+
+
+class UnitDocument(BaseModel):
+    """A unit as configured, how it stands, and its latest reading.
+
+    `quantities` has the symbol of each level, such as `LAF` for `lp`: with the weightings the meter is set to, as
+    far as they are known.
+    `uncovered_rules` see nothing, as its readings are too few or too slow for their windows.
+    """
+
+    id: str
+    name: str
+    kind: str
+    labels: dict[str, str]
+    quantities: dict[str, str]
+    config: dict[str, Any]
+    state: Feed
+    reason: str | None
+    uncovered_rules: list[str]
+    snapshot: Frame
+
+
+class MeterSetting(BaseModel):
+    """One of the meter's own settings, as it answered at `asked_at`; `value` has been so since `since_at` at least.
+
+    `refusal` is the result code it refused with; its value is then unknown.
+    """
+
+    name: str
+    value: str | None
+    refusal: str | None
+    asked_at: str
+    age_s: float
+    since_at: str
+
+
+class MeterIdentity(BaseModel):
+    """Which meter answers; None while unknown."""
+
+    type: str | None
+    serial_number: str | None
+
+
+class MeterSettings(BaseModel):
+    """What is known of the settings of a unit's meter, and how its levels are called because of them."""
+
+    unit_id: str
+    meter: MeterIdentity
+    quantities: dict[str, str]
+    items: list[MeterSetting]
+    next_cursor: None = None
+
+
+class UnitWithSettings(UnitDocument):
+    """A unit with the settings of its meter."""
+
+    meter: MeterIdentity
+    settings: list[MeterSetting]
+
+
+class UnitList(BaseModel):
+    """Every unit."""
+
+    items: list[UnitDocument]
+    next_cursor: None = None
+
+
+def unit_routes() -> APIRouter:
+    """GET /api/units, and below it one unit, its snapshot, and a poll at once."""
+    routes = APIRouter(prefix="/api/units", tags=["units"], dependencies=for_viewers())
+    routes.add_api_route("", list_units, response_model=UnitList)
+    routes.add_api_route("/{unit_id}", get_unit, response_model=UnitWithSettings)
+    routes.add_api_route("/{unit_id}/settings", get_settings, response_model=MeterSettings)
+    routes.add_api_route(
+        "/{unit_id}/snapshot", get_snapshot, response_model=Frame, response_model_exclude_unset=True
+    )
+    routes.add_api_route(
+        "/{unit_id}/poll", poll_unit, methods=["POST"], response_model=Frame, response_model_exclude_unset=True
+    )
+    return routes
+
+
+async def list_units(parts: PartsOf) -> Response:
+    """All units with their latest readings, from memory."""
+    texts = []
+    for number, unit in enumerate(list(parts.units.values())):
+        if number % _UNITS_AT_ONCE == 0:
+            await anyio.lowlevel.checkpoint()  # a thousand units at once would hold everybody up
+        texts.append(json.dumps(describe(unit), separators=(",", ":"), allow_nan=False))
+    return Response(f'{{"items":[{",".join(texts)}],"next_cursor":null}}', media_type="application/json")
+
+
+async def get_unit(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
+    """One unit with its latest reading and its meter's settings, from memory."""
+    return {**describe(unit), "meter": _meter(unit), "settings": _settings(unit, parts.clock)}
+
+
+async def get_settings(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
+    """The meter's own settings with their age, from memory: the meter is not asked."""
+    items = _settings(unit, parts.clock)
+    return {"unit_id": unit.id, "meter": _meter(unit), "quantities": unit.quantities, "items": items}
+
+
+async def get_snapshot(unit: UnitOf) -> dict[str, Any]:
+    """The latest reading, from memory: the meter is not asked."""
+    return unit.frame()
+
+
+async def poll_unit(unit: UnitOf, caller: Operator) -> dict[str, Any]:
+    """Ask the meter now, before everything that waits for it. 409 when it refuses, 503 when it cannot be asked."""
+    if unit.is_released:
+        raise Problem(409, f"{unit.id} is released; POST /api/units/{unit.id}/resume first", reason="released")
+    try:
+        with anyio.fail_after(_ASK_S):
+            await unit.poll(Priority.OPERATOR, patience_s=_PATIENCE_S)
+    except MeterRefused as refusal:
+        code = f"R+{refusal.result:04d}"
+        raise Problem(409, f"{unit.id} answered {code}: {refusal.result.meaning}", code=code) from None
+    except LinkDown as down:
+        raise busy(f"{unit.id} cannot be asked now: {down.detail}", down.retry_in_s, reason=down.failure) from None
+    except TimeoutError:
+        raise busy(f"{unit.id} had no time for this within {_ASK_S:g} s", _PATIENCE_S, reason="busy") from None
+    return unit.frame(with_raw=True)
+
+
+def describe(unit: Unit) -> dict[str, Any]:
+    """A unit as JSON."""
+    config, frame = unit.config, unit.frame()
+    return {
+        "id": unit.id,
+        "name": unit.name,
+        "kind": config.kind,
+        "labels": config.labels,
+        "quantities": unit.quantities,
+        "config": config.model_dump(mode="json"),
+        "state": frame["feed_status"],
+        "reason": unit.reason,
+        "uncovered_rules": unit.uncovered_rules,
+        "snapshot": frame,
+    }
+
+
+def _meter(unit: Unit) -> dict[str, str | None]:
+    model, number = (unit.session.settings.get(question.name) for question in (TYPE, SERIAL_NUMBER))
+    return {"type": model and model.value, "serial_number": number and number.value}
+
+
+def _settings(unit: Unit, clock: Clock) -> list[dict[str, Any]]:
+    now, now_s = clock.now(), clock.steady()
+    return [
+        {
+            "name": name,
+            "value": setting.value,
+            "refusal": setting.refusal,
+            "asked_at": rfc3339(now - timedelta(seconds=now_s - setting.asked_s)),
+            "age_s": round(max(0.0, now_s - setting.asked_s), 3),
+            "since_at": rfc3339(now - timedelta(seconds=now_s - setting.since_s)),
+        }
+        for name, setting in sorted(unit.session.settings.items())
+    ]

@@ -1,0 +1,1 @@
+"""The web server: its sockets, its connections and their bounds."""

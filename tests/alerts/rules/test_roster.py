@@ -1,0 +1,73 @@
+"""Pairs form and part with rules and subjects."""
+
+from alerts.rules.compiled import CompiledRule, compile_rule
+from alerts.rules.roster import Roster
+from tests.alerts.play import make_rule
+
+
+def compiled(**fields: object) -> dict[str, CompiledRule]:
+    rule = compile_rule(make_rule(**fields), "UTC")
+    return {rule.rule.name: rule}
+
+
+def test_a_subject_gets_a_pair_for_each_rule_about_it_whichever_comes_first() -> None:
+    for rules_first in (True, False):
+        roster = Roster()
+        if rules_first:
+            roster.set_rules(compiled(above=65), 0.0)
+        roster.put_subject("unit/a", {}, {}, 0.0)
+        if not rules_first:
+            roster.set_rules(compiled(above=65), 0.0)
+        assert [pair.key for pair in roster.pairs()] == [("r", "unit/a")]
+        assert roster.series["unit/a", "lp"].pairs == list(roster.pairs())
+
+
+def test_the_last_pair_takes_its_series_with_it() -> None:
+    roster = Roster()
+    roster.set_rules(compiled(above=65), 0.0)
+    roster.put_subject("unit/a", {}, {}, 0.0)
+    change = roster.remove_subject("unit/a")
+    assert [(pair.key, reason) for pair, reason in change.left] == [(("r", "unit/a"), "subject-removed")]
+    assert roster.series == {}
+    assert list(roster.pairs()) == []
+
+
+def test_a_rule_that_decides_as_before_keeps_its_pair_and_a_changed_one_gets_a_new_one() -> None:
+    roster = Roster()
+    roster.set_rules(compiled(above=65), 0.0)
+    roster.put_subject("unit/a", {}, {}, 0.0)
+    pair = roster.pair("r", "unit/a")
+    same = roster.set_rules(compiled(above=65, severity="critical"), 1.0)
+    assert (same.stayed, same.left, same.joined) == ([pair], [], [])
+    other = roster.set_rules(compiled(above=70), 2.0)
+    assert [(left, reason) for left, reason in other.left] == [(pair, "rule-changed")]
+    assert [joined.key for joined in other.joined] == [("r", "unit/a")]
+    assert roster.pair("r", "unit/a") is not pair
+
+
+def test_new_labels_can_end_a_match() -> None:
+    roster = Roster()
+    roster.set_rules(compiled(above=65, match={"site": "dockside"}), 0.0)
+    roster.put_subject("unit/a", {"site": "dockside"}, {}, 0.0)
+    assert [reason for _, reason in roster.put_subject("unit/a", {"site": "yard"}, {}, 1.0).left] == [
+        "no-longer-matches"
+    ]
+    assert roster.pair("r", "unit/a") is None
+    assert roster.pair("r", "unit/b") is None
+
+
+def test_rules_on_named_units_find_them_whichever_comes_first() -> None:
+    roster = Roster()
+    roster.put_subject("unit/a", {"site": "dockside"}, {}, 0.0)
+    rules = compiled(name="one", above=65, units=["a", "b"]) | compiled(name="other", above=65, units=["c"])
+    roster.set_rules(rules | compiled(name="most", above=65, units=["[ab]"]), 0.0)
+    roster.put_subject("unit/b", {}, {}, 0.0)
+    assert {pair.key for pair in roster.pairs()} == {
+        ("one", "unit/a"),
+        ("most", "unit/a"),
+        ("one", "unit/b"),
+        ("most", "unit/b"),
+    }
+    change = roster.set_rules(compiled(name="one", above=65, units=["b"]), 1.0)
+    assert {(pair.key, reason) for pair, reason in change.left} >= {(("one", "unit/a"), "rule-changed")}
+    assert [pair.key for pair in roster.pairs()] == [("one", "unit/b")]

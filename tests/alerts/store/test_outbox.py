@@ -1,0 +1,133 @@
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from alerts.delivery.message import render
+from alerts.model.alert import Alert, State, TransitionType
+from alerts.model.delivery import Attempt, Delivery, DeliveryState, Notice, deliveries_of
+from alerts.store import outbox
+from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
+from tests.alerts.fakes import START, SqliteDatabase, cleared, onset, transition
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> SqliteDatabase:
+    return SqliteDatabase(tmp_path / "alerts.db")
+
+
+def notice(alert: Alert, *receivers: str) -> Notice:
+    kind = TransitionType.ONSET if alert.is_open else TransitionType.CLEAR
+    return Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
+
+
+def store(database: SqliteDatabase, *notices: Notice, bodies: bytes = b"") -> list[Delivery]:
+    deliveries = [d for n in notices for d in deliveries_of(n, bodies)]
+    states = [n.transition.alert for n in notices]
+    database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, states, 0.0)))
+    return deliveries
+
+
+def pending(database: SqliteDatabase, receiver: str = "ops", state: str = "pending") -> list[Delivery]:
+    return database.run(lambda s: outbox.pending(s, receiver, 100, lambda n: render(n, "h"), state))
+
+
+def test_writing_a_transition_twice_is_harmless(database: SqliteDatabase) -> None:
+    told = notice(onset(), "ops", "site")
+    first = store(database, told)
+    done = replace(first[0], state=DeliveryState.DELIVERED, body=b"{}")
+    database.run(lambda s: outbox.record(s, [done], []))
+    store(database, told)
+    assert len(database.run(lambda s: s.exec(select(TransitionRow)).all())) == 1
+    assert pending(database) == []
+    assert [d.id for d in pending(database, "site")] == [first[1].id]
+
+
+def test_what_was_never_sent_is_rendered_from_its_transition(database: SqliteDatabase) -> None:
+    told = replace(notice(onset()), name="Gate A", metric_label="LCeq,15min")
+    store(database, told)
+    assert pending(database)[0].body == render(told, "h")
+
+
+def test_a_body_that_was_sent_is_sent_again_to_the_byte(database: SqliteDatabase) -> None:
+    deliveries = store(database, notice(onset()))
+    database.run(lambda s: outbox.store_bodies(s, [replace(deliveries[0], body="ü".encode())]))
+    assert pending(database)[0].body == "ü".encode()
+
+
+def test_one_alerts_deliveries_come_in_its_order(database: SqliteDatabase) -> None:
+    alert = onset()
+    store(database, notice(cleared(alert)), notice(alert))
+    assert [d.sequence for d in pending(database)] == [1, 2]
+
+
+def test_a_mark_stores_a_delivery_that_was_sent_before_it_could_be_written(database: SqliteDatabase) -> None:
+    told = replace(notice(onset()), persisted=False)
+    sent = replace(deliveries_of(told, b"{}")[0], state=DeliveryState.DELIVERED, attempts=1)
+    database.run(lambda s: outbox.record(s, [sent], [Attempt(sent.id, 1, START, 0.1, 204)]))
+    store(database, told)
+    assert pending(database) == []
+    assert [a.status for a in database.run(lambda s: s.exec(select(AttemptRow)).all())] == [204]
+
+
+def test_a_restart_finds_every_state_and_who_was_told(database: SqliteDatabase) -> None:
+    firing = onset()
+    waiting = Alert("r", "unit/b", "h", "lp", State.PENDING, pending_since_s=12.5)
+    store(database, notice(firing, "ops", "site"))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([], [], [waiting], 0.0)))
+    restored = database.run(lambda s: outbox.restore(s, 0.0))
+    assert set(restored.alerts) == {firing, waiting}
+    assert restored.told == {firing.id: {"ops", "site"}}
+
+
+def test_a_peak_reaches_the_list_of_alerts_without_a_transition(database: SqliteDatabase) -> None:
+    alert = onset()
+    store(database, notice(alert))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([], [], [replace(alert, peak=71.5)], 0.0)))
+    assert database.run(lambda s: s.exec(select(AlertRow)).one()).peak == "71.5"
+
+
+def test_dead_letters_are_replayed_one_or_a_range(database: SqliteDatabase) -> None:
+    first, second = store(database, notice(onset()), notice(onset(subject="unit/b", at=START + timedelta(hours=1))))
+    dead = [replace(d, state=DeliveryState.DEAD, attempts=13, body=b"{}") for d in (first, second)]
+    second_at = START + timedelta(hours=1)
+    database.run(lambda s: outbox.record(s, [dead[0], replace(dead[1], created_at=second_at)], []))
+    assert database.run(lambda s: outbox.replay(s, [first.id])) == (["ops"], 1)
+    assert [(d.id, d.attempts, d.body) for d in pending(database)] == [(first.id, 0, b"{}")]
+    until = START + timedelta(hours=2)
+    assert database.run(lambda s: outbox.replay_between(s, START, until, "ops")) == (["ops"], 1)
+    assert len(pending(database)) == 2
+    assert database.run(lambda s: outbox.replay(s, ["none"])) == ([], 0)
+
+
+def test_a_receiver_that_is_gone_holds_until_its_configuration_changes(database: SqliteDatabase) -> None:
+    store(database, notice(onset()))
+    database.run(lambda s: outbox.hold(s, "ops", "as-it-was", START))
+    assert pending(database) == []
+    store(database, notice(onset(subject="unit/b")))
+    assert database.run(lambda s: outbox.is_held(s, "ops", "as-it-was"))
+    assert len(pending(database, state="held")) == 2
+    assert not database.run(lambda s: outbox.is_held(s, "ops", "changed"))
+    assert len(pending(database)) == 2
+
+
+def test_a_replay_releases_a_held_receiver(database: SqliteDatabase) -> None:
+    deliveries = store(database, notice(onset()), notice(onset(subject="unit/b")))
+    database.run(lambda s: outbox.hold(s, "ops", "mark", START))
+    database.run(lambda s: outbox.replay(s, [deliveries[0].id]))
+    assert len(pending(database)) == 2
+    assert not database.run(lambda s: outbox.is_held(s, "ops", "mark"))
+
+
+def test_a_wall_clock_that_stepped_back_leaves_the_order_of_an_alert(database: SqliteDatabase) -> None:
+    alert = onset()
+    earlier = START - timedelta(hours=1)
+    over = cleared(alert, earlier)
+    store(
+        database,
+        notice(alert),
+        Notice(transition(TransitionType.CLEAR, over, earlier), {}, "x", receivers=("ops",)),
+    )
+    assert [d.sequence for d in pending(database)] == [1, 2]

@@ -1,0 +1,371 @@
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import pytest
+from sqlalchemy import func, text
+from sqlmodel import Session, select
+from trio.testing import MockClock
+
+from alerts.config.caption import UNNAMED, Caption
+from alerts.config.rule import AlertsConfig
+from alerts.model.alert import Transition
+from alerts.model.delivery import Delivery
+from alerts.model.sample import Sample
+from alerts.rules.routing import Routing
+from alerts.service import Desk
+from alerts.store import queries as archive
+from alerts.store.tables import AlertRow, AlertStateRow, DeliveryRow, TransitionRow
+from tests.alerts.fakes import LoopClock, SqliteDatabase, ThresholdEngine
+
+pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
+TRANSITIONS = select(func.count()).select_from(TransitionRow)
+STATES = select(func.count()).select_from(AlertStateRow)
+
+CONFIG = AlertsConfig.model_validate(
+    {
+        "rules": [{"name": "night-limit", "metric": "laeq_15m", "above": 65, "for": "30s", "notify": ["ops"]}],
+        "receivers": [{"name": name, "url": "http://x/"} for name in ("ops", "site")],
+    }
+)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> SqliteDatabase:
+    return SqliteDatabase(tmp_path / "alerts.db", inline=True)
+
+
+class Office:
+    """Keeps what it is offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[tuple[Delivery, bool]] = []
+        self.looks = 0
+
+    def look_again(self) -> None:
+        self.looks += 1
+
+    def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
+        self.offered += [(delivery, persisted) for delivery in deliveries]
+
+    @property
+    def types(self) -> list[tuple[str, bool]]:
+        return [(delivery.type, persisted) for delivery, persisted in self.offered]
+
+
+class Bench:
+    """A desk between a small engine and two receivers."""
+
+    resumed_s = float("-inf")
+
+    def __init__(self, database: SqliteDatabase, room: int = 50_000) -> None:
+        self.ops, self.site = Office(), Office()
+        self.clock = LoopClock()
+        self.engine = ThresholdEngine()
+        self.latencies: list[tuple[str, float]] = []
+        caption = Caption("Gate A", {"laeq_15m": "LCeq,15min"})
+        self.desk = Desk(
+            self.engine,
+            database,
+            self.clock,
+            "site-office",
+            Routing(CONFIG),
+            {"ops": self.ops, "site": self.site},
+            lambda subject: {"site": "dock"},
+            lambda name, seconds: self.latencies.append((name, seconds)),
+            room,
+            lambda: self.resumed_s,
+            caption_of=lambda subject: caption if subject == "unit/gate-a" else UNNAMED,
+        )
+
+    def hear(self, value: float, subject: str = "unit/gate-a") -> None:
+        self.desk.submit([Sample(subject, "laeq_15m", value, self.clock.now(), self.clock.time())])
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[Bench]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.desk.run)
+        yield bench
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_transition_is_announced_once_it_is_committed(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        database.gate = anyio.Event()
+        bench.hear(66.2)
+        await anyio.sleep(1)
+        assert bench.ops.offered == []
+        database.gate.set()
+        await anyio.sleep(0.1)
+        assert bench.ops.types == [("alert.onset", True)]
+        assert database.durable_writes == 1
+        delivery = bench.ops.offered[0][0]
+        row = database.run(lambda s: s.exec(select(DeliveryRow)).one())
+        assert (row.id, row.body) == (delivery.id, delivery.body.decode())
+        assert b'"summary":"gate-a (Gate A) LCeq,15min 66.2 dB > 65.0 dB for 30 s"' in delivery.body
+        assert b'"subject":"gate-a","name":"Gate A"' in delivery.body
+        assert b'"metric_label":"LCeq,15min"' in delivery.body
+        assert b'"decision_to_commit":' in delivery.body
+    assert bench.site.offered == []
+    assert {name for name, _ in bench.latencies} == {"sample_to_decision", "decision_to_commit", "commit"}
+
+
+async def test_samples_are_evaluated_while_a_commit_is_under_way(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        database.gate = anyio.Event()
+        bench.hear(66.0)
+        await anyio.sleep(0.5)
+        bench.hear(67.0, "unit/b")
+        await anyio.sleep(0.5)
+        assert len([alert for alert in bench.engine.alerts.values() if alert.is_open]) == 2
+        database.gate.set()
+        await anyio.sleep(0.1)
+        assert bench.ops.types == [("alert.onset", True)] * 2
+
+
+async def test_many_transitions_share_one_commit(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        for n in range(100):
+            bench.hear(70.0, f"unit/u{n}")
+        await anyio.sleep(0.1)
+        assert len(bench.ops.offered) == 100
+        assert database.durable_writes == 1
+
+
+async def test_the_clear_goes_to_whom_the_onset_was_told_after_a_restart_too(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(0.1)
+    again = Bench(database)
+    again.desk.configure(Routing(AlertsConfig(receivers=CONFIG.receivers)), {"ops": again.ops, "site": again.site})
+    await again.desk.restore()
+    async with running(again):
+        again.hear(60.0)
+        await anyio.sleep(0.1)
+    assert again.ops.types == [("alert.clear", True)]
+    assert again.site.offered == []
+
+
+async def test_peaks_are_stored_within_a_second(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(0.1)
+        bench.hear(71.5)
+        await anyio.sleep(1.1)
+        assert database.run(lambda s: s.exec(select(AlertRow)).one()).peak == "71.5"
+        assert database.durable_writes == 1
+
+
+async def test_without_a_database_transitions_are_told_from_memory_and_written_later(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database)) as bench:
+        database.is_down = True
+        bench.hear(66.0)
+        await anyio.sleep(1.5)
+        assert bench.ops.offered == []
+        await anyio.sleep(1)
+        assert bench.ops.types == [("alert.onset", False), ("alert.onset", False)]
+        assert b'"persisted":false' in bench.ops.offered[0][0].body
+        assert b"storage-failing" in bench.ops.offered[1][0].body
+        assert bench.site.types == [("alert.onset", False)]
+        bench.hear(60.0)
+        await anyio.sleep(0.05)
+        assert bench.ops.types[2:] == [("alert.clear", False)]
+        database.is_down = False
+        await anyio.sleep(1)
+        assert bench.ops.types[3:] == [("alert.clear", True)]
+        assert bench.ops.looks > 0
+    rows = database.run(lambda s: s.exec(select(TransitionRow)).all())
+    assert sorted((row.type, row.persisted) for row in rows) == [
+        ("alert.clear", False),
+        ("alert.clear", True),
+        ("alert.onset", False),
+        ("alert.onset", False),
+    ]
+    stored = {row.id: row.body for row in database.run(lambda s: s.exec(select(DeliveryRow)).all())}
+    assert all(stored[d.id] == d.body.decode() for d, _ in bench.ops.offered)
+
+
+async def test_a_commit_that_hangs_delays_the_alarm_by_two_seconds_only(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        database.gate = anyio.Event()
+        bench.hear(66.0)
+        await anyio.sleep(2.5)
+        assert bench.ops.types[0] == ("alert.onset", False)
+        database.gate.set()
+        await anyio.sleep(1)
+        first = [d for d, _ in bench.ops.offered if b"night-limit" in d.body]
+        assert len(first) == 1
+        assert bench.ops.looks > 0
+
+
+async def test_an_acknowledgement_is_a_transition_like_any(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(0.1)
+        (alert,) = bench.engine.alerts.values()
+        assert bench.desk.acknowledge(str(alert.id), "anna", "on my way").acknowledged_by == "anna"
+        bench.desk.unacknowledge(str(alert.id))
+        await anyio.sleep(0.1)
+        with pytest.raises(KeyError):
+            bench.desk.acknowledge("none", "anna")
+    assert [kind for kind, _ in bench.ops.types] == ["alert.onset", "alert.ack", "alert.unack"]
+    assert [d.sequence for d, _ in bench.ops.offered] == [1, 2, 3]
+    story = database.run(lambda s: archive.story(s, str(alert.id)))
+    assert story is not None
+    assert len(story.transitions) == 3
+
+
+async def test_a_full_inbox_drops_the_oldest_and_counts(database: SqliteDatabase) -> None:
+    bench = Bench(database, room=2)
+    for value in (70.0, 50.0, 66.0):
+        bench.hear(value)
+    async with running(bench):
+        await anyio.sleep(0.1)
+    assert bench.desk.counts.dropped_samples == 1
+    assert bench.desk.counts.samples == 2
+    assert bench.engine.alerts["night-limit", "unit/gate-a"].value == 66.0
+
+
+async def test_what_was_decided_is_committed_on_the_way_out(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        await anyio.sleep(0.5)
+        bench.hear(66.0)
+    assert len(database.run(lambda s: s.exec(select(TransitionRow)).all())) == 1
+
+
+async def test_a_receivers_trouble_is_told_to_the_others(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.desk.on_receiver_trouble("ops", True, "HTTP 500")
+        await anyio.sleep(0.1)
+    assert bench.ops.offered == []
+    assert b'"summary":"ops receiver-failing: HTTP 500"' in bench.site.offered[0][0].body
+
+
+async def test_a_state_is_never_stored_ahead_of_the_transition_that_led_to_it(tmp_path: Path) -> None:
+    counts = []
+
+    class Watched(SqliteDatabase):
+        def run(self, work: Callable[[Session], T]) -> T:
+            result = super().run(work)
+            counts.append(super().run(lambda s: (s.exec(TRANSITIONS).one(), s.exec(STATES).one())))
+            return result
+
+    async with running(Bench(Watched(tmp_path / "alerts.db", inline=True))) as bench:
+        for n in range(3000):  # more than one transaction takes
+            bench.hear(70.0, f"unit/u{n}")
+        await anyio.sleep(0.1)
+    assert counts[-1] == (3000, 3000)
+    assert len(set(counts)) > 3
+    assert all(transitions == states for transitions, states in counts)
+
+
+@pytest.mark.parametrize("reason", ["", None])
+async def test_a_report_without_a_reason_has_none(database: SqliteDatabase, reason: str | None) -> None:
+    async with running(Bench(database)) as bench:
+        bench.desk.report("hub/storage", False, reason)
+        await anyio.sleep(0.1)
+        (first, *_), _ = bench.ops.offered, bench.site.offered
+    assert b'"reason":null' in first[0].body
+
+
+async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_desk(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.desk.report("hub/storage", False, "ValueError: a\0b\ud800\nc" + "d" * 5000)
+        await anyio.sleep(0.1)
+        (first, *_), _ = bench.ops.offered, bench.site.offered
+    reason = first[0].body.decode().partition('"reason":"')[2].partition('"')[0]
+    assert reason.startswith("ValueError: a\ufffdb\ufffd cd")
+    assert len(reason) == 1000
+
+
+async def test_silence_counts_from_the_end_of_a_standstill_before_time_decides(database: SqliteDatabase) -> None:
+    bench, calls = Bench(database), list[str]()
+
+    class Heard(ThresholdEngine):
+        def resume(self, now_s: float) -> None:
+            calls.append(f"resumed at {now_s:g}")
+
+        def tick(self, at: datetime, now_s: float) -> Sequence[Transition]:
+            calls.append("tick")
+            return ()
+
+    bench.desk.engine = Heard()
+    async with running(bench):
+        await anyio.sleep(0.5)
+        bench.resumed_s = bench.clock.time()
+        await anyio.sleep(2)
+    assert calls[:4] == ["tick", f"resumed at {bench.resumed_s:g}", "tick", "tick"]
+
+
+async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_trouble_of_the_storage(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database)) as bench:
+        database.gate = anyio.Event()
+        bench.hear(66.2)
+        await anyio.sleep(1.5)
+        bench.resumed_s = bench.clock.time()
+        await anyio.sleep(1.5)
+        assert not bench.desk.is_storage_failing
+        await anyio.sleep(1)
+        assert bench.desk.is_storage_failing
+
+
+async def test_a_transition_that_no_database_takes_is_announced_and_holds_up_no_other(
+    database: SqliteDatabase,
+) -> None:
+    database.run(
+        lambda s: s.execute(
+            text(
+                "CREATE TRIGGER no BEFORE INSERT ON transitions WHEN new.alert LIKE '%poison%'"
+                " BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+    )
+    async with running(Bench(database)) as bench:
+        for subject in ("unit/a", "unit/poison", "unit/b"):
+            bench.hear(66.2, subject)
+        await anyio.sleep(1)
+        told = {json.loads(one.body)["alert"]["subject"]: json.loads(one.body) for one, _ in bench.ops.offered}
+        assert {subject: message["persisted"] for subject, message in told.items()} == {
+            "a": True,
+            "b": True,
+            "poison": False,
+        }
+        assert not bench.desk.is_storage_failing
+        assert bench.desk.counts.set_aside == 1
+        bench.hear(66.2, "unit/c")
+        await anyio.sleep(1)
+        assert len(bench.ops.offered) == 4
+    stored = database.run(lambda s: [row.subject for row in s.exec(select(AlertRow).order_by(AlertRow.subject))])
+    assert stored == ["unit/a", "unit/b", "unit/c", "unit/poison"]
+    assert [(one.table, one.reason) for one in database.refused] == [("transitions", "IntegrityError")]
+
+
+async def test_a_comment_with_what_not_every_database_can_hold_is_stored_all_the_same(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.2)
+        await anyio.sleep(1)
+        [alert] = bench.engine.alerts.values()
+        assert alert.id is not None
+        bench.desk.acknowledge(alert.id, "shift", "half \ud800 and \0")
+        await anyio.sleep(1)
+        row = database.run(lambda s: s.exec(select(AlertRow)).one())
+    assert row.comment == "half \ufffd and \ufffd"
+    assert not bench.desk.is_storage_failing

@@ -1,0 +1,30 @@
+"""Suggestions."""
+
+from hub.config.spelling import Suggestions, did_you_mean
+
+
+def test_the_closest_is_suggested_whatever_its_case() -> None:
+    assert did_you_mean("PROT", ["host", "port"]) == "; did you mean 'port'?"
+
+
+def test_nothing_is_suggested_when_nothing_is_close() -> None:
+    assert did_you_mean("zebra", ["host", "port"]) == ""
+    assert did_you_mean("zebra", []) == ""
+
+
+def test_a_mistake_made_again_costs_no_more_comparisons() -> None:
+    suggestions = Suggestions()
+    for _ in range(100_000):
+        assert suggestions.did_you_mean("prot", ["host", "port"]) == "; did you mean 'port'?"
+
+
+def test_many_mistakes_against_many_choices_are_compared_for_a_moment_only() -> None:
+    suggestions = Suggestions()
+    units = [f"unit-{number}" for number in range(5000)]
+    said = [suggestions.did_you_mean(f"unti-{number}", units) for number in range(1000)]
+    assert said[0] == "; did you mean 'unit-0'?"
+    assert not any(said[10:])
+
+
+def test_a_word_of_any_length_gets_an_answer() -> None:
+    assert did_you_mean("x" * 1_000_000, ["x" * 1000]) == ""

@@ -1,0 +1,36 @@
+"""The units as they come and go: what people call them."""
+
+from typing import Any
+
+import pytest
+
+from hub.config.models import UnitConfig
+from hub.nl43.settings import Setting
+from hub.runtime.clock import Clock
+from hub.units.fleet import Fleet
+from hub.units.unit import Unit
+from tests.hub.fake_link import FakeLink
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "label"),
+    [
+        ("unit/gate-a", "Gate A", "LCeq,15min"),
+        ("unit/yard", "yard", "Leq,15min"),
+        ("hub/rule/night-limit/gate-a", "Gate A", "LCeq,15min"),
+        ("unit/gone", None, "Leq,15min"),
+        ("equipment/fab/gate-a", None, "Leq,15min"),
+        ("hub/receiver/gate-a", None, "Leq,15min"),
+    ],
+)
+def test_a_subject_is_called_by_its_units_name_and_its_meters_weighting(
+    subject: str, name: str | None, label: str
+) -> None:
+    clock = Clock()
+    parts: Any = None  # no part is asked for a caption
+    fleet = Fleet(parts, parts, parts, parts, parts, clock, parts, lambda unit_id, settings: None, 1)
+    for config in (UnitConfig(id="gate-a", name="Gate A", host="meter"), UnitConfig(id="yard", host="meter")):
+        fleet.units[config.id] = Unit(config, clock, lambda event: None, link=FakeLink(clock))
+    fleet.units["gate-a"].resume(None, {"Frequency Weighting (Main)": Setting("C", 0.0, 0.0)})
+    caption = fleet.caption_of(subject)
+    assert (caption.name, caption.metric_label("laeq_15m")) == (name, label)
