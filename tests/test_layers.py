@@ -1,4 +1,4 @@
-"""The rooms of the house: which folder may import which, where a library is at home, and which files are pure."""
+"""The layers: which folder may import which, where each library may be imported, and which files are pure."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Fixtures of the web's tests. Whatever blocks the event loop meanwhile fails the test."""
+"""Fixtures for web tests. A call that blocks the event loop fails the test."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from blockbuster import blockbuster_ctx
 
-from tests.hub.web.parts import TOKENS, House, open_house
+from tests.hub.web.parts import TOKENS, Site, open_site
 
 
 @contextmanager
 def no_blocking() -> Iterator[None]:
-    """Calls that block the event loop raise; building the application may look at paths."""
+    """Raise on calls that block the event loop, except the path lookups that building the application needs."""
     with blockbuster_ctx(["hub", "alerts"]) as blockbuster:
         blockbuster.functions["os.path.abspath"].deactivate()
         blockbuster.functions["os.stat"].deactivate()
@@ -21,16 +21,16 @@ def no_blocking() -> Iterator[None]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """Two units, no tokens."""
-    async with open_house(tmp_path) as house:
+    async with open_site(tmp_path) as site:
         with no_blocking():
-            yield house
+            yield site
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[House]:
+async def guarded(tmp_path: Path) -> AsyncIterator[Site]:
     """Two units, a token of each role."""
-    async with open_house(tmp_path, TOKENS) as house:
+    async with open_site(tmp_path, TOKENS) as site:
         with no_blocking():
-            yield house
+            yield site

@@ -1,4 +1,4 @@
-"""Parts for the tests of the web: real ones, but for the meters, and an engine with one rule."""
+"""The site that web tests use: real parts, simulated meters and one alert rule."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,8 +41,8 @@ RULE = {"name": "loud", "metric": "lp", "above": 65, "severity": "critical", "co
 
 
 @dataclass
-class House:
-    """The parts, and what a test does to them."""
+class Site:
+    """The parts of a hub with simulated meters, and the actions that tests perform on them."""
 
     parts: Parts
     links: dict[str, FakeLink]
@@ -50,7 +50,7 @@ class House:
     tasks: TaskGroup
 
     async def poll(self, unit_id: str = "gate-a", times: int = 1) -> None:
-        """Have a unit read."""
+        """Poll the unit's meter `times` times."""
         for _ in range(times):
             await self.parts.units[unit_id].poll(Priority.MONITOR)
 
@@ -59,13 +59,13 @@ class House:
         await until(lambda: not self.parts.recorder.pending and not self.parts.desk.pending)
 
     def sample(self, lp: float, unit_id: str = "gate-a") -> None:
-        """Put a level to the rules."""
+        """Evaluate the rules with a level `lp`, in dB."""
         clock = self.parts.clock
         sample = Sample(f"unit/{unit_id}", "lp", lp, clock.now(), clock.steady())
         self.parts.desk.take(self.engine.observe(sample, clock.steady()))
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
-        """A client that speaks to the application without a socket."""
+        """An HTTP client that calls the application without a socket."""
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
         transport = httpx.ASGITransport(create_app(self.parts), raise_app_exceptions=False)
@@ -73,10 +73,10 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(
+async def open_site(
     folder: Path, tokens: tuple[dict[str, str], ...] = (), units: tuple[str, ...] = ("gate-a", "gate-b")
-) -> AsyncIterator[House]:
-    """Parts on a SQLite file, with a recorder and a desk at work."""
+) -> AsyncIterator[Site]:
+    """Build a site on a SQLite file, with its recorder and its alert service running."""
     config = Config.model_validate(
         {
             "hub": {"name": "site", "tokens": tokens},
@@ -91,16 +91,16 @@ async def open_house(
     async with open_database(f"sqlite:///{folder / 'hub.db'}") as database, anyio.create_task_group() as tasks:
         await database.write(upgrade)
         boot = await database.write(lambda session: register_boot(session, clock.now(), "test"))
-        house = _build(config, clock, database, boot, tasks)
-        tasks.start_soon(house.parts.recorder.run)
-        tasks.start_soon(house.parts.desk.run)
+        site = _build(config, clock, database, boot, tasks)
+        tasks.start_soon(site.parts.recorder.run)
+        tasks.start_soon(site.parts.desk.run)
         async with Supervisor("sinks", clock) as supervisor:
-            house.parts.supervisors.append(supervisor)
-            yield house
+            site.parts.supervisors.append(supervisor)
+            yield site
         tasks.cancel_scope.cancel()
 
 
-def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: TaskGroup) -> House:
+def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: TaskGroup) -> Site:
     recorder = Recorder(database, boot, clock, interval_s=0.05)
     engine = Engine("UTC")
     dispatchers: dict[str, Dispatcher] = {}
@@ -139,11 +139,11 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
         link = links[unit_config.id] = FakeLink(clock, latency_s=0.0)
         units[unit_config.id] = Unit(unit_config, clock, publish, link=link)
         engine.add_subject(f"unit/{unit_config.id}", unit_config.labels, now, now_s)
-    return House(parts, links, engine, tasks)
+    return Site(parts, links, engine, tasks)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has no event of its own, a minute at most."""
+    """Poll a condition that has no event of its own. Raises TimeoutError after 60 s."""
     with anyio.fail_after(60):
         while True:
             if holds():
@@ -152,11 +152,11 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def serving(house: House) -> AsyncIterator[str]:
-    """The application on a port of its own; yields `HOST:PORT`."""
+async def serving(site: Site) -> AsyncIterator[str]:
+    """Serve the application on a free port; yields `HOST:PORT`."""
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
-        server = Server(create_app(house.parts), listening)
+        server = Server(create_app(site.parts), listening)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.run)
             try:

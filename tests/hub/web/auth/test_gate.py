@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from hub.web.auth.roles import declared, routes_of
 from hub.web.routes.app import create_app
-from tests.hub.web.parts import TOKENS, House, open_house
+from tests.hub.web.parts import TOKENS, Site, open_site
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +65,7 @@ async def status_of(app: Any, path: str, method: str = "GET", **more: Any) -> in
     return status
 
 
-async def test_every_route_declares_its_role(guarded: House) -> None:
+async def test_every_route_declares_its_role(guarded: Site) -> None:
     app = create_app(guarded.parts)
     roles = {}
     for route in routes_of(app.routes):
@@ -79,7 +79,7 @@ async def test_every_route_declares_its_role(guarded: House) -> None:
     assert roles["/api/supervisor/{name:path}/start"] == "operator"
 
 
-async def test_a_route_that_declares_no_role_is_denied_to_everybody(guarded: House) -> None:
+async def test_a_route_that_declares_no_role_is_denied_to_everybody(guarded: Site) -> None:
     app = create_app(guarded.parts)
 
     async def leak(websocket: WebSocket) -> None:
@@ -131,7 +131,7 @@ def denied(path: str) -> set[int]:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/api/units", "/api/units/gate-a/history", "/api/deliveries"])
-async def test_no_spelling_of_a_path_gets_in_without_a_token(guarded: House, path: str) -> None:
+async def test_no_spelling_of_a_path_gets_in_without_a_token(guarded: Site, path: str) -> None:
     app = create_app(guarded.parts)
     spellings = [path + suffix for suffix in SUFFIXES] + [prefix + path for prefix in PREFIXES]
     spellings += [
@@ -150,7 +150,7 @@ async def test_no_spelling_of_a_path_gets_in_without_a_token(guarded: House, pat
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_no_spelling_of_an_operation_is_for_viewers(guarded: House, method: str, path: str) -> None:
+async def test_no_spelling_of_an_operation_is_for_viewers(guarded: Site, method: str, path: str) -> None:
     app = create_app(guarded.parts)
     for spelling in [path, *(path + suffix for suffix in SUFFIXES), *(prefix + path for prefix in PREFIXES)]:
         assert await status_of(app, spelling, method) in denied(spelling), spelling
@@ -179,9 +179,9 @@ def test_no_invented_path_is_answered_without_a_token(tmp_path: Path) -> None:
     free = OPEN | DOCUMENTATION
     with (
         start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(open_house(tmp_path, TOKENS)) as house,
+        portal.wrap_async_context_manager(open_site(tmp_path, TOKENS)) as site,
     ):
-        app = create_app(house.parts)
+        app = create_app(site.parts)
 
         @settings(max_examples=150, deadline=None, database=None)
         @given(path=paths.map(lambda rest: f"/{rest}"), method=st.sampled_from(["GET", "HEAD", "POST", "DELETE"]))
@@ -199,13 +199,13 @@ async def _status(app: Any, path: str, method: str) -> int:
 @pytest.mark.parametrize(
     "path", ["/api/live", "/api/live\n", "/api/units/gate-a/live", "/api/units/gate-a/live\n", "/nowhere"]
 )
-async def test_no_websocket_opens_without_a_token(guarded: House, path: str) -> None:
+async def test_no_websocket_opens_without_a_token(guarded: Site, path: str) -> None:
     sent = await ask(create_app(guarded.parts), path, kind="websocket")
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
     assert sent[1]["code"] in (4401, 4404)
 
 
-async def test_head_has_the_headers_of_get_and_no_body(guarded: House) -> None:
+async def test_head_has_the_headers_of_get_and_no_body(guarded: Site) -> None:
     await guarded.poll()
     await guarded.committed()
     paths = [

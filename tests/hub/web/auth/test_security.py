@@ -9,7 +9,7 @@ from websockets.typing import Origin
 from hub.config.models import Token
 from hub.runtime.clock import Clock
 from hub.web.auth.security import COOKIE, SESSION_S, Sessions, find_token, is_foreign
-from tests.hub.web.parts import TOKENS, House, serving
+from tests.hub.web.parts import TOKENS, Site, serving
 from tests.hub.web.routes.test_live import close_code, receive
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("path", PROTECTED)
-async def test_nobody_is_let_in_without_a_token(guarded: House, path: str) -> None:
+async def test_nobody_is_let_in_without_a_token(guarded: Site, path: str) -> None:
     async with guarded.client() as client:
         answer = await client.get(path)
         wrong = await client.get(path, headers={"authorization": "Bearer wrong-0123456789abcdef"})
@@ -43,7 +43,7 @@ async def test_nobody_is_let_in_without_a_token(guarded: House, path: str) -> No
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_operations_are_not_for_viewers(guarded: House, method: str, path: str) -> None:
+async def test_operations_are_not_for_viewers(guarded: Site, method: str, path: str) -> None:
     body = {"keep_alive": True} if method == "PUT" else None
     async with guarded.client() as client:
         statuses = [
@@ -58,24 +58,24 @@ async def test_operations_are_not_for_viewers(guarded: House, method: str, path:
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/openapi.json", "/docs"])
-async def test_health_and_documentation_are_open(guarded: House, path: str) -> None:
+async def test_health_and_documentation_are_open(guarded: Site, path: str) -> None:
     async with guarded.client() as client:
         assert (await client.get(path)).status_code == 200
 
 
-async def test_an_old_token_does_not_close_what_is_open(guarded: House) -> None:
+async def test_an_old_token_does_not_close_what_is_open(guarded: Site) -> None:
     async with guarded.client() as client:
         answer = await client.get("/livez", headers={"authorization": "Bearer wrong-0123456789abcdef"})
     assert answer.status_code == 200
 
 
-async def test_an_unauthenticated_body_is_not_even_read(guarded: House) -> None:
+async def test_an_unauthenticated_body_is_not_even_read(guarded: Site) -> None:
     async with guarded.client() as client:
         answer = await client.put("/api/units/gate-a/monitor", content=b"{not json")
     assert answer.status_code == 401
 
 
-async def test_a_login_gives_a_cookie_that_is_not_the_token(guarded: House) -> None:
+async def test_a_login_gives_a_cookie_that_is_not_the_token(guarded: Site) -> None:
     async with guarded.client() as client:
         answer = await client.post("/api/login", json={"token": OPERATOR})
         cookie = answer.headers["set-cookie"]
@@ -88,14 +88,14 @@ async def test_a_login_gives_a_cookie_that_is_not_the_token(guarded: House) -> N
         assert (await client.get("/api/units")).status_code == 401
 
 
-async def test_a_wrong_login_is_401_without_a_cookie(guarded: House) -> None:
+async def test_a_wrong_login_is_401_without_a_cookie(guarded: Site) -> None:
     async with guarded.client() as client:
         answer = await client.post("/api/login", json={"token": "wrong-0123456789abcdef"})
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
 
 
-async def test_a_cookie_from_a_foreign_page_changes_nothing(guarded: House) -> None:
+async def test_a_cookie_from_a_foreign_page_changes_nothing(guarded: Site) -> None:
     foreign = {"origin": "https://evil.example"}
     async with guarded.client() as client:
         await client.post("/api/login", json={"token": OPERATOR})
@@ -106,7 +106,7 @@ async def test_a_cookie_from_a_foreign_page_changes_nothing(guarded: House) -> N
         assert (await client.post("/api/units/gate-a/poll", headers=foreign)).status_code == 200
 
 
-async def test_a_token_that_left_the_configuration_ends_its_sessions(guarded: House) -> None:
+async def test_a_token_that_left_the_configuration_ends_its_sessions(guarded: Site) -> None:
     async with guarded.client() as client:
         await client.post("/api/login", json={"token": OPERATOR})
         assert (await client.get("/api/units")).status_code == 200
@@ -134,9 +134,9 @@ async def test_a_token_that_left_the_configuration_ends_its_sessions(guarded: Ho
     ],
 )
 async def test_without_tokens_only_this_machine_and_its_own_page_come_in(
-    house: House, headers: dict[str, str], status: int
+    site: Site, headers: dict[str, str], status: int
 ) -> None:
-    async with house.client() as client:
+    async with site.client() as client:
         answer = await client.get("/api/units", headers=headers)
     assert answer.status_code == status
     if status == 403:
@@ -144,12 +144,12 @@ async def test_without_tokens_only_this_machine_and_its_own_page_come_in(
 
 
 @pytest.mark.parametrize("path", ["/api/live", "/api/units/gate-a/live"])
-async def test_a_websocket_from_a_foreign_page_is_closed_with_4403(house: House, path: str) -> None:
-    async with serving(house) as at, connect(f"ws://{at}{path}", origin=Origin("http://evil.example")) as websocket:
+async def test_a_websocket_from_a_foreign_page_is_closed_with_4403(site: Site, path: str) -> None:
+    async with serving(site) as at, connect(f"ws://{at}{path}", origin=Origin("http://evil.example")) as websocket:
         assert await close_code(websocket) == 4403
 
 
-async def test_a_websocket_without_a_known_token_is_closed_with_4401(guarded: House) -> None:
+async def test_a_websocket_without_a_known_token_is_closed_with_4401(guarded: Site) -> None:
     async with serving(guarded) as at:
         async with connect(f"ws://{at}/api/live") as websocket:
             assert await close_code(websocket) == 4401
@@ -158,14 +158,14 @@ async def test_a_websocket_without_a_known_token_is_closed_with_4401(guarded: Ho
             assert await close_code(websocket) == 4401
 
 
-async def test_a_rebound_name_is_refused_on_a_websocket(house: House) -> None:
-    async with serving(house) as at:
+async def test_a_rebound_name_is_refused_on_a_websocket(site: Site) -> None:
+    async with serving(site) as at:
         port = int(at.rpartition(":")[2])
         async with connect(f"ws://evil.example:{port}/api/live", host="127.0.0.1", port=port) as websocket:
             assert await close_code(websocket) == 4403
 
 
-async def test_a_page_that_logged_in_may_watch_and_a_foreign_one_may_not(guarded: House) -> None:
+async def test_a_page_that_logged_in_may_watch_and_a_foreign_one_may_not(guarded: Site) -> None:
     async with serving(guarded) as at, httpx.AsyncClient(base_url=f"http://{at}") as client:
         await client.post("/api/login", json={"token": VIEWER})
         cookie = {"cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
@@ -179,8 +179,8 @@ async def test_a_page_that_logged_in_may_watch_and_a_foreign_one_may_not(guarded
             assert await close_code(websocket) == 4403
 
 
-async def test_every_answer_has_the_headers_that_keep_browsers_safe(house: House) -> None:
-    async with house.client() as client:
+async def test_every_answer_has_the_headers_that_keep_browsers_safe(site: Site) -> None:
+    async with site.client() as client:
         answers = [await client.get(path) for path in ("/api/units", "/nowhere", "/docs", "/livez")]
     for answer in answers:
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -189,13 +189,13 @@ async def test_every_answer_has_the_headers_that_keep_browsers_safe(house: House
     assert "unsafe-inline" not in answers[0].headers["content-security-policy"]
 
 
-async def test_a_body_without_end_is_refused(house: House) -> None:
-    async with house.client() as client:
+async def test_a_body_without_end_is_refused(site: Site) -> None:
+    async with site.client() as client:
         answer = await client.post("/api/login", content=b" " * (2 << 20))
     assert answer.status_code == 413
 
 
-async def test_however_often_one_token_logs_in_no_other_loses_its_session(guarded: House) -> None:
+async def test_however_often_one_token_logs_in_no_other_loses_its_session(guarded: Site) -> None:
     async with guarded.client() as client:
         await client.post("/api/login", json={"token": ADMIN})
         admin = dict(client.cookies)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from hub.web.auth import standing
 from hub.web.auth.security import COOKIE
 from hub.web.routes import history
-from tests.hub.web.parts import TOKENS, House, serving
+from tests.hub.web.parts import TOKENS, Site, serving
 from tests.hub.web.routes.test_live import close_code, receive
 
 pytestmark = pytest.mark.anyio
@@ -21,11 +21,11 @@ VIEWER, OPERATOR, ADMIN = (token["token"] for token in TOKENS)
 STREAMS = ["/api/live", "/api/units/gate-a/live"]
 
 
-def configure(house: House, *tokens: dict[str, str]) -> None:
+def configure(site: Site, *tokens: dict[str, str]) -> None:
     """What a reload does to the tokens."""
-    before = house.parts.config
+    before = site.parts.config
     hub = type(before.hub).model_validate({"tokens": tokens})
-    house.parts.config = before.model_copy(update={"hub": hub})
+    site.parts.config = before.model_copy(update={"hub": hub})
 
 
 def with_role(token: dict[str, str], role: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def with_role(token: dict[str, str], role: str) -> dict[str, str]:
     ],
 )
 async def test_a_stream_ends_with_the_token_or_its_role(
-    guarded: House, path: str, token: int, after: tuple[dict[str, str], ...], code: int
+    guarded: Site, path: str, token: int, after: tuple[dict[str, str], ...], code: int
 ) -> None:
     await guarded.poll()
     headers = {"authorization": f"Bearer {TOKENS[token]['token']}"}
@@ -53,7 +53,7 @@ async def test_a_stream_ends_with_the_token_or_its_role(
         assert await close_code(websocket) == code
 
 
-async def test_the_frame_after_a_fallen_role_is_not_sent(guarded: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_frame_after_a_fallen_role_is_not_sent(guarded: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "LOOK_S", 3600.0)
     await guarded.poll()
     headers = {"authorization": f"Bearer {OPERATOR}"}
@@ -69,7 +69,7 @@ async def test_the_frame_after_a_fallen_role_is_not_sent(guarded: House, monkeyp
         assert websocket.close_code == 4403
 
 
-async def test_a_stream_goes_on_when_its_token_stays_or_rises(guarded: House) -> None:
+async def test_a_stream_goes_on_when_its_token_stays_or_rises(guarded: Site) -> None:
     await guarded.poll()
     headers = {"authorization": f"Bearer {VIEWER}"}
     async with (
@@ -86,7 +86,7 @@ async def test_a_stream_goes_on_when_its_token_stays_or_rises(guarded: House) ->
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_a_logout_ends_the_streams_of_its_login_alone(guarded: House, path: str) -> None:
+async def test_a_logout_ends_the_streams_of_its_login_alone(guarded: Site, path: str) -> None:
     await guarded.poll()
     async with serving(guarded) as at, httpx.AsyncClient(base_url=f"http://{at}") as client:
         cookies = []
@@ -106,7 +106,7 @@ async def test_a_logout_ends_the_streams_of_its_login_alone(guarded: House, path
             assert await receive(other)
 
 
-async def test_a_login_follows_the_role_of_its_token(guarded: House) -> None:
+async def test_a_login_follows_the_role_of_its_token(guarded: Site) -> None:
     async with guarded.client() as client:
         await client.post("/api/login", json={"token": OPERATOR})
         configure(guarded, with_role(TOKENS[1], "viewer"))
@@ -116,15 +116,15 @@ async def test_a_login_follows_the_role_of_its_token(guarded: House) -> None:
         assert (await client.get("/api/units")).status_code == 401
 
 
-async def test_streams_without_tokens_end_when_tokens_are_configured(house: House) -> None:
-    await house.poll()
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+async def test_streams_without_tokens_end_when_tokens_are_configured(site: Site) -> None:
+    await site.poll()
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         await receive(websocket)
-        configure(house, TOKENS[0])
+        configure(site, TOKENS[0])
         assert await close_code(websocket) == 4401
 
 
-async def test_a_download_is_cut_off_when_its_token_goes(guarded: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_is_cut_off_when_its_token_goes(guarded: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def endless(*_: object, **__: object) -> AsyncIterator[str]:
         while True:
             yield "gate-a\n" * 1000

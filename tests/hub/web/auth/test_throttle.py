@@ -6,7 +6,7 @@ import pytest
 
 from hub.runtime.clock import Clock
 from hub.web.auth.throttle import LoginThrottle
-from tests.hub.web.parts import TOKENS, House
+from tests.hub.web.parts import TOKENS, Site
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +89,7 @@ def test_however_many_addresses_try_memory_is_bounded(throttle: LoginThrottle) -
     assert len(throttle._failures) == len(throttle._known) == 4096
 
 
-async def test_a_login_is_throttled_and_tokens_of_programs_are_not(guarded: House) -> None:
+async def test_a_login_is_throttled_and_tokens_of_programs_are_not(guarded: Site) -> None:
     async with guarded.client() as client:
         for _ in range(5):
             assert (await client.post("/api/login", json=WRONG)).status_code == 401
@@ -103,13 +103,13 @@ async def test_a_login_is_throttled_and_tokens_of_programs_are_not(guarded: Hous
             assert answer.status_code == 200
 
 
-async def test_right_logins_are_never_throttled(guarded: House) -> None:
+async def test_right_logins_are_never_throttled(guarded: Site) -> None:
     async with guarded.client() as client:
         for _ in range(50):
             assert (await client.post("/api/login", json={"token": VIEWER})).status_code == 200
 
 
-async def test_whom_a_trusted_proxy_forwards_is_throttled_apart(guarded: House) -> None:
+async def test_whom_a_trusted_proxy_forwards_is_throttled_apart(guarded: Site) -> None:
     hub = guarded.parts.config.hub.model_copy(update={"trusted_proxies": ("127.0.0.1",)})
     guarded.parts.config = guarded.parts.config.model_copy(update={"hub": hub})
     async with guarded.client() as client:

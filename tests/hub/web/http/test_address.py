@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from hub.web.http.address import forwarded, is_of, networks, with_path
-from tests.hub.web.parts import TOKENS, House, serving
+from tests.hub.web.parts import TOKENS, Site, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -111,8 +111,8 @@ async def raw(at: str, request: str) -> str:
         return (await stream.receive(65536)).decode("latin-1")
 
 
-async def test_an_absolute_request_is_answered_as_its_path_would_be(house: House) -> None:
-    async with serving(house) as at:
+async def test_an_absolute_request_is_answered_as_its_path_would_be(site: Site) -> None:
+    async with serving(site) as at:
         for path, status in (("/livez", 200), ("/api/units", 200), ("/nowhere", 404)):
             answer = await raw(at, f"GET http://{at}{path} HTTP/1.1\r\nHost: {at}\r\n\r\n")
             assert int(answer.split()[1]) == status
@@ -121,18 +121,18 @@ async def test_an_absolute_request_is_answered_as_its_path_would_be(house: House
         assert " 404 " in await raw(at, f"OPTIONS * HTTP/1.1\r\nHost: {at}\r\n\r\n")
 
 
-async def test_an_absolute_address_opens_a_stream(house: House) -> None:
+async def test_an_absolute_address_opens_a_stream(site: Site) -> None:
     head = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    async with serving(house) as at:
+    async with serving(site) as at:
         answer = await raw(
             at, f"GET http://{at}/api/live HTTP/1.1\r\nHost: {at}\r\n{head}Sec-WebSocket-Version: 13\r\n\r\n"
         )
     assert " 101 " in answer
 
 
-def configure(house: House, **keys: Any) -> None:
-    hub = house.parts.config.hub.model_copy(update=keys)
-    house.parts.config = house.parts.config.model_copy(update={"hub": hub})
+def configure(site: Site, **keys: Any) -> None:
+    hub = site.parts.config.hub.model_copy(update=keys)
+    site.parts.config = site.parts.config.model_copy(update={"hub": hub})
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def configure(house: House, **keys: Any) -> None:
     ],
 )
 async def test_the_cookie_is_secure_where_the_browser_speaks_tls(
-    guarded: House, keys: dict[str, Any], headers: dict[str, str], is_secure: bool
+    guarded: Site, keys: dict[str, Any], headers: dict[str, str], is_secure: bool
 ) -> None:
     configure(guarded, **keys)
     async with guarded.client(**headers) as client:
@@ -161,8 +161,8 @@ async def test_the_cookie_is_secure_where_the_browser_speaks_tls(
         assert ("Secure" in logout.headers["set-cookie"]) is is_secure
 
 
-async def test_without_tokens_whom_a_trusted_proxy_forwards_is_no_local_caller(house: House) -> None:
-    configure(house, trusted_proxies=("127.0.0.1",))
-    async with serving(house) as at, httpx.AsyncClient(base_url=f"http://{at}") as client:
+async def test_without_tokens_whom_a_trusted_proxy_forwards_is_no_local_caller(site: Site) -> None:
+    configure(site, trusted_proxies=("127.0.0.1",))
+    async with serving(site) as at, httpx.AsyncClient(base_url=f"http://{at}") as client:
         assert (await client.get("/api/units")).status_code == 200
         assert (await client.get("/api/units", headers={"x-forwarded-for": "203.0.113.7"})).status_code == 403

@@ -10,7 +10,7 @@ import pytest
 
 from hub.web.auth.roles import route_for
 from hub.web.http.bodies import MOST, Bodies, BodyBudget, most_of
-from tests.hub.web.parts import TOKENS, House, serving
+from tests.hub.web.parts import TOKENS, Site, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ async def chunks(size: int) -> AsyncIterator[bytes]:
         ("POST", "/api/trace/events", 6 << 20),
     ],
 )
-async def test_a_body_is_bounded_by_what_its_route_needs(guarded: House, method: str, path: str, most: int) -> None:
+async def test_a_body_is_bounded_by_what_its_route_needs(guarded: Site, method: str, path: str, most: int) -> None:
     async with guarded.client(OPERATOR) as client:
         for size, is_refused in ((most, False), (most + 1024, True)):
             for content in (b" " * size, chunks(size)):
@@ -81,7 +81,7 @@ async def test_what_there_is_no_room_for_is_asked_to_come_again_and_room_returns
         assert (await client.post("/", content=b"x" * 400)).status_code == 204
 
 
-async def test_a_body_left_half_sent_gives_its_room_back_with_its_connection(guarded: House) -> None:
+async def test_a_body_left_half_sent_gives_its_room_back_with_its_connection(guarded: Site) -> None:
     async with serving(guarded) as at:
         host, _, port = at.partition(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
@@ -92,7 +92,7 @@ async def test_a_body_left_half_sent_gives_its_room_back_with_its_connection(gua
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "99999999999999999999", "4097", " "])
-async def test_a_length_that_is_no_length_or_too_much_is_refused(guarded: House, length: str) -> None:
+async def test_a_length_that_is_no_length_or_too_much_is_refused(guarded: Site, length: str) -> None:
     async with serving(guarded) as at:
         host, _, port = at.partition(":")
         async with await anyio.connect_tcp(host, int(port)) as stream:
@@ -102,7 +102,7 @@ async def test_a_length_that_is_no_length_or_too_much_is_refused(guarded: House,
     assert int(answer.split()[1]) in (400, 413)
 
 
-async def test_no_route_takes_more_than_was_weighed(guarded: House) -> None:
+async def test_no_route_takes_more_than_was_weighed(guarded: Site) -> None:
     large = {"/api/login": 4096, "/api/equipment/lookup": 1 << 20}
     large |= {"/api/trace/seed": 256 << 10, "/api/trace/lineage": 6 << 20, "/api/trace/events": 6 << 20}
     async with guarded.client() as client:

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from hub.web.http.downloads import DownloadLane
-from tests.hub.web.parts import House
+from tests.hub.web.parts import Site
 from tests.virtual_time import virtual
 
 pytestmark = pytest.mark.anyio
@@ -42,8 +42,8 @@ async def test_one_caller_leaves_room_for_others() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/units/gate-a/history", "/api/units/gate-a/history?format=csv"])
-async def test_a_long_answer_is_503_where_there_is_no_room_and_short_ones_go_on(house: House, path: str) -> None:
-    async with house.client() as client:
+async def test_a_long_answer_is_503_where_there_is_no_room_and_short_ones_go_on(site: Site, path: str) -> None:
+    async with site.client() as client:
         lane: DownloadLane = client._transport.app.state.download_lane  # type: ignore[attr-defined]
         assert (await client.get(path)).status_code == 200
         assert lane.running == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from hub.web.http.problems import busy
-from tests.hub.web.parts import House
+from tests.hub.web.parts import Site
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
         ("GET", "/api/alerts?limit=x", 422),
     ],
 )
-async def test_every_error_is_a_problem(house: House, method: str, path: str, status: int) -> None:
-    async with house.client() as client:
+async def test_every_error_is_a_problem(site: Site, method: str, path: str, status: int) -> None:
+    async with site.client() as client:
         answer = await client.request(method, path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -29,27 +29,27 @@ async def test_every_error_is_a_problem(house: House, method: str, path: str, st
         assert answer.headers["allow"]
 
 
-async def test_a_crash_tells_nothing_of_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_tells_nothing_of_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash() -> None:
         raise RuntimeError("password is hunter2")
 
-    monkeypatch.setattr(house.parts.units["gate-a"], "frame", crash)
-    async with house.client() as client:
+    monkeypatch.setattr(site.parts.units["gate-a"], "frame", crash)
+    async with site.client() as client:
         answer = await client.get("/api/units/gate-a")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "hunter2" not in answer.text
 
 
-async def test_a_secret_in_a_bad_body_is_not_repeated(house: House) -> None:
-    async with house.client() as client:
+async def test_a_secret_in_a_bad_body_is_not_repeated(site: Site) -> None:
+    async with site.client() as client:
         answer = await client.post("/api/login", json={"token": {"secret": "hunter2"}})
     assert answer.status_code == 422
     assert "hunter2" not in answer.text
 
 
-async def test_the_page_leads_to_the_documentation_that_needs_no_internet(house: House) -> None:
-    async with house.client() as client:
+async def test_the_page_leads_to_the_documentation_that_needs_no_internet(site: Site) -> None:
+    async with site.client() as client:
         assert (await client.get("/")).headers["location"] == "/docs"
         docs = (await client.get("/docs")).text
         script = docs.partition('<script src="')[2].partition('"')[0]

@@ -8,31 +8,31 @@ import pytest
 
 from alerts.model.delivery import Delivery, DeliveryState
 from alerts.store import outbox
-from tests.hub.web.parts import TOKENS, House
+from tests.hub.web.parts import TOKENS, Site
 
 pytestmark = pytest.mark.anyio
 
 
-async def fire(house: House, unit_id: str = "gate-a") -> str:
+async def fire(site: Site, unit_id: str = "gate-a") -> str:
     """An open alert; its id."""
-    house.sample(80.0, unit_id)
-    await house.committed()
-    alert_id = house.engine.open_alerts()[-1].id
+    site.sample(80.0, unit_id)
+    await site.committed()
+    alert_id = site.engine.open_alerts()[-1].id
     assert alert_id is not None
     return alert_id
 
 
-async def get(house: House, path: str, **params: Any) -> Any:
-    async with house.client(TOKENS[1]["token"]) as client:
+async def get(site: Site, path: str, **params: Any) -> Any:
+    async with site.client(TOKENS[1]["token"]) as client:
         answer = await client.get(path, params=params)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def test_an_alert_is_listed_and_told_with_its_past(house: House) -> None:
-    alert_id = await fire(house)
-    listed = (await get(house, "/api/alerts"))["items"]
-    single = await get(house, f"/api/alerts/{alert_id}")
+async def test_an_alert_is_listed_and_told_with_its_past(site: Site) -> None:
+    alert_id = await fire(site)
+    listed = (await get(site, "/api/alerts"))["items"]
+    single = await get(site, f"/api/alerts/{alert_id}")
     assert [alert["id"] for alert in listed] == [alert_id]
     assert listed[0]["subject"] == "gate-a"
     assert listed[0]["labels"] == {"site": "dockside"}
@@ -43,14 +43,14 @@ async def test_an_alert_is_listed_and_told_with_its_past(house: House) -> None:
     assert listed[0].items() <= single.items()
 
 
-async def test_alerts_are_chosen_by_state_subject_rule_and_severity(house: House) -> None:
-    first = await fire(house, "gate-a")
-    second = await fire(house, "gate-b")
-    house.sample(40.0, "gate-a")
-    await house.committed()
+async def test_alerts_are_chosen_by_state_subject_rule_and_severity(site: Site) -> None:
+    first = await fire(site, "gate-a")
+    second = await fire(site, "gate-b")
+    site.sample(40.0, "gate-a")
+    await site.committed()
 
     async def ids(**params: Any) -> list[str]:
-        return [alert["id"] for alert in (await get(house, "/api/alerts", **params))["items"]]
+        return [alert["id"] for alert in (await get(site, "/api/alerts", **params))["items"]]
 
     assert await ids(state="firing") == await ids(state="open") == [second]
     assert await ids(state="inactive") == [first]
@@ -59,15 +59,15 @@ async def test_alerts_are_chosen_by_state_subject_rule_and_severity(house: House
     assert await ids(rule="other") == await ids(severity="info") == []
 
 
-async def test_lists_go_on_at_the_cursor(house: House) -> None:
-    wanted = {await fire(house, "gate-a"), await fire(house, "gate-b")}
-    first = await get(house, "/api/alerts", limit=1)
-    second = await get(house, "/api/alerts", limit=1, cursor=first["next_cursor"])
+async def test_lists_go_on_at_the_cursor(site: Site) -> None:
+    wanted = {await fire(site, "gate-a"), await fire(site, "gate-b")}
+    first = await get(site, "/api/alerts", limit=1)
+    second = await get(site, "/api/alerts", limit=1, cursor=first["next_cursor"])
     assert {first["items"][0]["id"], second["items"][0]["id"]} == wanted
     assert second["next_cursor"] is None
 
 
-async def test_an_ack_bears_the_name_of_the_token(guarded: House) -> None:
+async def test_an_ack_bears_the_name_of_the_token(guarded: Site) -> None:
     alert_id = await fire(guarded)
     async with guarded.client(TOKENS[1]["token"]) as client:
         answer = await client.post(f"/api/alerts/{alert_id}/ack", json={"comment": "on my way"})
@@ -83,64 +83,64 @@ async def test_an_ack_bears_the_name_of_the_token(guarded: House) -> None:
     assert again.status_code == 200
 
 
-async def test_an_ack_needs_no_comment(house: House) -> None:
-    alert_id = await fire(house)
-    async with house.client() as client:
+async def test_an_ack_needs_no_comment(site: Site) -> None:
+    alert_id = await fire(site)
+    async with site.client() as client:
         answer = await client.post(f"/api/alerts/{alert_id}/ack")
     assert (answer.status_code, answer.json()["acknowledged_by"]) == (200, "local")
 
 
-async def test_a_cleared_alert_cannot_be_acknowledged(house: House) -> None:
-    alert_id = await fire(house)
-    house.sample(40.0)
-    await house.committed()
-    async with house.client() as client:
+async def test_a_cleared_alert_cannot_be_acknowledged(site: Site) -> None:
+    alert_id = await fire(site)
+    site.sample(40.0)
+    await site.committed()
+    async with site.client() as client:
         assert (await client.post(f"/api/alerts/{alert_id}/ack")).status_code == 409
         assert (await client.post("/api/alerts/never/ack")).status_code == 404
         assert (await client.get("/api/alerts/never")).status_code == 404
 
 
-async def test_rules_show_how_they_stand(house: House) -> None:
-    await fire(house)
-    (rule,) = [rule for rule in (await get(house, "/api/rules"))["items"] if rule["name"] == "loud"]
+async def test_rules_show_how_they_stand(site: Site) -> None:
+    await fire(site)
+    (rule,) = [rule for rule in (await get(site, "/api/rules"))["items"] if rule["name"] == "loud"]
     assert (rule["state"], rule["open"], rule["subjects"]) == ("firing", 1, 2)
     assert rule["last_value"] == 80.0
     assert rule["last_evaluated_at"].endswith("Z")
 
 
-async def test_a_dead_delivery_can_be_sent_again(house: House) -> None:
+async def test_a_dead_delivery_can_be_sent_again(site: Site) -> None:
     at = datetime.now(UTC)
     dead = Delivery("d-1", "ops", "test", at, b"{}", state=DeliveryState.DEAD, attempts=12)
     done = Delivery("d-2", "ops", "test", at, b"{}", state=DeliveryState.DELIVERED)
-    await house.parts.database.write(lambda session: outbox.record(session, [dead, done], []))
-    listed = await get(house, "/api/deliveries", state="dead")
+    await site.parts.database.write(lambda session: outbox.record(session, [dead, done], []))
+    listed = await get(site, "/api/deliveries", state="dead")
     assert [delivery["id"] for delivery in listed["items"]] == ["d-1"]
-    async with house.client() as client:
+    async with site.client() as client:
         answer = await client.post("/api/deliveries/d-1/replay")
         assert (await client.post("/api/deliveries/d-2/replay")).status_code == 409
         assert (await client.post("/api/deliveries/d-3/replay")).status_code == 404
     assert (answer.status_code, answer.json()["state"], answer.json()["attempts"]) == (200, "pending", 0)
 
 
-async def test_all_that_was_given_up_within_a_time_can_be_sent_again(house: House) -> None:
+async def test_all_that_was_given_up_within_a_time_can_be_sent_again(site: Site) -> None:
     at = datetime(2026, 3, 18, 22, tzinfo=UTC)
     hours = [at + timedelta(hours=n) for n in range(4)]
     dead = [Delivery(f"d-{n}", "ops", "test", hours[n], b"{}", state=DeliveryState.DEAD) for n in range(4)]
-    await house.parts.database.write(lambda session: outbox.record(session, dead, []))
+    await site.parts.database.write(lambda session: outbox.record(session, dead, []))
     wanted = {"from": "2026-03-18T23:00:00Z", "to": "2026-03-19T01:00:00Z", "receiver": "ops"}
-    async with house.client() as client:
+    async with site.client() as client:
         answer = await client.post("/api/deliveries/replay", params=wanted)
         again = await client.post("/api/deliveries/replay", params=wanted)
         assert (await client.post("/api/deliveries/replay", params={"from": "yesterday"})).status_code == 422
     assert (answer.json(), again.json()) == ({"replayed": 2}, {"replayed": 0})
-    listed = await get(house, "/api/deliveries", state="pending")
+    listed = await get(site, "/api/deliveries", state="pending")
     assert {delivery["id"] for delivery in listed["items"]} == {"d-1", "d-2"}
 
 
 @pytest.mark.parametrize("text", ["2026-01-01T00:00:00 x", "2026-01-01T00:00:00+00:00 x\x00", "never x", ""])
-async def test_a_made_up_cursor_is_422(house: House, text: str) -> None:
+async def test_a_made_up_cursor_is_422(site: Site, text: str) -> None:
     made_up = urlsafe_b64encode(text.encode()).decode() or "="
-    async with house.client() as client:
+    async with site.client() as client:
         for path in ("/api/alerts", "/api/deliveries"):
             answer = await client.get(path, params={"cursor": made_up})
             assert (answer.status_code, answer.json()["status"]) == (422, 422)

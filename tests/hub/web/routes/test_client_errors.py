@@ -20,7 +20,7 @@ from hub.trace.sample import SampleHistory
 from hub.web.http.problems import is_about_a_value
 from hub.web.routes.app import create_app
 from tests.hub.equipment.scripted import ScriptedView, machine
-from tests.hub.web.parts import House, until
+from tests.hub.web.parts import Site, until
 
 pytestmark = pytest.mark.anyio
 
@@ -66,21 +66,21 @@ BODIES: list[bytes] = [
 
 
 @pytest.fixture
-async def full(house: House, tmp_path: Path) -> AsyncIterator[House]:
-    """A house with readings, an alert, a feed and a trace."""
-    await house.poll(times=3)
-    house.sample(80.0)
-    await house.committed()
+async def full(site: Site, tmp_path: Path) -> AsyncIterator[Site]:
+    """A site with readings, an alert, a feed and a trace."""
+    await site.poll(times=3)
+    site.sample(80.0)
+    await site.committed()
     clock = Clock()
-    house.parts.feeds["fab"] = EquipmentFeed("fab", ScriptedView(machine(1)).source(), clock, 300.0)
-    await house.parts.feeds["fab"].refresh()
-    trace = house.parts.trace = TracePipeline(
+    site.parts.feeds["fab"] = EquipmentFeed("fab", ScriptedView(machine(1)).source(), clock, 300.0)
+    await site.parts.feeds["fab"].refresh()
+    trace = site.parts.trace = TracePipeline(
         SampleHistory(), tmp_path / "trace", clock, UTC, EventCache(None, clock)
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(trace.run)
         await until(lambda: trace.jobs.is_running)
-        yield house
+        yield site
         tasks.cancel_scope.cancel()
 
 
@@ -106,7 +106,7 @@ def requests(schema: dict[str, Any]) -> Iterator[tuple[str, str, bytes | None]]:
                 yield from ((method, address, body) for body in BODIES)
 
 
-async def test_no_mistake_of_a_client_is_an_error_of_the_hub(full: House) -> None:
+async def test_no_mistake_of_a_client_is_an_error_of_the_hub(full: Site) -> None:
     wrong: list[tuple[str, str, bytes | None, int]] = []
     asked = 0
     async with full.client() as client:
@@ -143,7 +143,7 @@ def test_a_value_that_cannot_be_held_is_not_a_failure_of_the_database(
 
 
 @pytest.mark.parametrize("host", ["[", "[::1", "a b", "\xff", "", "x" * 1000, "127.0.0.1:99999999"])
-async def test_no_host_header_crashes_a_route(guarded: House, host: str) -> None:
+async def test_no_host_header_crashes_a_route(guarded: Site, host: str) -> None:
     async with guarded.client() as client:
         for path in ("/api/units", "/api/units/gate-a/history?cursor=x", "/docs", "/", "/livez", "/openapi.json"):
             answer = await client.get(path, headers={b"host": host.encode("latin1")})

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from hub.equipment.feed import EquipmentFeed
 from tests.hub.equipment.scripted import ScriptedView, machine
-from tests.hub.web.parts import TOKENS, open_house, serving
+from tests.hub.web.parts import TOKENS, open_site, serving
 
 CHECKS = [
     not_a_server_error,
@@ -39,14 +39,14 @@ def test_no_invented_request_breaks_the_contract(tmp_path: Path, mode: Generatio
     broken: list[str] = []
     with (
         start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(open_house(tmp_path, TOKENS)) as house,
-        portal.wrap_async_context_manager(serving(house)) as at,
+        portal.wrap_async_context_manager(open_site(tmp_path, TOKENS)) as site,
+        portal.wrap_async_context_manager(serving(site)) as at,
     ):
-        portal.call(house.poll)
-        portal.call(house.sample, 80.0)
-        portal.call(house.committed)
-        house.parts.feeds["fab"] = EquipmentFeed("fab", ScriptedView(machine(1)).source(), house.parts.clock, 300.0)
-        portal.call(house.parts.feeds["fab"].refresh)
+        portal.call(site.poll)
+        portal.call(site.sample, 80.0)
+        portal.call(site.committed)
+        site.parts.feeds["fab"] = EquipmentFeed("fab", ScriptedView(machine(1)).source(), site.parts.clock, 300.0)
+        portal.call(site.parts.feeds["fab"].refresh)
         schema = schemathesis.openapi.from_url(f"http://{at}/openapi.json")
         for found in schema.get_all_operations():
             assert isinstance(found, Ok)

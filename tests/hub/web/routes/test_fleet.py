@@ -10,7 +10,7 @@ from hub.readings.snapshot import Failure
 from hub.units.unit import Unit
 from hub.web.routes import fleet
 from tests.hub.fake_link import FakeLink
-from tests.hub.web.parts import TOKENS, House, serving, until
+from tests.hub.web.parts import TOKENS, Site, serving, until
 from tests.hub.web.routes.test_live import receive
 
 pytestmark = pytest.mark.anyio
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.anyio
 VIEWER, OPERATOR = ({"Authorization": f"Bearer {TOKENS[n]['token']}"} for n in (0, 1))
 
 
-async def test_the_first_message_has_all_and_the_next_only_what_changed(house: House) -> None:
-    await house.poll("gate-a", 3)
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+async def test_the_first_message_has_all_and_the_next_only_what_changed(site: Site) -> None:
+    await site.poll("gate-a", 3)
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         first = await receive(websocket)
-        await house.poll("gate-b")
+        await site.poll("gate-b")
         second = await receive(websocket)
     assert set(first) == {"t", "unit_id", "name", "sequence", "lp", "leq", "age_s", "feed_status", "alarm"}
     assert first["unit_id"] == ["gate-a", "gate-b"]
@@ -33,48 +33,48 @@ async def test_the_first_message_has_all_and_the_next_only_what_changed(house: H
     assert {len(column) for name, column in second.items() if name != "t"} == {1}
 
 
-async def test_a_glob_chooses_the_units(house: House) -> None:
-    async with serving(house) as at:
+async def test_a_glob_chooses_the_units(site: Site) -> None:
+    async with serving(site) as at:
         async with connect(f"ws://{at}/api/live?units=*-b") as websocket:
             assert (await receive(websocket))["unit_id"] == ["gate-b"]
         async with connect(f"ws://{at}/api/live?units=nothing*") as websocket:
             assert (await receive(websocket))["unit_id"] == []
 
 
-async def test_losing_a_meter_is_a_change(house: House) -> None:
-    await house.poll("gate-a")
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+async def test_losing_a_meter_is_a_change(site: Site) -> None:
+    await site.poll("gate-a")
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         await receive(websocket)
-        house.links["gate-a"].failure = Failure.TIMEOUT
+        site.links["gate-a"].failure = Failure.TIMEOUT
         for _ in range(3):
             with pytest.raises(LinkDown):
-                await house.poll("gate-a")
+                await site.poll("gate-a")
         message = await receive(websocket)
     assert (message["unit_id"], message["feed_status"]) == (["gate-a"], ["unreachable"])
 
 
-async def test_an_alert_shows_as_its_severity(house: House) -> None:
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+async def test_an_alert_shows_as_its_severity(site: Site) -> None:
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         assert (await receive(websocket))["alarm"] == [None, None]
-        house.sample(80.0, "gate-b")
+        site.sample(80.0, "gate-b")
         message = await receive(websocket)
-        house.sample(40.0, "gate-b")
+        site.sample(40.0, "gate-b")
         after = await receive(websocket)
     assert (message["unit_id"], message["alarm"]) == (["gate-b"], ["critical"])
     assert (after["unit_id"], after["alarm"]) == (["gate-b"], [None])
 
 
-async def test_silence_is_broken_by_heartbeats(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_broken_by_heartbeats(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "HEARTBEAT_S", 0.05)
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         await receive(websocket)
         assert await receive(websocket) == {"heartbeat": True}
 
 
-async def test_many_readings_between_two_ticks_are_one_row(house: House) -> None:
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+async def test_many_readings_between_two_ticks_are_one_row(site: Site) -> None:
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         await receive(websocket)
-        await house.poll("gate-a", 50)
+        await site.poll("gate-a", 50)
         seen: list[int] = []
         with anyio.fail_after(60):
             while not seen or seen[-1] != 50:
@@ -82,15 +82,15 @@ async def test_many_readings_between_two_ticks_are_one_row(house: House) -> None
     assert len(seen) < 5
 
 
-async def test_a_look_at_the_fleet_asks_nothing_of_the_meters(house: House) -> None:
-    units = house.parts.units
+async def test_a_look_at_the_fleet_asks_nothing_of_the_meters(site: Site) -> None:
+    units = site.parts.units
     units["gate-a"].keep_alive = False
-    async with serving(house) as at, connect(f"ws://{at}/api/live") as websocket:
+    async with serving(site) as at, connect(f"ws://{at}/api/live") as websocket:
         await receive(websocket)
         assert [(unit.viewers, unit.mode) for unit in units.values()] == [(0, "off"), (0, "idle")]
 
 
-async def test_an_operator_may_have_polled_what_matches(guarded: House) -> None:
+async def test_an_operator_may_have_polled_what_matches(guarded: Site) -> None:
     units = guarded.parts.units
     async with serving(guarded) as at:
         async with connect(f"ws://{at}/api/live?units=gate-a&watch=true", additional_headers=OPERATOR) as websocket:
@@ -99,7 +99,7 @@ async def test_an_operator_may_have_polled_what_matches(guarded: House) -> None:
         await until(lambda: units["gate-a"].viewers == 0)
 
 
-async def test_a_viewer_may_not_have_the_fleet_polled(guarded: House) -> None:
+async def test_a_viewer_may_not_have_the_fleet_polled(guarded: Site) -> None:
     async with serving(guarded) as at:
         async with connect(f"ws://{at}/api/live?watch=true", additional_headers=VIEWER) as websocket:
             with pytest.raises(ConnectionClosed) as closed:
@@ -111,11 +111,11 @@ async def test_a_viewer_may_not_have_the_fleet_polled(guarded: House) -> None:
     assert {unit.viewers for unit in guarded.parts.units.values()} == {0}
 
 
-async def test_a_unit_that_changed_is_watched_as_the_one_before(house: House) -> None:
-    before = house.parts.units["gate-a"]
-    async with serving(house) as at, connect(f"ws://{at}/api/live?watch=true") as websocket:
+async def test_a_unit_that_changed_is_watched_as_the_one_before(site: Site) -> None:
+    before = site.parts.units["gate-a"]
+    async with serving(site) as at, connect(f"ws://{at}/api/live?watch=true") as websocket:
         await receive(websocket)
-        link = FakeLink(house.parts.clock, latency_s=0.0)
-        after = house.parts.units["gate-a"] = Unit(before.config, house.parts.clock, lambda event: None, link=link)
+        link = FakeLink(site.parts.clock, latency_s=0.0)
+        after = site.parts.units["gate-a"] = Unit(before.config, site.parts.clock, lambda event: None, link=link)
         await until(lambda: after.viewers == 1)
         assert before.viewers == 0

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from hub.database.lane import Lane
 from hub.runtime.clock import rfc3339
 from hub.store import export
-from tests.hub.web.parts import House, serving
+from tests.hub.web.parts import Site, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -22,14 +22,14 @@ def cursor(text: str) -> str:
 
 
 @pytest.fixture
-async def past(house: House) -> House:
+async def past(site: Site) -> Site:
     """Seven readings in the database."""
-    await house.poll(times=7)
-    await house.committed()
-    return house
+    await site.poll(times=7)
+    await site.committed()
+    return site
 
 
-async def test_raw_readings_come_in_pages(past: House) -> None:
+async def test_raw_readings_come_in_pages(past: Site) -> None:
     async with past.client() as client:
         first = (await client.get(PATH, params={"limit": 4})).json()
         second = (await client.get(PATH, params={"limit": 4, "cursor": first["next_cursor"]})).json()
@@ -39,14 +39,14 @@ async def test_raw_readings_come_in_pages(past: House) -> None:
     assert first["items"][0]["lp"] is not None
 
 
-async def test_steps_have_means_and_extremes(past: House) -> None:
+async def test_steps_have_means_and_extremes(past: Site) -> None:
     async with past.client() as client:
         items = (await client.get(PATH, params={"step": "1h"})).json()["items"]
     assert sum(item["count"] for item in items) == 7
     assert set(items[0]) == {"at", "lp_max", "lp_min", "leq_lp", "count", "coverage"}
 
 
-async def test_metrics_are_chosen_by_comma_or_repetition(past: House) -> None:
+async def test_metrics_are_chosen_by_comma_or_repetition(past: Site) -> None:
     async with past.client() as client:
         together = (await client.get(PATH, params={"metrics": "lp,leq"})).json()["items"][0]
         apart = (await client.get(PATH, params={"metrics": ["lp", "leq"]})).json()["items"][0]
@@ -54,7 +54,7 @@ async def test_metrics_are_chosen_by_comma_or_repetition(past: House) -> None:
     assert "lmax" not in together
 
 
-async def test_csv_is_the_whole_range_with_a_header(past: House) -> None:
+async def test_csv_is_the_whole_range_with_a_header(past: Site) -> None:
     async with past.client() as client:
         answer = await client.get(PATH, params={"format": "csv", "metrics": "lp", "limit": 2})
     lines = answer.text.splitlines()
@@ -63,7 +63,7 @@ async def test_csv_is_the_whole_range_with_a_header(past: House) -> None:
     assert len(lines) == 8
 
 
-async def test_to_is_not_included(past: House) -> None:
+async def test_to_is_not_included(past: Site) -> None:
     snapshot = past.parts.units["gate-a"].latest
     assert snapshot is not None
     async with past.client() as client:
@@ -82,8 +82,8 @@ async def test_to_is_not_included(past: House) -> None:
         ({"format": "xml"}, "query.format"),
     ],
 )
-async def test_a_bad_parameter_is_named(house: House, params: dict[str, str], where: str) -> None:
-    async with house.client() as client:
+async def test_a_bad_parameter_is_named(site: Site, params: dict[str, str], where: str) -> None:
+    async with site.client() as client:
         answer = await client.get(PATH, params=params)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
@@ -103,14 +103,14 @@ async def test_a_bad_parameter_is_named(house: House, params: dict[str, str], wh
         {"metrics": "loudness", "format": "csv"},
     ],
 )
-async def test_what_cannot_be_answered_is_a_problem_422(house: House, params: dict[str, str]) -> None:
-    async with house.client() as client:
+async def test_what_cannot_be_answered_is_a_problem_422(site: Site, params: dict[str, str]) -> None:
+    async with site.client() as client:
         answer = await client.get(PATH, params=params)
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
-async def test_a_step_cursor_far_in_the_future_is_the_end(past: House) -> None:
+async def test_a_step_cursor_far_in_the_future_is_the_end(past: Site) -> None:
     async with past.client() as client:
         params = {"step": "1m", "cursor": cursor("2026-01-01T00:00:00+00:00|999999999999999999")}
         answer = await client.get(PATH, params=params)
@@ -132,16 +132,16 @@ async def test_a_step_cursor_far_in_the_future_is_the_end(past: House) -> None:
 )
 @pytest.mark.parametrize("more", [{}, {"step": "1m"}, {"step": "1s", "metrics": "lp_max"}])
 async def test_a_cursor_that_was_never_given_out_is_422_and_named(
-    house: House, text: str, more: dict[str, str]
+    site: Site, text: str, more: dict[str, str]
 ) -> None:
-    async with house.client() as client:
+    async with site.client() as client:
         answer = await client.get(PATH, params={"cursor": cursor(text), **more})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["where"] == "query.cursor"
 
 
 @pytest.mark.parametrize("more", [{}, {"format": "csv"}, {"step": "1h"}])
-async def test_metrics_asked_for_again_and_again_are_one(past: House, more: dict[str, str]) -> None:
+async def test_metrics_asked_for_again_and_again_are_one(past: Site, more: dict[str, str]) -> None:
     async with past.client() as client:
         many = await client.get(PATH, params={"metrics": ",".join(["lp"] * 1900), **more})
         one = await client.get(PATH, params={"metrics": "lp", **more})
@@ -152,7 +152,7 @@ async def test_metrics_asked_for_again_and_again_are_one(past: House, more: dict
 
 
 async def test_a_long_page_is_read_in_pieces_and_looks_like_one(
-    past: House, monkeypatch: pytest.MonkeyPatch
+    past: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with past.client() as client:
         whole = [(await client.get(PATH, params=params)).json() for params in ({}, {"limit": 5}, {"step": "1s"})]
@@ -164,7 +164,7 @@ async def test_a_long_page_is_read_in_pieces_and_looks_like_one(
 
 
 async def test_an_answer_that_the_database_breaks_off_is_not_ended(
-    past: House, monkeypatch: pytest.MonkeyPatch
+    past: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "_ITEMS_PER_PIECE", 2)
     query, reads = past.parts.database.query, 0
@@ -182,9 +182,9 @@ async def test_an_answer_that_the_database_breaks_off_is_not_ended(
             await client.get(PATH)
 
 
-async def test_a_query_that_finds_no_place_is_told_when_to_ask_again(house: House) -> None:
-    lane = house.parts.database.lane = Lane(1, 0, 5.0)
-    async with lane.place(), house.client() as client:
+async def test_a_query_that_finds_no_place_is_told_when_to_ask_again(site: Site) -> None:
+    lane = site.parts.database.lane = Lane(1, 0, 5.0)
+    async with lane.place(), site.client() as client:
         answers = [
             await client.get(path)
             for path in ("/api/units/gate-a/history", "/api/units/gate-a/history?format=csv", "/api/alerts")

@@ -12,7 +12,7 @@ from hub.database.lane import Lane
 from hub.nl43.link import LinkDown
 from hub.readings.snapshot import Failure
 from hub.web.routes import live
-from tests.hub.web.parts import TOKENS, House, serving, until
+from tests.hub.web.parts import TOKENS, Site, serving, until
 
 pytestmark = pytest.mark.anyio
 
@@ -32,11 +32,11 @@ async def close_code(websocket: ClientConnection) -> int | None:
             return websocket.close_code
 
 
-async def test_the_first_frame_is_the_last_known_one_and_the_next_follow(house: House) -> None:
-    await house.poll(times=3)
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
+async def test_the_first_frame_is_the_last_known_one_and_the_next_follow(site: Site) -> None:
+    await site.poll(times=3)
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
         first = await receive(websocket)
-        await house.poll(times=2)
+        await site.poll(times=2)
         later = [await receive(websocket), await receive(websocket)]
     assert first["sequence"] == 3
     assert first["age_s"] >= 0
@@ -46,98 +46,98 @@ async def test_the_first_frame_is_the_last_known_one_and_the_next_follow(house: 
     assert later[0]["dropped"] == 0
 
 
-async def test_watching_is_demand_and_leaving_ends_it(house: House) -> None:
-    unit = house.parts.units["gate-a"]
-    async with serving(house) as at:
+async def test_watching_is_demand_and_leaving_ends_it(site: Site) -> None:
+    unit = site.parts.units["gate-a"]
+    async with serving(site) as at:
         async with connect(f"ws://{at}/api/units/gate-a/live") as websocket:
             await receive(websocket)
             assert unit.viewers == 1
         await until(lambda: unit.viewers == 0)
 
 
-async def test_going_offline_is_told_with_its_reason(house: House) -> None:
-    await house.poll()
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
+async def test_going_offline_is_told_with_its_reason(site: Site) -> None:
+    await site.poll()
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
         await receive(websocket)
-        house.links["gate-a"].failure = Failure.REFUSED
+        site.links["gate-a"].failure = Failure.REFUSED
         for _ in range(3):
             with pytest.raises(LinkDown):
-                await house.poll()
+                await site.poll()
         frame = await receive(websocket)
-        house.links["gate-a"].failure = None
-        await house.poll()
+        site.links["gate-a"].failure = None
+        await site.poll()
         back = await receive(websocket)
     assert (frame["feed_status"], frame["reason"]) == ("unreachable", "refused")
     assert (back["feed_status"], back["sequence"]) == ("ok", 2)
 
 
-async def test_release_is_told(house: House) -> None:
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
+async def test_release_is_told(site: Site) -> None:
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
         await receive(websocket)
-        await house.parts.release("gate-a", True)
+        await site.parts.release("gate-a", True)
         assert (await receive(websocket))["feed_status"] == "off"
 
 
-async def test_an_unknown_unit_is_closed_with_4404(house: House) -> None:
-    async with serving(house) as at, connect(f"ws://{at}/api/units/nowhere/live") as websocket:
+async def test_an_unknown_unit_is_closed_with_4404(site: Site) -> None:
+    async with serving(site) as at, connect(f"ws://{at}/api/units/nowhere/live") as websocket:
         assert await close_code(websocket) == 4404
-    assert set(house.parts.units) == {"gate-a", "gate-b"}
+    assert set(site.parts.units) == {"gate-a", "gate-b"}
 
 
-async def test_silence_is_broken_by_heartbeats(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_broken_by_heartbeats(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.05)
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
         await receive(websocket)
         assert await receive(websocket) == {"heartbeat": True}
         assert await receive(websocket) == {"heartbeat": True}
 
 
 @pytest.mark.parametrize("committed", [True, False])
-async def test_coming_back_joins_history_and_live_without_gap_or_repeat(house: House, committed: bool) -> None:
-    await house.poll(times=450)
+async def test_coming_back_joins_history_and_live_without_gap_or_repeat(site: Site, committed: bool) -> None:
+    await site.poll(times=450)
     if committed:
-        await house.committed()
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after=20") as websocket:
-        await house.poll(times=20)
+        await site.committed()
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=20") as websocket:
+        await site.poll(times=20)
         seen = [(await receive(websocket))["sequence"] for _ in range(450)]
     assert seen == list(range(21, 471))
 
 
 async def test_more_news_during_the_history_than_the_queue_holds_is_no_gap(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "QUEUE", 4)
-    await house.poll(times=50)
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
-        await house.poll(times=50)
+    await site.poll(times=50)
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
+        await site.poll(times=50)
         frames = [await receive(websocket) for _ in range(100)]
     assert [frame["sequence"] for frame in frames] == list(range(1, 101))
     assert {frame["dropped"] for frame in frames} == {0}
 
 
-async def test_who_has_everything_is_sent_nothing_twice(house: House) -> None:
-    await house.poll(times=3)
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after=3") as websocket:
-        await until(lambda: house.parts.units["gate-a"].viewers == 1)
-        await house.committed()
-        await house.poll()
+async def test_who_has_everything_is_sent_nothing_twice(site: Site) -> None:
+    await site.poll(times=3)
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=3") as websocket:
+        await until(lambda: site.parts.units["gate-a"].viewers == 1)
+        await site.committed()
+        await site.poll()
         assert (await receive(websocket))["sequence"] == 4
 
 
-async def test_a_number_that_was_never_given_out_is_no_reason_to_be_silent(house: House) -> None:
-    await house.poll(times=2)
-    await house.committed()
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after=999") as websocket:
-        await until(lambda: house.parts.units["gate-a"].viewers == 1)
-        await house.poll()
+async def test_a_number_that_was_never_given_out_is_no_reason_to_be_silent(site: Site) -> None:
+    await site.poll(times=2)
+    await site.committed()
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=999") as websocket:
+        await until(lambda: site.parts.units["gate-a"].viewers == 1)
+        await site.poll()
         assert (await receive(websocket))["sequence"] == 3
 
 
-async def test_a_viewer_who_finds_no_place_among_the_queries_is_asked_to_come_again(house: House) -> None:
-    await house.poll(times=3)
-    await house.committed()
-    lane = house.parts.database.lane = Lane(1, 0, 5.0)
-    async with lane.place(), serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
+async def test_a_viewer_who_finds_no_place_among_the_queries_is_asked_to_come_again(site: Site) -> None:
+    await site.poll(times=3)
+    await site.committed()
+    lane = site.parts.database.lane = Lane(1, 0, 5.0)
+    async with lane.place(), serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
         with pytest.raises(ConnectionClosed):
             for _ in range(10):
                 await websocket.recv()
@@ -145,25 +145,25 @@ async def test_a_viewer_who_finds_no_place_among_the_queries_is_asked_to_come_ag
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", "9" * 30])
-async def test_a_bad_after_is_closed_with_a_reason(house: House, after: str) -> None:
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live?after={after}") as websocket:
+async def test_a_bad_after_is_closed_with_a_reason(site: Site, after: str) -> None:
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after={after}") as websocket:
         assert await close_code(websocket) == 1008
         assert websocket.close_reason == "after must be the sequence number of a frame"
 
 
 async def test_a_slow_viewer_loses_the_oldest_counted_and_delays_nobody(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "QUEUE", 4)
     async with (
-        serving(house) as at,
+        serving(site) as at,
         connect(f"ws://{at}/api/units/gate-a/live") as slow,
     ):
         await receive(slow)
-        unit = house.parts.units["gate-a"]
+        unit = site.parts.units["gate-a"]
         subscription = next(iter(unit.fanout._subscriptions))
         for _ in range(40):
-            await house.poll()
+            await site.poll()
         assert unit.latest is not None
         frames = [await receive(slow)]
         while frames[-1]["sequence"] < unit.latest.sequence:
@@ -172,7 +172,7 @@ async def test_a_slow_viewer_loses_the_oldest_counted_and_delays_nobody(
     assert frames[-1]["dropped"] == subscription.dropped == missed
 
 
-async def test_the_line_of_the_meter_is_for_operators(guarded: House) -> None:
+async def test_the_line_of_the_meter_is_for_operators(guarded: Site) -> None:
     await guarded.poll()
     async with serving(guarded) as at:
         raw = []
@@ -183,8 +183,8 @@ async def test_the_line_of_the_meter_is_for_operators(guarded: House) -> None:
     assert raw == [False, True, True]
 
 
-async def test_a_stream_that_the_hub_ends_says_so(house: House) -> None:
-    async with serving(house) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
+async def test_a_stream_that_the_hub_ends_says_so(site: Site) -> None:
+    async with serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live") as websocket:
         await receive(websocket)
-        house.parts.units["gate-a"].fanout.close()
+        site.parts.units["gate-a"].fanout.close()
         assert await close_code(websocket) == 1001

@@ -7,30 +7,30 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.nl43.link import LinkDown
 from hub.readings.snapshot import Failure
-from tests.hub.web.parts import House
+from tests.hub.web.parts import Site
 
 pytestmark = pytest.mark.anyio
 
 
-async def scrape(house: House) -> str:
-    async with house.client() as client:
+async def scrape(site: Site) -> str:
+    async with site.client() as client:
         answer = await client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return answer.text
 
 
-async def test_what_happened_is_counted(house: House) -> None:
-    await house.poll("gate-a", 2)
-    house.links["gate-b"].failure = Failure.MUTE
+async def test_what_happened_is_counted(site: Site) -> None:
+    await site.poll("gate-a", 2)
+    site.links["gate-b"].failure = Failure.MUTE
     with pytest.raises(LinkDown):
-        await house.poll("gate-b")
-    house.sample(80.0)
-    house.parts.figures.poll_s.observe(0.3)
-    await house.committed()
+        await site.poll("gate-b")
+    site.sample(80.0)
+    site.parts.figures.poll_s.observe(0.3)
+    await site.committed()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(await scrape(house))
+        for family in text_string_to_metric_families(await scrape(site))
         for sample in family.samples
     }
     assert samples["hub_polls_total", "ok"] == 2
@@ -46,9 +46,9 @@ async def test_what_happened_is_counted(house: House) -> None:
     assert samples["hub_poll_duration_seconds_sum",] == 0.3
 
 
-async def test_names_follow_the_conventions_of_prometheus(house: House) -> None:
+async def test_names_follow_the_conventions_of_prometheus(site: Site) -> None:
     seen = set()
-    for family in text_string_to_metric_families(await scrape(house)):
+    for family in text_string_to_metric_families(await scrape(site)):
         assert family.name not in seen
         seen.add(family.name)
         assert re.fullmatch(r"hub(_[a-z]+)+", family.name)

@@ -4,12 +4,12 @@ import anyio
 import pytest
 
 from hub.runtime.supervisor import ChildState
-from tests.hub.web.parts import House, until
+from tests.hub.web.parts import Site, until
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_child_that_was_given_up_is_shown_and_can_be_started(house: House) -> None:
+async def test_a_child_that_was_given_up_is_shown_and_can_be_started(site: Site) -> None:
     is_mended = False
 
     async def run() -> None:
@@ -17,12 +17,12 @@ async def test_a_child_that_was_given_up_is_shown_and_can_be_started(house: Hous
             raise ValueError("password is hunter2")
         await anyio.sleep_forever()
 
-    supervisor = house.parts.supervisors[0]
+    supervisor = site.parts.supervisors[0]
     supervisor._policy = type(supervisor._policy)(crashes=1)
     child = supervisor.spawn("feed/fab", run)
     await until(lambda: child.state is ChildState.FAILED)
     is_mended = True
-    async with house.client() as client:
+    async with site.client() as client:
         tree = await client.get("/api/supervisor")
         started = await client.post("/api/supervisor/feed/fab/start")
         again = await client.post("/api/supervisor/feed/fab/start")

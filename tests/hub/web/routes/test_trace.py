@@ -20,7 +20,7 @@ from hub.trace.sample import SampleHistory, id_of
 from hub.web.routes.app import create_app
 from hub.web.trace_places import TracePlaces
 from tests.hub.trace.place import ids, lanes_to, open_trace
-from tests.hub.web.parts import TOKENS, House, until
+from tests.hub.web.parts import TOKENS, Site, until
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio
@@ -30,20 +30,20 @@ LOTS = [id_of(lot) for lot in range(1200)]
 
 
 @pytest.fixture
-async def tracing(house: House, tmp_path: Path) -> AsyncIterator[House]:
-    """A house with the trace of the sample plant."""
+async def tracing(site: Site, tmp_path: Path) -> AsyncIterator[Site]:
+    """A site with the trace of the sample plant."""
     clock = Clock()
     trace = TracePipeline(SampleHistory(), tmp_path / "trace", clock, UTC, EventCache(None, clock))
-    house.parts.trace = trace
+    site.parts.trace = trace
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(trace.run)
         await until(lambda: trace.jobs.is_running)
-        yield house
+        yield site
         tasks.cancel_scope.cancel()
 
 
-async def post(house: House, path: str, **body: Any) -> httpx.Response:
-    async with house.client() as client:
+async def post(site: Site, path: str, **body: Any) -> httpx.Response:
+    async with site.client() as client:
         return await client.post(f"/api/trace/{path}", json=body)
 
 
@@ -56,7 +56,7 @@ async def finished(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
             await anyio.sleep(0.02)
 
 
-async def test_a_newcomer_traces_a_lot_of_the_sample_plant(tracing: House) -> None:
+async def test_a_newcomer_traces_a_lot_of_the_sample_plant(tracing: Site) -> None:
     seed = (await post(tracing, "seed", profile="query_tool", params={"lot_id": ["GA26000120-A00-007"]})).json()
     assert (seed["stage"], seed["seed_count"], seed["quality"]["status"]) == ("seed", 1, "complete")
     found = [one["container_id"] for one in seed["seeds"]]
@@ -76,13 +76,13 @@ async def test_a_newcomer_traces_a_lot_of_the_sample_plant(tracing: House) -> No
     assert events["quality"] == {**COMPLETE, "observed_rows": total}
 
 
-async def test_an_inline_answer_leaves_no_file(tracing: House) -> None:
+async def test_an_inline_answer_leaves_no_file(tracing: Site) -> None:
     await post(tracing, "events", container_ids=LOTS[:3], domains=["history"])
     assert tracing.parts.trace is not None
     assert [path async for path in anyio.Path(tracing.parts.trace.jobs.folder).iterdir()] == []
 
 
-async def test_many_ids_become_a_job_that_is_read_by_pages(tracing: House) -> None:
+async def test_many_ids_become_a_job_that_is_read_by_pages(tracing: Site) -> None:
     reply = await post(tracing, "events", container_ids=LOTS, domains=["history"])
     accepted = reply.json()
     assert reply.status_code == 202
@@ -111,7 +111,7 @@ async def test_many_ids_become_a_job_that_is_read_by_pages(tracing: House) -> No
         assert "restart" in gone.json()["detail"]
 
 
-async def test_a_large_lineage_is_a_job_with_nodes_and_edges(tracing: House) -> None:
+async def test_a_large_lineage_is_a_job_with_nodes_and_edges(tracing: Site) -> None:
     accepted = (await post(tracing, "lineage", container_ids=LOTS, direction="descendants")).json()
     async with tracing.client() as client:
         job = await finished(client, accepted["status_url"])
@@ -141,7 +141,7 @@ async def test_a_large_lineage_is_a_job_with_nodes_and_edges(tracing: House) -> 
     ],
 )
 async def test_what_cannot_be_asked_is_refused_in_one_answer(
-    tracing: House, path: str, body: dict[str, Any], says: str
+    tracing: Site, path: str, body: dict[str, Any], says: str
 ) -> None:
     reply = await post(tracing, path, **body)
     assert (reply.status_code, reply.headers["content-type"]) == (422, "application/problem+json")
@@ -149,7 +149,7 @@ async def test_what_cannot_be_asked_is_refused_in_one_answer(
     assert len(reply.content) < 5000
 
 
-async def test_a_body_with_a_hundred_thousand_ids_is_taken_and_a_larger_one_is_not(tracing: House) -> None:
+async def test_a_body_with_a_hundred_thousand_ids_is_taken_and_a_larger_one_is_not(tracing: Site) -> None:
     many = [f"48801a80{number:08x}" for number in range(114_892)]
     reply = await post(tracing, "events", container_ids=many, domains=["jobs"])
     assert reply.status_code == 202
@@ -159,7 +159,7 @@ async def test_a_body_with_a_hundred_thousand_ids_is_taken_and_a_larger_one_is_n
     assert too_many.status_code == 413
 
 
-async def test_a_cursor_that_is_none_is_refused(tracing: House) -> None:
+async def test_a_cursor_that_is_none_is_refused(tracing: Site) -> None:
     accepted = (await post(tracing, "events", container_ids=LOTS, domains=["history"])).json()
     async with tracing.client() as client:
         await finished(client, accepted["status_url"])
@@ -170,40 +170,40 @@ async def test_a_cursor_that_is_none_is_refused(tracing: House) -> None:
                 assert (reply.status_code, reply.headers["content-type"]) == (422, "application/problem+json")
 
 
-async def test_without_a_feed_there_is_no_trace(house: House) -> None:
-    reply = await post(house, "seed", profile="query_tool", params={"lot_id": ["x"]})
+async def test_without_a_feed_there_is_no_trace(site: Site) -> None:
+    reply = await post(site, "seed", profile="query_tool", params={"lot_id": ["x"]})
     assert reply.status_code == 404
     assert "no equipment feed" in reply.json()["detail"]
 
 
-async def test_a_viewer_may_trace_and_a_stranger_may_not(guarded: House, tmp_path: Path) -> None:
+async def test_a_viewer_may_trace_and_a_stranger_may_not(guarded: Site, tmp_path: Path) -> None:
     async with guarded.client() as client:
         assert (await client.get("/api/trace/status")).status_code == 401
     async with guarded.client("viewer-0123456789abcdef") as client:
         assert (await client.get("/api/trace/status")).status_code == 404
 
 
-async def test_above_the_memory_limit_a_large_request_is_asked_to_come_back(house: House, tmp_path: Path) -> None:
+async def test_above_the_memory_limit_a_large_request_is_asked_to_come_back(site: Site, tmp_path: Path) -> None:
     async with open_oracle() as server, open_trace(server, tmp_path, limits=JobLimits(max_rss=1)) as trace:
-        house.parts.trace = trace
-        assert (await post(house, "events", container_ids=ids(5), domains=["history"])).status_code == 200
-        reply = await post(house, "events", container_ids=ids(1001), domains=["history"])
+        site.parts.trace = trace
+        assert (await post(site, "events", container_ids=ids(5), domains=["history"])).status_code == 200
+        reply = await post(site, "events", container_ids=ids(1001), domains=["history"])
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "60")
         assert "MB" in reply.json()["detail"]
 
 
-async def test_a_busy_database_is_a_503_and_a_running_job_says_how_far_it_is(house: House, tmp_path: Path) -> None:
+async def test_a_busy_database_is_a_503_and_a_running_job_says_how_far_it_is(site: Site, tmp_path: Path) -> None:
     async with open_oracle() as server:
         server.faults.hang = "LOTWIPHISTORY"
         lanes = lanes_to(server, bulk_sessions=2)
         lanes.bulk.admission._wait_s = 0.05
         async with open_trace(server, tmp_path, lanes=lanes) as trace:
-            house.parts.trace = trace
-            accepted = (await post(house, "events", container_ids=ids(5000), domains=["history"])).json()
+            site.parts.trace = trace
+            accepted = (await post(site, "events", container_ids=ids(5000), domains=["history"])).json()
             await eventually(lambda: server.counters.executing == 2)
-            busy = await post(house, "events", container_ids=ids(5), domains=["history"])
+            busy = await post(site, "events", container_ids=ids(5), domains=["history"])
             assert (busy.status_code, int(busy.headers["retry-after"]) >= 1) == (503, True)
-            async with house.client() as client:
+            async with site.client() as client:
                 job = (await client.get(accepted["status_url"])).json()
                 assert (job["status"], job["progress"]["batches"]) == ("running", 6)
                 early = await client.get(f"{accepted['status_url']}/events")
@@ -222,20 +222,20 @@ async def test_a_busy_database_is_a_503_and_a_running_job_says_how_far_it_is(hou
             await eventually(lambda: server.counters.executing == 0)
 
 
-async def test_failed_parts_are_in_the_reply(house: House, tmp_path: Path) -> None:
+async def test_failed_parts_are_in_the_reply(site: Site, tmp_path: Path) -> None:
     from hub.simulators.oracle import OraError
 
     async with open_oracle() as server, open_trace(server, tmp_path) as trace:
-        house.parts.trace = trace
+        site.parts.trace = trace
         server.faults.errors = {"HOLDRELEASE": OraError(942, "table or view does not exist")}
-        reply = await post(house, "events", container_ids=ids(5), domains=["history", "holds"])
+        reply = await post(site, "events", container_ids=ids(5), domains=["history", "holds"])
         quality = reply.json()["quality"]
         assert (reply.status_code, quality["status"]) == (200, "partial")
         assert quality["failed_ranges"][0]["code"] == "ORA-00942"
         assert "table or view" not in reply.text
 
 
-async def test_one_viewer_cannot_fill_the_kept_results(guarded: House, tmp_path: Path) -> None:
+async def test_one_viewer_cannot_fill_the_kept_results(guarded: Site, tmp_path: Path) -> None:
     async with open_oracle() as server, open_trace(server, tmp_path, limits=JobLimits(own_kept=2)) as trace:
         guarded.parts.trace = trace
         body = {"container_ids": ids(1001), "domains": ["history"]}
@@ -250,7 +250,7 @@ async def test_one_viewer_cannot_fill_the_kept_results(guarded: House, tmp_path:
             assert (await viewer.post("/api/trace/events", json=body)).status_code == 202
 
 
-async def test_traces_at_once_are_bounded_and_their_places_come_back(tracing: House) -> None:
+async def test_traces_at_once_are_bounded_and_their_places_come_back(tracing: Site) -> None:
     app = create_app(tracing.parts)
     places: TracePlaces = app.state.trace_places
     body = {"profile": "query_tool", "params": {"lot_id": ["GA26000120-A00-007"]}}
@@ -266,7 +266,7 @@ async def test_traces_at_once_are_bounded_and_their_places_come_back(tracing: Ho
         pass
 
 
-async def test_very_many_seeds_are_one_document(tracing: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_very_many_seeds_are_one_document(tracing: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {f"{number:016x}": f"LOT {number}" for number in range(2500)}
 
     async def seed(*_: object) -> Seeds:

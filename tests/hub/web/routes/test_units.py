@@ -5,14 +5,14 @@ import pytest
 from hub.nl43.protocol import Result
 from hub.nl43.settings import Setting
 from hub.readings.snapshot import Failure
-from tests.hub.web.parts import TOKENS, House
+from tests.hub.web.parts import TOKENS, Site
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_units_are_listed_with_their_latest_reading(house: House) -> None:
-    await house.poll("gate-a")
-    async with house.client() as client:
+async def test_units_are_listed_with_their_latest_reading(site: Site) -> None:
+    await site.poll("gate-a")
+    async with site.client() as client:
         body = (await client.get("/api/units")).json()
     assert body["next_cursor"] is None
     first, second = body["items"]
@@ -25,12 +25,12 @@ async def test_units_are_listed_with_their_latest_reading(house: House) -> None:
     assert second["snapshot"]["lp"] is None
 
 
-async def test_a_snapshot_never_asks_the_meter(house: House) -> None:
-    await house.poll("gate-a")
-    asked = len(house.links["gate-a"].asked)
-    async with house.client() as client:
+async def test_a_snapshot_never_asks_the_meter(site: Site) -> None:
+    await site.poll("gate-a")
+    asked = len(site.links["gate-a"].asked)
+    async with site.client() as client:
         frame = (await client.get("/api/units/gate-a/snapshot")).json()
-    assert len(house.links["gate-a"].asked) == asked
+    assert len(site.links["gate-a"].asked) == asked
     assert frame["lp"] is not None
     assert frame["timestamp"].endswith("Z")
     assert frame["age_s"] >= 0
@@ -38,16 +38,16 @@ async def test_a_snapshot_never_asks_the_meter(house: House) -> None:
     assert frame["raw_payload"] == ""
 
 
-async def test_a_poll_asks_the_meter_and_answers_with_the_frame(house: House) -> None:
-    async with house.client() as client:
+async def test_a_poll_asks_the_meter_and_answers_with_the_frame(site: Site) -> None:
+    async with site.client() as client:
         answer = await client.post("/api/units/gate-a/poll")
     assert answer.status_code == 200
     assert answer.json()["sequence"] == 1
     assert answer.json()["raw_payload"]
 
 
-async def test_an_unknown_unit_is_a_problem_404(house: House) -> None:
-    async with house.client() as client:
+async def test_an_unknown_unit_is_a_problem_404(site: Site) -> None:
+    async with site.client() as client:
         answer = await client.get("/api/units/nowhere/snapshot")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -56,35 +56,35 @@ async def test_an_unknown_unit_is_a_problem_404(house: House) -> None:
     }  # fmt: skip
 
 
-async def test_a_refusal_is_409_with_the_code_of_the_meter(house: House) -> None:
-    house.links["gate-a"].result = Result.STATUS
-    async with house.client() as client:
+async def test_a_refusal_is_409_with_the_code_of_the_meter(site: Site) -> None:
+    site.links["gate-a"].result = Result.STATUS
+    async with site.client() as client:
         answer = await client.post("/api/units/gate-a/poll")
     assert answer.status_code == 409
     assert answer.json()["code"] == "R+0004"
 
 
-async def test_a_meter_that_is_down_is_503_with_reason_and_retry_after(house: House) -> None:
-    house.links["gate-a"].failure = Failure.REFUSED
-    house.links["gate-a"].pause_s = 7.2
-    async with house.client() as client:
+async def test_a_meter_that_is_down_is_503_with_reason_and_retry_after(site: Site) -> None:
+    site.links["gate-a"].failure = Failure.REFUSED
+    site.links["gate-a"].pause_s = 7.2
+    async with site.client() as client:
         answer = await client.post("/api/units/gate-a/poll")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "8"
     assert answer.json()["reason"] == "refused"
 
 
-async def test_a_released_unit_is_not_polled(house: House) -> None:
-    async with house.client() as client:
+async def test_a_released_unit_is_not_polled(site: Site) -> None:
+    async with site.client() as client:
         await client.post("/api/units/gate-a/release")
         answer = await client.post("/api/units/gate-a/poll")
         unit = (await client.get("/api/units/gate-a")).json()
     assert answer.status_code == 409
-    assert house.links["gate-a"].asked == []
+    assert site.links["gate-a"].asked == []
     assert unit["state"] == "off"
 
 
-async def test_a_viewer_may_look_and_not_poll(guarded: House) -> None:
+async def test_a_viewer_may_look_and_not_poll(guarded: Site) -> None:
     async with guarded.client(TOKENS[0]["token"]) as client:
         assert (await client.get("/api/units/gate-a")).status_code == 200
         answer = await client.post("/api/units/gate-a/poll")
@@ -92,7 +92,7 @@ async def test_a_viewer_may_look_and_not_poll(guarded: House) -> None:
     assert answer.json()["detail"] == "wallboard is a viewer; this takes the role operator"
 
 
-async def test_the_meters_settings_are_shown_with_their_age_and_name_the_levels(guarded: House) -> None:
+async def test_the_meters_settings_are_shown_with_their_age_and_name_the_levels(guarded: Site) -> None:
     unit = guarded.parts.units["gate-a"]
     answers = {
         "Frequency Weighting (Main)": "C", "Time Weighting (Main)": "S", "Serial Number": "00412345",
@@ -119,11 +119,11 @@ async def test_the_meters_settings_are_shown_with_their_age_and_name_the_levels(
     assert listed[1]["quantities"]["lp"] == "Lp"
 
 
-async def test_the_settings_of_a_meter_not_asked_yet_are_unknown_and_it_is_not_asked(house: House) -> None:
-    async with house.client() as client:
+async def test_the_settings_of_a_meter_not_asked_yet_are_unknown_and_it_is_not_asked(site: Site) -> None:
+    async with site.client() as client:
         body = (await client.get("/api/units/gate-a/settings")).json()
         missing = await client.get("/api/units/nowhere/settings")
     assert body["meter"] == {"type": None, "serial_number": None}
     assert body["items"] == []
-    assert house.links["gate-a"].asked == []
+    assert site.links["gate-a"].asked == []
     assert missing.status_code == 404

@@ -14,7 +14,7 @@ from hub.web.routes.app import create_app
 from hub.web.server import connections, server
 from hub.web.server.connections import Connections
 from hub.web.server.server import Server, bind
-from tests.hub.web.parts import House, until
+from tests.hub.web.parts import Site, until
 from tests.hub.web.routes.test_live import close_code
 
 pytestmark = pytest.mark.anyio
@@ -24,12 +24,12 @@ HEAD = b"POST /api/login HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\
 
 
 @asynccontextmanager
-async def crowded(house: House, places: int) -> AsyncIterator[tuple[str, Connections, list[str | None]]]:
+async def crowded(site: Site, places: int) -> AsyncIterator[tuple[str, Connections, list[str | None]]]:
     """A server with so many places: where it is, the places, and what it said of an overload."""
     table, said = Connections(places), list[str | None]()
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
-        running = Server(create_app(house.parts, table), listening, table, said.append)
+        running = Server(create_app(site.parts, table), listening, table, said.append)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(running.run)
             try:
@@ -59,8 +59,8 @@ async def in_thread(stack: ExitStack, at: str, count: int, first: bytes = b"") -
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /livez HT", HEAD])
-async def test_health_answers_among_those_who_never_finish_a_request(house: House, first: bytes) -> None:
-    async with crowded(house, 20) as (at, table, said):
+async def test_health_answers_among_those_who_never_finish_a_request(site: Site, first: bytes) -> None:
+    async with crowded(site, 20) as (at, table, said):
         with ExitStack() as stack:
             await in_thread(stack, at, 60, first)
             async with httpx.AsyncClient(base_url=f"http://{at}") as client:
@@ -73,16 +73,16 @@ async def test_health_answers_among_those_who_never_finish_a_request(house: Hous
         assert len(said) == 1
 
 
-async def test_a_whole_request_is_answered_though_a_crowd_comes_right_behind_it(house: House) -> None:
-    async with crowded(house, 20) as (at, _, _said):
+async def test_a_whole_request_is_answered_though_a_crowd_comes_right_behind_it(site: Site) -> None:
+    async with crowded(site, 20) as (at, _, _said):
         with opened(at, 1, READY) as [one], opened(at, 60):  # the server has had no turn yet
             one.settimeout(30)
             answer = await anyio.to_thread.run_sync(one.recv, 65536)
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection_and_it(house: House) -> None:
-    async with crowded(house, 20) as (at, table, _):
+async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection_and_it(site: Site) -> None:
+    async with crowded(site, 20) as (at, table, _):
         with opened(at, 1) as [one], opened(at, 60):
             await until(lambda: table.counts.accepted > 0)
             one.send(READY)
@@ -91,8 +91,8 @@ async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_places_are_free_again_when_their_connections_are_gone(house: House) -> None:
-    async with crowded(house, 20) as (at, table, _):
+async def test_places_are_free_again_when_their_connections_are_gone(site: Site) -> None:
+    async with crowded(site, 20) as (at, table, _):
         with ExitStack() as stack:
             await in_thread(stack, at, 60)
         await until(lambda: len(table) == 0)
@@ -100,10 +100,10 @@ async def test_places_are_free_again_when_their_connections_are_gone(house: Hous
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /livez HT", HEAD, b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"])
-async def test_who_stands_still_is_closed(house: House, first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_stands_still_is_closed(site: Site, first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_LIMITS_S", dict.fromkeys(connections._LIMITS_S, 0.3))
     monkeypatch.setattr(server, "_SWEEP_S", 0.05)
-    async with crowded(house, 20) as (at, table, _):
+    async with crowded(site, 20) as (at, table, _):
         with ExitStack() as stack:
             [one] = await in_thread(stack, at, 1, first)
             await until(lambda: table.counts.timed_out == 1)
@@ -113,10 +113,10 @@ async def test_who_stands_still_is_closed(house: House, first: bytes, monkeypatc
                 pass
 
 
-async def test_a_download_that_is_not_read_is_aborted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_that_is_not_read_is_aborted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STALLED_S", 0.3)
     monkeypatch.setattr(server, "_SWEEP_S", 0.05)
-    async with crowded(house, 20) as (at, table, _):
+    async with crowded(site, 20) as (at, table, _):
         with ExitStack() as stack:
             ask = b"GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
             host, _, port = at.partition(":")
@@ -129,7 +129,7 @@ async def test_a_download_that_is_not_read_is_aborted(house: House, monkeypatch:
 
 
 async def test_without_a_descriptor_for_another_connection_the_server_goes_on(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusals = [errno.EMFILE, errno.ENFILE, errno.ECONNABORTED, errno.ENOMEM]
     accept = socket.socket.accept
@@ -139,23 +139,23 @@ async def test_without_a_descriptor_for_another_connection_the_server_goes_on(
             raise OSError(refusals.pop(), "no descriptor")
         return accept(listening)
 
-    async with crowded(house, 20) as (at, _, _said):
+    async with crowded(site, 20) as (at, _, _said):
         monkeypatch.setattr(socket.socket, "accept", failing)
         async with httpx.AsyncClient(base_url=f"http://{at}") as client:
             assert (await client.get("/livez")).status_code == 200
         assert not refusals
 
 
-async def test_a_slow_answer_is_not_taken_for_standing_still(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_answer_is_not_taken_for_standing_still(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_LIMITS_S", dict.fromkeys(connections._LIMITS_S, 0.2))
     monkeypatch.setattr(server, "_SWEEP_S", 0.05)
-    house.links["gate-a"].latency_s = 1.0
-    async with crowded(house, 20) as (at, _, _said), httpx.AsyncClient(base_url=f"http://{at}") as client:
+    site.links["gate-a"].latency_s = 1.0
+    async with crowded(site, 20) as (at, _, _said), httpx.AsyncClient(base_url=f"http://{at}") as client:
         assert (await client.post("/api/units/gate-a/poll")).status_code == 200
 
 
-async def test_where_most_places_are_served_only_health_is_answered(house: House) -> None:
-    async with crowded(house, 8) as (at, table, _), httpx.AsyncClient(base_url=f"http://{at}") as client:
+async def test_where_most_places_are_served_only_health_is_answered(site: Site) -> None:
+    async with crowded(site, 8) as (at, table, _), httpx.AsyncClient(base_url=f"http://{at}") as client:
         async with AsyncExitStack() as stack:
             for _ in range(6):  # a seventh would be more than three quarters of eight
                 await stack.enter_async_context(connect(f"ws://{at}/api/live"))
@@ -169,8 +169,8 @@ async def test_where_most_places_are_served_only_health_is_answered(house: House
         assert (await client.get("/api/units")).status_code == 200
 
 
-async def test_what_was_turned_away_is_counted(house: House) -> None:
-    async with crowded(house, 20) as (at, table, _):
+async def test_what_was_turned_away_is_counted(site: Site) -> None:
+    async with crowded(site, 20) as (at, table, _):
         with ExitStack() as stack:
             await in_thread(stack, at, 60)
             await until(lambda: table.counts.accepted == 60)
@@ -183,7 +183,7 @@ async def test_what_was_turned_away_is_counted(house: House) -> None:
     assert "hub_connections_refused_total 0.0" in text
 
 
-async def test_streams_that_were_refused_hold_no_place(guarded: House) -> None:
+async def test_streams_that_were_refused_hold_no_place(guarded: Site) -> None:
     async with crowded(guarded, 8) as (at, table, _):
         with ExitStack() as stack:
             head = f"GET /api/live HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

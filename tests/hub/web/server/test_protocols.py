@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from hub.web.server.protocols import HttpProtocol
-from tests.hub.web.parts import House, serving, until
+from tests.hub.web.parts import Site, serving, until
 from tests.hub.web.server.test_server import connect_blocking
 
 pytestmark = pytest.mark.anyio
@@ -61,17 +61,17 @@ TEXT, MORE, BINARY, CLOSE, PING = 1, 0, 2, 8, 9
     ids=lambda value: value if isinstance(value, int) else "",
 )
 async def test_nonsense_on_a_stream_ends_it_with_its_code_and_without_a_line(
-    house: House, sent: bytes, code: int, caplog: pytest.LogCaptureFixture
+    site: Site, sent: bytes, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(house) as at:
+    async with serving(site) as at:
         received = await anyio.to_thread.run_sync(talk, at, sent)
-        await until(lambda: not house.parts.units["gate-a"].viewers)
+        await until(lambda: not site.parts.units["gate-a"].viewers)
     assert code.to_bytes(2, "big") in received
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
-async def test_halves_of_a_character_in_two_frames_are_text(house: House) -> None:
-    async with serving(house) as at:
+async def test_halves_of_a_character_in_two_frames_are_text(site: Site) -> None:
+    async with serving(site) as at:
         sent = frame(TEXT, b"\xc3", False) + frame(MORE, b"\xa9") + frame(CLOSE, struct.pack("!H", 1000))
         received = await anyio.to_thread.run_sync(talk, at, sent)
     assert (1000).to_bytes(2, "big") in received
@@ -83,7 +83,7 @@ def protocols() -> list[HttpProtocol]:
     return [one for one in gc.get_objects() if isinstance(one, HttpProtocol)]
 
 
-async def test_a_connection_that_was_reset_leaves_nothing_in_memory(house: House) -> None:
+async def test_a_connection_that_was_reset_leaves_nothing_in_memory(site: Site) -> None:
     def reset(at: str) -> None:
         host, _, port = at.partition(":")
         with socket.create_connection((host, int(port))) as client:
@@ -91,7 +91,7 @@ async def test_a_connection_that_was_reset_leaves_nothing_in_memory(house: House
             client.recv(65536)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    async with serving(house) as at:
+    async with serving(site) as at:
         for _ in range(5):
             await anyio.to_thread.run_sync(reset, at)
         await until(lambda: not protocols())
@@ -101,7 +101,7 @@ async def test_a_connection_that_was_reset_leaves_nothing_in_memory(house: House
     "body", [b'{"token":"\xff"}', b'{"token":"\\ud800"}', b"[" * 4000, b"\xff\xfe", b'{"token":NaN}']
 )
 async def test_nonsense_in_a_body_is_the_clients_fault_and_no_line(
-    guarded: House, body: bytes, caplog: pytest.LogCaptureFixture
+    guarded: Site, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with guarded.client() as client:
         answer = await client.post("/api/login", content=body, headers={"content-type": "application/json"})

@@ -14,7 +14,7 @@ from hub.web.routes import live
 from hub.web.routes.app import create_app
 from hub.web.server import server
 from hub.web.server.server import Server, bind, url_of
-from tests.hub.web.parts import House, serving, until
+from tests.hub.web.parts import Site, serving, until
 from tests.hub.web.routes.test_live import close_code, receive
 
 pytestmark = pytest.mark.anyio
@@ -31,8 +31,8 @@ async def test_ipv6_can_be_listened_on() -> None:
         assert url_of(listening) == f"http://[::1]:{listening.getsockname()[1]}"
 
 
-async def test_stopping_ends_the_streams_and_frees_the_port(house: House) -> None:
-    async with serving(house) as at:
+async def test_stopping_ends_the_streams_and_frees_the_port(site: Site) -> None:
+    async with serving(site) as at:
         first = await connect(f"ws://{at}/api/live")
         second = await connect(f"ws://{at}/api/units/gate-a/live")
         await receive(first)
@@ -41,15 +41,15 @@ async def test_stopping_ends_the_streams_and_frees_the_port(house: House) -> Non
     assert anyio.current_time() - before < 3
     assert await close_code(first) == 1012
     assert await close_code(second) == 1012
-    await until(lambda: house.parts.units["gate-a"].viewers == 0)
+    await until(lambda: site.parts.units["gate-a"].viewers == 0)
     host, _, port = at.partition(":")
     bind(host, int(port)).close()
 
 
-async def test_a_cancelled_server_ends_in_order(house: House) -> None:
+async def test_a_cancelled_server_ends_in_order(site: Site) -> None:
     with bind("127.0.0.1", 0) as listening:
         at = "{}:{}".format(*listening.getsockname())
-        running = Server(create_app(house.parts), listening)
+        running = Server(create_app(site.parts), listening)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(running.run)
             websocket = await connect(f"ws://{at}/api/live")
@@ -58,24 +58,24 @@ async def test_a_cancelled_server_ends_in_order(house: House) -> None:
     assert await close_code(websocket) == 1012
 
 
-async def test_an_answer_under_way_is_finished(house: House) -> None:
-    house.links["gate-a"].latency_s = 0.5
+async def test_an_answer_under_way_is_finished(site: Site) -> None:
+    site.links["gate-a"].latency_s = 0.5
     async with anyio.create_task_group() as tasks, httpx.AsyncClient() as client:
         statuses = []
 
         async def ask(at: str) -> None:
             statuses.append((await client.post(f"http://{at}/api/units/gate-a/poll")).status_code)
 
-        async with serving(house) as at:
+        async with serving(site) as at:
             tasks.start_soon(ask, at)
-            await until(lambda: bool(house.links["gate-a"].asked))
+            await until(lambda: bool(site.links["gate-a"].asked))
         await until(lambda: bool(statuses))
     assert statuses == [200]
 
 
-async def test_a_server_that_was_never_run_can_be_stopped(house: House) -> None:
+async def test_a_server_that_was_never_run_can_be_stopped(site: Site) -> None:
     with bind("127.0.0.1", 0) as listening:
-        await Server(create_app(house.parts), listening).stop()
+        await Server(create_app(site.parts), listening).stop()
 
 
 @asynccontextmanager
@@ -107,24 +107,24 @@ def read_all(deaf: socket.socket) -> bytes:
     return received
 
 
-async def test_who_does_not_answer_pings_is_closed_with_1013(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_does_not_answer_pings_is_closed_with_1013(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_PING_S", 0.05)
     monkeypatch.setattr(server, "SEND_S", 0.1)
-    async with serving(house) as at, deaf_viewer(at, "/api/units/gate-a/live") as deaf:
-        await until(lambda: house.parts.units["gate-a"].viewers == 1)
-        await until(lambda: house.parts.units["gate-a"].viewers == 0)
+    async with serving(site) as at, deaf_viewer(at, "/api/units/gate-a/live") as deaf:
+        await until(lambda: site.parts.units["gate-a"].viewers == 1)
+        await until(lambda: site.parts.units["gate-a"].viewers == 0)
         received = await anyio.to_thread.run_sync(read_all, deaf)
     assert (1013).to_bytes(2, "big") + b"nothing was read" in received
 
 
 async def test_a_send_that_is_never_read_ends_the_viewing_and_stalls_nobody(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "SEND_S", 0.3)
     monkeypatch.setattr(live, "QUEUE", 8)
-    unit = house.parts.units["gate-a"]
+    unit = site.parts.units["gate-a"]
     async with (
-        serving(house) as at,
+        serving(site) as at,
         deaf_viewer(at, "/api/units/gate-a/live"),
         connect(f"ws://{at}/api/units/gate-a/live") as quick,
     ):
@@ -132,23 +132,23 @@ async def test_a_send_that_is_never_read_ends_the_viewing_and_stalls_nobody(
         seen = (await receive(quick))["sequence"] or 0
         with anyio.fail_after(60):
             while unit.viewers == 2:
-                await house.poll(times=20)
+                await site.poll(times=20)
                 while seen < unit.next_sequence - 1:
                     seen = (await receive(quick))["sequence"]
         assert unit.fanout.dropped > 0
-        await house.poll()
+        await site.poll()
         assert (await receive(quick))["sequence"] == seen + 1
 
 
 async def test_a_server_that_crashed_is_not_taken_for_one_that_serves(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def crash(*of: object) -> None:
         raise ValueError("a bug")
 
     monkeypatch.setattr(server.Server, "_sweep", crash)
     with bind("127.0.0.1", 0) as listening:
-        running = Server(create_app(house.parts), listening)
+        running = Server(create_app(site.parts), listening)
         with pytest.raises(ExceptionGroup):
             await running.run()
         with pytest.raises(RuntimeError, match="cannot be started again"):
