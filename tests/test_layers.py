@@ -1,6 +1,7 @@
 """The layers: which folder may import which, where each library may be imported, and which files are pure."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,3 +195,9 @@ def test_a_pure_file_does_no_io(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_a_file_says_its_purpose_first(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), f"{name(path)} has no docstring"
+
+
+def test_the_architecture_names_every_room() -> None:
+    picture = (ROOT / "docs" / "architecture.md").read_text()
+    for room in MAY_IMPORT:
+        assert re.search(rf"\s{room.rpartition('.')[2]}/\s", picture), f"docs/architecture.md does not name {room}"
