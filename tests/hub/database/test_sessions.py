@@ -16,6 +16,7 @@ from hub.database.database import Database, open_database
 from hub.database.errors import describe_trouble
 from hub.store.schema import upgrade
 from hub.store.tables import register_boot
+from tests.elapsed import takes_less_than
 from tests.hub.store.events import snapshot
 from tests.hub.store.test_recorder import recording, sequences
 
@@ -159,5 +160,5 @@ async def test_a_claim_that_is_lost_for_good_ends_the_guard(postgres: Database, 
     assert claim is not None
     await anyio.to_thread.run_sync(claim.renew)
     async with open_database(empty_postgres_url):
-        with pytest.raises(DatabaseTaken, match="another hub"), anyio.fail_after(20):
+        with takes_less_than(10), pytest.raises(DatabaseTaken, match="another hub"):
             await partial(run_guard, postgres)()
