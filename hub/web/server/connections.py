@@ -3,7 +3,7 @@
 Bookkeeping only: no clock and no socket. A connection is *waiting* while the hub is owed something by its client:
 a request, the rest of one, or that it reads what was sent. It is closed when that takes too long, and before that
 when a new connection needs its place: the one that has waited longest, of the address that has most of them, but
-not in its first tenth of a second. So whoever opens connections and says nothing pushes out their own, and a
+not in its first twentieth of a second. So whoever opens connections and says nothing pushes out their own, and a
 request that comes whole is always answered, also in the middle of a burst of connections from its own address.
 
     HEAD ──head──> BODY ──body──> ANSWERING ──> IDLE ──first byte──> HEAD
@@ -23,7 +23,7 @@ STALLED_S = 30.0
 _PLACES = 1024  # unless told otherwise
 _UNSENT_BYTES = 64 << 20
 _PATIENCE_S = 1.0
-_GRACE_S = 0.1  # for a client on a busy machine between its connection and its request
+_GRACE_S = 0.05  # for a client between its connection and its request; more would make a burst wait too long
 _SHARE = 2  # of the places, the part that one address may keep waiting
 _BUSY_SHARE = 0.75
 

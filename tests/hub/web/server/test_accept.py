@@ -81,7 +81,10 @@ async def test_a_whole_request_is_answered_though_a_crowd_comes_right_behind_it(
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection_and_it(site: Site) -> None:
+async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection_and_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_GRACE_S", 5.0)
     async with crowded(site, 20) as (at, table, _):
         with opened(at, 1) as [one], opened(at, 60):
             await until(lambda: table.counts.accepted > 0)
