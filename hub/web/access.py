@@ -1,4 +1,4 @@
-"""What routes are given: the running parts, a unit by its id."""
+"""Dependencies of routes: the running parts, and the unit that a path names."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alerts.rules.engine import Engine
 
 SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
-"""Text without control characters."""
+"""Pattern of a text without control characters."""
 
 
 async def _parts(connection: HTTPConnection) -> Parts:
@@ -40,10 +40,10 @@ UnitOf = Annotated[Unit, Depends(_unit)]
 
 
 def engine_of(parts: Parts) -> "Engine":
-    """The engine that decides about alerts."""
+    """The engine that evaluates the alert rules."""
     return cast("Engine", parts.desk.engine)
 
 
 def within_reason(at: datetime) -> datetime:
-    """A time asked for, cut to years that every database and every zone can hold."""
+    """A requested time in UTC, limited to the years that every database and time zone can hold."""
     return max(FIRST, min(at, LAST)).astimezone(UTC)

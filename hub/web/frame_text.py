@@ -1,4 +1,4 @@
-"""Frames as JSON text, made once per reading however many watch."""
+"""Encodes frames as JSON text, once per reading for all viewers."""
 
 import json
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from hub.units.unit import Unit
 
 
 class FrameText:
-    """Remembers the text of the newest reading of each unit, with and without the meter's own line."""
+    """Caches the text of the newest reading of each unit, with and without `raw_payload`."""
 
     def __init__(self, steady: Callable[[], float]) -> None:
         self._steady = steady
         self._newest: dict[tuple[str, bool], tuple[Snapshot, str]] = {}
 
     def of_snapshot(self, snapshot: Snapshot, dropped: int, with_raw: bool) -> str:
-        """The frame of a reading as it comes; its age counts from the receipt."""
+        """The frame of a reading that has just arrived; its age counts from the receipt."""
         key = (snapshot.unit_id, with_raw)
         newest = self._newest.get(key)
         if newest is not None and newest[0] is snapshot:
@@ -27,7 +27,7 @@ class FrameText:
         return f'{head},"dropped":{dropped}}}'
 
     def of_unit(self, unit: Unit, dropped: int, with_raw: bool) -> str:
-        """The frame of what is known of a unit now: its last reading with its true age, and its status."""
+        """The frame of a unit's last reading with its true age, and of its status now."""
         return f'{_head(unit.frame(0, with_raw))},"dropped":{dropped}}}'
 
 

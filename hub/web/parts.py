@@ -1,4 +1,4 @@
-"""The running parts of the hub, handed to those who show and steer them (the web)."""
+"""The running parts of the hub that web routes read and control."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Parts:
-    """What `app` has built. `config` and the mappings change at a reload; the rest lives as long as the process.
+    """What `hub.app` has built. A reload replaces `config` and changes the mappings; the rest stays the same.
 
-    `release` and `keep_alive` change a unit's state and store it, so that it survives a restart.
+    `release` and `keep_alive` set a unit's state and store it, so that it survives a restart.
     """
 
     config: Config
@@ -49,6 +49,6 @@ class Parts:
 
     @property
     def caches(self) -> "list[CacheFigures]":
-        """Every cache of the hub: the plants of the feeds, and the answers of the trace."""
+        """The statistics of every cache: the equipment of each feed, and the trace results."""
         trace = [self.trace.cache.figures()] if self.trace is not None else []
         return [feed.cache for feed in self.feeds.values()] + trace

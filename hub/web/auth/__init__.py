@@ -1,1 +1,1 @@
-"""Who may call a route, and for how long."""
+"""Authentication, and authorization of requests for as long as they last."""

@@ -1,4 +1,4 @@
-"""Login and logout of the page: a token is given once, and from then on a cookie stands for it."""
+"""Login and logout of the page: the browser exchanges a token for a session cookie."""
 
 import math
 from typing import Annotated
@@ -13,7 +13,7 @@ from hub.web.access import PartsOf
 from hub.web.auth.roles import for_everybody
 from hub.web.auth.security import COOKIE, LOCAL, SESSION_S, Sessions, find_token, is_foreign, unauthorized
 from hub.web.auth.throttle import LoginThrottle
-from hub.web.http.bodies import takes
+from hub.web.http.bodies import body_limit
 from hub.web.http.problems import Problem
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Login(BaseModel):
 
 
 class LoggedIn(BaseModel):
-    """Whom the hub takes the caller for."""
+    """The caller's name and role after the login."""
 
     name: str
     role: Role
@@ -38,14 +38,14 @@ def login_routes() -> APIRouter:
     """POST /api/login, POST /api/logout."""
     routes = APIRouter(prefix="/api", tags=["login"], dependencies=for_everybody())
     routes.add_api_route(
-        "/login", log_in, methods=["POST"], response_model=LoggedIn, dependencies=takes(_LOGIN_BYTES)
+        "/login", log_in, methods=["POST"], response_model=LoggedIn, dependencies=body_limit(_LOGIN_BYTES)
     )
     routes.add_api_route("/logout", log_out, methods=["POST"], status_code=204)
     return routes
 
 
 async def log_in(login: Login, request: Request, response: Response, parts: PartsOf) -> LoggedIn:
-    """Exchange a token for an HttpOnly cookie. Without `hub.tokens` nothing is needed and nothing is set."""
+    """Exchange a token for an HttpOnly cookie. Without `hub.tokens` no login is needed and no cookie is set."""
     if is_foreign(request.headers):
         raise Problem(403, "this request came from a page of another origin; log in on the hub's own page")
     tokens = parts.config.hub.tokens
@@ -79,7 +79,7 @@ def _too_many(wait_s: float) -> Problem:
 
 
 async def log_out(request: Request, response: Response, parts: PartsOf) -> None:
-    """End the login of this cookie."""
+    """End the session of this cookie."""
     sessions: Sessions = request.app.state.sessions
     sessions.close(request.cookies.get(COOKIE, ""))
     is_tls = _is_tls(request, parts.config.hub.public_url)
@@ -87,7 +87,7 @@ async def log_out(request: Request, response: Response, parts: PartsOf) -> None:
 
 
 def _is_tls(request: Request, public_url: str | None) -> bool:
-    """True when the browser speaks TLS: a trusted proxy says so, or it asked for the host of the public URL."""
+    """True when the browser uses TLS: a trusted proxy forwards https, or the Host is that of the public URL."""
     if request.url.scheme == "https":
         return True
     public = urlsplit(public_url or "")

@@ -1,6 +1,6 @@
-"""The role a route asks for, declared as a dependency of the route; a route that declares none is denied."""
+"""The role a route requires, declared as a dependency of the route; a route that declares none is denied."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -12,16 +12,14 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from hub.config.models import Role
-from hub.web.auth.security import COOKIE, Caller, unauthorized
+from hub.web.auth.security import COOKIE, RANKS, Caller, unauthorized
 from hub.web.http.problems import Problem
-
-_RANKS: Mapping[Role | None, int] = {None: -1, "viewer": 0, "operator": 1, "admin": 2}
 
 
 class Requires:
-    """A dependency that declares who may use a route: callers of `role` or above, everybody with None.
+    """A dependency that declares which callers may use a route: those of `role` or above, everybody with None.
 
-    The gate reads the declaration and refuses before the body is read; as a dependency it checks once more.
+    The auth middleware reads the declaration and refuses before the body is read; the dependency checks again.
     """
 
     def __init__(self, role: Role | None) -> None:
@@ -37,10 +35,10 @@ class Requires:
 EVERYBODY, VIEWER, OPERATOR, ADMIN = Requires(None), Requires("viewer"), Requires("operator"), Requires("admin")
 
 Viewer = Annotated[Caller, Depends(VIEWER)]
-"""The caller; a route that takes it is for viewers and above."""
+"""The caller; a route with this parameter requires the role viewer."""
 
 Operator = Annotated[Caller, Depends(OPERATOR)]
-"""The caller; a route that takes it is for operators and above, whatever its router says."""
+"""The caller; a route with this parameter requires the role operator, whatever its router declares."""
 
 
 def for_everybody() -> list[Any]:
@@ -49,7 +47,7 @@ def for_everybody() -> list[Any]:
 
 
 def for_viewers() -> list[Any]:
-    """The dependencies of a router for viewers and above, with the ways to prove it for the OpenAPI document."""
+    """The dependencies of a router for viewers and above, with the security schemes for the OpenAPI document."""
     return [
         Depends(VIEWER),
         Depends(HTTPBearer(auto_error=False)),
@@ -58,13 +56,13 @@ def for_viewers() -> list[Any]:
 
 
 def refusal(role: Role | None, caller: Caller | None) -> Problem | None:
-    """Why the caller may not use a route of this role; None when it may."""
+    """401 or 403 when the caller may not use a route of this role; None when it may."""
     if role is None:
         return None
     if caller is None:
         return unauthorized("send Authorization: Bearer TOKEN, or log in at POST /api/login")
     if not caller.may(role):
-        return Problem(403, f"{caller.name} is a {caller.role}; this takes the role {role}")
+        return Problem(403, f"{caller.name} is a {caller.role}; this needs the role {role}")
     return None
 
 
@@ -73,7 +71,11 @@ def declared(route: RouteContext | BaseRoute) -> Requires | None:
     dependant = getattr(route, "dependant", None)
     if not isinstance(dependant, Dependant):
         return None
-    return max(_requirements(dependant), key=lambda requires: _RANKS[requires.role], default=None)
+    return max(_requirements(dependant), key=_rank, default=None)
+
+
+def _rank(requires: Requires) -> int:
+    return -1 if requires.role is None else RANKS[requires.role]
 
 
 def _requirements(dependant: Dependant) -> Iterator[Requires]:
@@ -84,12 +86,12 @@ def _requirements(dependant: Dependant) -> Iterator[Requires]:
 
 
 def routes_of(routes: Sequence[BaseRoute]) -> Iterable[RouteContext]:
-    """Every route, those of included routers as they are served."""
+    """Every route, with those of included routers under their full paths."""
     return iter_route_contexts(routes)
 
 
 def route_for(routes: Sequence[BaseRoute], scope: Scope) -> RouteContext | None:
-    """The route the router serves a request with: the first that matches, else the first but for the method."""
+    """The route that the router will choose: the first that matches, else the first that matches but the method."""
     partial = None
     for route in routes_of(routes):
         match, _ = route.matches(scope)

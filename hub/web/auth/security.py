@@ -1,4 +1,4 @@
-"""Who may come in: tokens, login sessions, roles, and no entry for foreign web pages."""
+"""Authentication: bearer tokens, login sessions, and the refusal of web pages from other origins."""
 
 import hashlib
 import hmac
@@ -16,49 +16,49 @@ from hub.web.http.problems import Problem
 
 COOKIE = "hub_session"
 SESSION_S = 7 * 86400
-_RANKS: Mapping[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
-_READING = ("GET", "HEAD", "OPTIONS")
+RANKS: Mapping[Role, int] = {"viewer": 0, "operator": 1, "admin": 2}
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Caller(NamedTuple):
-    """Who asks: the name of a token, and its role."""
+    """An authenticated caller: the name of its token, and the role."""
 
     name: str
     role: Role
 
     def may(self, role: Role) -> bool:
         """True when the caller's role is `role` or above."""
-        return _RANKS[self.role] >= _RANKS[role]
+        return RANKS[self.role] >= RANKS[role]
 
 
 LOCAL = Caller("local", "admin")
 
 
 class Sessions:
-    """Logins of the page: what the cookie holds is random and means something only here.
+    """Login sessions of the page by their cookie values, which are random and held in memory only.
 
-    At most `size` sessions of one token, of which the oldest goes: no token ends the sessions of another. A session
-    ends `SESSION_S` after the login, or when its token leaves the configuration.
+    Each token has at most `size` sessions; a further login ends the oldest of the same token. A session ends
+    `SESSION_S` seconds after the login, or when its token is removed from the configuration.
     """
 
     def __init__(self, clock: Clock, size: int = 1000) -> None:
         self._clock = clock
         self._size = size
         self._sessions: dict[str, tuple[Token, float]] = {}
-        self._of: dict[str, dict[str, None]] = {}  # of each token by its name, the oldest first
+        self._by_token: dict[str, dict[str, None]] = {}  # cookie values by the name of the token, the oldest first
 
     def open(self, token: Token) -> str:
-        """The cookie value of a new session."""
-        own = self._of.setdefault(token.name, {})
+        """Start a session; returns its cookie value."""
+        own = self._by_token.setdefault(token.name, {})
         while len(own) >= self._size:
             self.close(next(iter(own)))
         session = secrets.token_urlsafe(32)
         self._sessions[session] = (token, self._clock.steady() + SESSION_S)
-        self._of.setdefault(token.name, {})[session] = None
+        self._by_token.setdefault(token.name, {})[session] = None
         return session
 
     def find(self, session: str) -> Token | None:
-        """The token that opened the session."""
+        """The token that opened the session; None when there is no such session or it has ended."""
         token, ends = self._sessions.get(session, (None, 0.0))
         if token is not None and self._clock.steady() >= ends:
             self.close(session)
@@ -66,17 +66,17 @@ class Sessions:
         return token
 
     def close(self, session: str) -> None:
-        """Forget the session."""
+        """End the session, if there is one."""
         token, _ = self._sessions.pop(session, (None, 0.0))
         if token is not None:
-            own = self._of[token.name]
+            own = self._by_token[token.name]
             del own[session]
             if not own:
-                del self._of[token.name]
+                del self._by_token[token.name]
 
 
 def find_token(tokens: Iterable[Token], presented: str) -> Token | None:
-    """The token with this secret; takes as long for a wrong one."""
+    """The token with this secret, or None, in a time that does not depend on which one matches."""
     digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
     found = None
     for token in tokens:
@@ -85,11 +85,11 @@ def find_token(tokens: Iterable[Token], presented: str) -> Token | None:
     return found
 
 
-def admit(connection: HTTPConnection, tokens: tuple[Token, ...], sessions: Sessions) -> Caller | None:
-    """Who asks; None for somebody unknown. Raises Problem 401 for a wrong token, 403 for a foreign web page."""
+def authenticate(connection: HTTPConnection, tokens: tuple[Token, ...], sessions: Sessions) -> Caller | None:
+    """The caller; None for an anonymous one. Raises Problem 401 for a wrong token, 403 for a foreign web page."""
     headers = connection.headers
     if not tokens:
-        _refuse_strangers(connection)
+        _require_local(connection)
         return LOCAL
     authorization = headers.get("authorization")
     if authorization is not None:
@@ -103,21 +103,22 @@ def admit(connection: HTTPConnection, tokens: tuple[Token, ...], sessions: Sessi
     token = None if token is None else _as_configured(token, tokens)
     if token is None:
         return None
-    changes = connection.scope["type"] == "websocket" or connection.scope["method"] not in _READING
+    changes = connection.scope["type"] == "websocket" or connection.scope["method"] not in _SAFE_METHODS
     if changes and is_foreign(headers):
         raise Problem(403, "this request came from a page of another origin; use the hub's own page, or a token")
     return Caller(token.name, token.role)
 
 
 def _as_configured(token: Token, tokens: Iterable[Token]) -> Token | None:
-    """The token of a session as it is now: its role may have changed since the login."""
+    """The token of a session as configured now: its role may have changed since the login."""
     return next((each for each in tokens if (each.name, each.token) == (token.name, token.token)), None)
 
 
-def _refuse_strangers(connection: HTTPConnection) -> None:
+def _require_local(connection: HTTPConnection) -> None:
+    """Raise Problem 403 unless the request is from this machine, to a loopback Host, and from no foreign page."""
     client = connection.scope.get("client")
     if client is None or not is_loopback(client[0]):
-        raise Problem(403, "without hub.tokens only this machine may ask; add a token to config.yaml")
+        raise Problem(403, "without hub.tokens the hub serves this machine only; add a token to config.yaml")
     if not is_loopback(_name_of(connection.headers.get("host", ""))):
         raise Problem(
             403, "without hub.tokens the hub answers to 127.0.0.1 and localhost only; use that, or add a token"
@@ -127,12 +128,12 @@ def _refuse_strangers(connection: HTTPConnection) -> None:
 
 
 def unauthorized(detail: str) -> Problem:
-    """401, with the way to do better."""
+    """401 with the WWW-Authenticate header; `detail` says how to authenticate."""
     return Problem(401, detail, {"WWW-Authenticate": 'Bearer realm="hub"'})
 
 
 def is_foreign(headers: Headers) -> bool:
-    """True when a web page of another origin asks. Programs send no Origin."""
+    """True when the request comes from a web page of another origin. Programs send no Origin."""
     origin = headers.get("origin")
     if origin is None:
         return False

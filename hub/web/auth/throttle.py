@@ -1,4 +1,4 @@
-"""How often somebody may try a token at the login: pure but for the clock, and bounded in memory."""
+"""Limits how often a client may try tokens at the login. Pure but for the clock, and bounded in memory."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class _Failures:
 class LoginThrottle:
     """After five failures an address waits 10 s, then twice as long after each further one, up to 15 minutes.
 
-    A login that succeeds, or a minute without a failure after the wait, starts anew. When all addresses together
-    fail a hundred times within a minute, everybody waits for its end but those who logged in from their address
-    before. An IPv6 address counts as its /64, of which anybody has as many as they like.
+    A successful login, or a minute without a failure after the wait, resets the count. When all addresses together
+    fail a hundred times within a minute, every address without an earlier login waits until that minute is over.
+    An IPv6 address counts as its /64 network, because one client has all of its addresses.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -49,7 +49,7 @@ class LoginThrottle:
         return max(0.0, wait_s)
 
     def failed(self, address: str) -> float:
-        """A wrong token came from there; seconds that it has to wait now."""
+        """Count a wrong token from this address; returns the seconds that it has to wait now."""
         now_s, key = self._clock.steady(), _key(address)
         if now_s >= self._window_s + _FORGET_S:
             self._window_s, self._in_window = now_s, 0
@@ -60,15 +60,15 @@ class LoginThrottle:
         own.count, own.last_s = own.count + 1, now_s
         if own.count >= _FREE:
             own.until_s = now_s + min(_FIRST_WAIT_S * 2.0 ** min(own.count - _FREE, 16), _LONGEST_WAIT_S)
-        _keep(self._failures, key, own)
+        _store(self._failures, key, own)
         return max(0.0, own.until_s - now_s)
 
     def succeeded(self, address: str) -> None:
-        """A right token came from there."""
+        """Reset the failures of this address and exempt it from the limit over all addresses."""
         key = _key(address)
         self._failures.pop(key, None)
         self._known.pop(key, None)
-        _keep(self._known, key, None)
+        _store(self._known, key, None)
 
 
 def _key(address: str) -> str:
@@ -81,7 +81,7 @@ def _key(address: str) -> str:
     return str(found)
 
 
-def _keep(of: OrderedDict[str, T], key: str, value: T) -> None:
+def _store(of: OrderedDict[str, T], key: str, value: T) -> None:
     of[key] = value
     while len(of) > _ADDRESSES:
         of.popitem(last=False)

@@ -1,1 +1,1 @@
-"""Requests and answers over HTTP and WebSocket, whatever they are about."""
+"""HTTP and WebSocket: requests, responses, limits and errors, independent of what the routes do."""

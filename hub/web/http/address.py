@@ -1,6 +1,6 @@
-"""Who asks, and for which address: absolute request targets, and what trusted proxies forward, made plain.
+"""Normalizes the address of a request: absolute request targets, and the headers that trusted proxies forward.
 
-Everybody behind this middleware sees the path, the Host, the scheme and the client as the caller meant them.
+Everything behind this middleware sees the path, Host, scheme and client address of the original request.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ _SCHEMES = ("http", "https", "ws", "wss")
 
 
 class Addresses:
-    """ASGI middleware. `proxies` is asked at each request, so that a reload holds at once."""
+    """ASGI middleware. It calls `proxies` at each request, so that a reload takes effect at once."""
 
     def __init__(self, app: ASGIApp, proxies: Callable[[], tuple[str, ...]]) -> None:
         self._app = app
@@ -39,7 +39,10 @@ class Addresses:
 
 
 def with_path(scope: Scope) -> Scope | None:
-    """The scope of a target such as `http://host/path`: its host replaces the header. None for other targets."""
+    """The scope of an absolute target such as `http://host/path`, whose host replaces the Host header.
+
+    None for a target that is neither absolute nor `*`.
+    """
     if scope["raw_path"] == b"*":
         return scope
     scheme, colon, rest = scope["raw_path"].decode("latin-1").partition("://")
@@ -53,26 +56,26 @@ def with_path(scope: Scope) -> Scope | None:
 
 
 def forwarded(scope: Scope, proxies: Networks) -> Scope:
-    """The scope as a trusted proxy says it was asked; anybody else's word does not count."""
+    """The scope with the client, scheme and host that a trusted proxy forwards; unchanged for other clients."""
     client = scope.get("client")
     if client is None or not is_of(client[0], proxies):
         return scope
     headers = Headers(scope=scope)
-    told = dict(scope)
+    changed = dict(scope)
     if (address := _client(headers.getlist("x-forwarded-for"), proxies)) is not None:
-        told["client"] = (address, 0)
+        changed["client"] = (address, 0)
     proto = _last(headers.getlist("x-forwarded-proto"))
     if proto in _SCHEMES:
         is_tls, is_socket = proto in ("https", "wss"), scope["type"] == "websocket"
-        told["scheme"] = ("wss" if is_tls else "ws") if is_socket else ("https" if is_tls else "http")
+        changed["scheme"] = ("wss" if is_tls else "ws") if is_socket else ("https" if is_tls else "http")
     if host := _last(headers.getlist("x-forwarded-host")):
         others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        told["headers"] = [*others, (b"host", host.encode("latin-1"))]
-    return told
+        changed["headers"] = [*others, (b"host", host.encode("latin-1"))]
+    return changed
 
 
 def is_of(address: str, among: Networks) -> bool:
-    """True for an address of one of the networks; IPv4 in IPv6 counts as the IPv4 it is."""
+    """True for an address in one of the networks; an IPv4 address mapped into IPv6 counts as IPv4."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -88,7 +91,7 @@ def networks(texts: tuple[str, ...]) -> Networks:
 
 
 def _client(values: Iterable[str], proxies: Networks) -> str | None:
-    """The address nearest to us that is no proxy of ours: what lies further left anybody may have written."""
+    """The rightmost forwarded address that is no trusted proxy: any client may have written what is left of it."""
     client: str | None = None
     for text in reversed([part.strip() for value in values for part in value.split(",")]):
         address = _without_port(text)

@@ -1,4 +1,4 @@
-"""Bodies of requests: each bounded by what its route needs, all of them together by what may be in memory."""
+"""Limits request bodies: each by what its route declares, all of them together by a budget of memory."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,58 +14,61 @@ from hub.web.http.problems import Problem, ProblemResponse, busy
 
 T = TypeVar("T")
 
-MOST = 64 << 10
-"""Bytes that a body may have where its route says nothing else."""
+DEFAULT_LIMIT = 64 << 10
+"""Bytes that the body of a route without a declaration may have."""
 
-_TOGETHER = 16 << 20  # parsed, a body takes up to ten times as much
+_BUDGET_BYTES = 16 << 20  # parsed, a body needs up to ten times its size
 _RETRY_S = 2
 
 
-class Takes:
+class BodyLimit:
     """A dependency that declares how many bytes the body of a route may have."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, size: int) -> None:
+        self.size = size
 
     async def __call__(self) -> None:
-        """Nothing is left to do: the middleware has read the declaration before the body."""
+        """Do nothing: the middleware has read the declaration before the body."""
 
 
-def takes(most: int) -> list[Any]:
-    """The dependencies of a route whose body may have `most` bytes."""
-    return [Depends(Takes(most))]
+def body_limit(size: int) -> list[Any]:
+    """The dependencies of a route whose body may have `size` bytes."""
+    return [Depends(BodyLimit(size))]
 
 
 class BodyBudget:
-    """Bytes of bodies in memory, from their first byte to the end of their request: of one caller half of all."""
+    """Bytes of request bodies in memory, each from its first byte to the end of its request.
 
-    def __init__(self, together: int = _TOGETHER) -> None:
+    At most `total` bytes in all, and at most half of that of one caller.
+    """
+
+    def __init__(self, total: int = _BUDGET_BYTES) -> None:
         self.refused = 0
-        self._together = together
-        self._of: Counter[str] = Counter()
+        self._total = total
+        self._reserved: Counter[str] = Counter()  # bytes by caller
 
     @property
-    def taken(self) -> int:
-        """Bytes spoken for."""
-        return self._of.total()
+    def reserved(self) -> int:
+        """Bytes reserved now."""
+        return self._reserved.total()
 
-    def take(self, who: str, size: int) -> bool:
-        """Speak for the bytes of a body; False where there is no room now."""
-        if self.taken + size > self._together or self._of[who] + size > self._together // 2:
+    def reserve(self, caller: str, size: int) -> bool:
+        """Reserve the bytes of a body; False, and counted as refused, when they exceed the budget."""
+        if self.reserved + size > self._total or self._reserved[caller] + size > self._total // 2:
             self.refused += 1
             return False
-        self._of[who] += size
+        self._reserved[caller] += size
         return True
 
-    def give(self, who: str, size: int) -> None:
-        """The request is over."""
-        self._of[who] -= size
-        if self._of[who] <= 0:
-            del self._of[who]
+    def release(self, caller: str, size: int) -> None:
+        """Return the bytes of a request that has ended."""
+        self._reserved[caller] -= size
+        if self._reserved[caller] <= 0:
+            del self._reserved[caller]
 
 
 class Bodies:
-    """ASGI middleware behind the gate: nobody's body is read who may not send one."""
+    """ASGI middleware behind the auth middleware, so that it reads no body of an unauthorized caller."""
 
     def __init__(self, app: ASGIApp, budget: BodyBudget) -> None:
         self._app = app
@@ -78,36 +81,36 @@ class Bodies:
         if not is_chunked and declared == "0":
             await self._app(scope, receive, send)
             return
-        most = most_of(scope.get("hub.route"))
-        size = most if is_chunked or not declared.isdecimal() else int(declared)
-        if size > most:
-            await ProblemResponse(Problem(413, _too_large(most)))(scope, receive, send)
+        limit = body_limit_of(scope.get("hub.route"))
+        size = limit if is_chunked or not declared.isdecimal() else int(declared)
+        if size > limit:
+            await ProblemResponse(Problem(413, _too_large(limit)))(scope, receive, send)
             return
-        who = who_of(scope)
-        if not self._budget.take(who, size):
+        caller = caller_key(scope)
+        if not self._budget.reserve(caller, size):
             problem = busy("too much is being sent to the hub at once; send it again", _RETRY_S)
             await ProblemResponse(problem)(scope, receive, send)
             return
         try:
-            await self._app(scope, _bounded(receive, most), send)
+            await self._app(scope, _bounded(receive, limit), send)
         finally:
-            self._budget.give(who, size)
+            self._budget.release(caller, size)
 
 
-def most_of(route: object) -> int:
-    """Bytes that the body of a route may have, as it declares."""
-    return max((takes.most for takes in declarations(route, Takes)), default=MOST)
+def body_limit_of(route: object) -> int:
+    """Bytes that the body of a route may have, as the route declares."""
+    return max((limit.size for limit in declarations(route, BodyLimit)), default=DEFAULT_LIMIT)
 
 
 def declarations(route: object, kind: type[T]) -> Iterator[T]:
-    """What a route declares by dependencies of this kind."""
+    """The dependencies of this class that a route declares."""
     dependant = getattr(route, "dependant", None)
     if isinstance(dependant, Dependant):
         yield from (each.call for each in dependant.dependencies if isinstance(each.call, kind))
 
 
-def who_of(scope: Scope) -> str:
-    """Whose share a request is of: the name of the caller, or the address of somebody unknown."""
+def caller_key(scope: Scope) -> str:
+    """The key under which limits count a request: the caller's name, or the address of an anonymous one."""
     caller = scope.get("hub.caller")
     if caller is not None:
         return f"caller {caller.name}"
@@ -115,19 +118,19 @@ def who_of(scope: Scope) -> str:
     return f"address {client[0]}" if client else "unknown"
 
 
-def _too_large(most: int) -> str:
-    return f"a body may have up to {most} bytes here"
+def _too_large(limit: int) -> str:
+    return f"a body may have up to {limit} bytes here"
 
 
-def _bounded(receive: Receive, most: int) -> Receive:
+def _bounded(receive: Receive, limit: int) -> Receive:
     received = 0
 
     async def receive_bounded() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > most:
-            raise HTTPException(413, _too_large(most))
+        if received > limit:
+            raise HTTPException(413, _too_large(limit))
         return message
 
     return receive_bounded

@@ -1,11 +1,11 @@
-"""HEAD for every address that answers GET: the same status and headers, without the body."""
+"""Answers HEAD on every route that answers GET, with the same status and headers and without the body."""
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """ASGI middleware: the application sees a GET. What would stream is ended once its headers are sent."""
+    """ASGI middleware: the application sees a GET. A streamed response is cancelled once its headers are sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

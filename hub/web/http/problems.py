@@ -1,4 +1,4 @@
-"""Errors as the outside sees them: RFC 9457 `application/problem+json`, never the text of an exception."""
+"""Error responses: RFC 9457 `application/problem+json`, never with the text of an unexpected exception."""
 
 import json
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class Problem(Exception):
-    """An answer other than success. `detail` tells the caller what to do; `members` are added to the body."""
+    """An error response. `detail` says what the caller can do; `members` are added to the body."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail)
@@ -53,7 +53,7 @@ class Problem(Exception):
 
 
 class ProblemResponse(Response):
-    """A problem on its way out."""
+    """The HTTP response of a problem."""
 
     media_type = MEDIA_TYPE
 
@@ -69,28 +69,28 @@ class ProblemResponse(Response):
 
 
 def busy(detail: str, retry_s: float = 1.0, **members: Any) -> Problem:
-    """503 with `Retry-After`: at least one second, rounded up."""
+    """503 with `Retry-After: retry_s`, rounded up to whole seconds and at least one."""
     return Problem(503, detail, {"Retry-After": str(max(1, int(-(-retry_s // 1))))}, **members)
 
 
 def not_found(what: str, which: str) -> Problem:
-    """404 for a thing that has an id."""
+    """404 for an unknown id `which` of a `what`, such as a unit."""
     return Problem(404, f"there is no {what} {which!r}")
 
 
 def invalid(text: str) -> Problem:
-    """422 for a parameter of the query; `text` is such as `cursor: is not one that was given out`."""
+    """422 for a query parameter; `text` is its name and the fault, such as `cursor: is not one of this list`."""
     name, _, message = text.partition(": ")
     return Problem(422, text, errors=[{"where": f"query.{name}", "message": message}])
 
 
-def nothing_here() -> Problem:
-    """404 for an address that leads nowhere."""
-    return Problem(404, _WORDS[404])
+def no_route() -> Problem:
+    """404 for a path without a route."""
+    return Problem(404, _DETAILS[404])
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Have every error of `app` answered by a problem."""
+    """Register exception handlers that answer every error of `app` with a problem."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -109,12 +109,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if "GET" in (allowed := headers.get("Allow", "").split(", ")) and "HEAD" not in allowed:
         headers["Allow"] = ", ".join([*allowed, "HEAD"])
-    return ProblemResponse(Problem(error.status_code, _WORDS.get(error.status_code, error.detail), headers))
+    return ProblemResponse(Problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"where": _place(fault["loc"]), "message": _message(fault["msg"])} for fault in error.errors()]
+    errors = [{"where": _location(fault["loc"]), "message": _message(fault["msg"])} for fault in error.errors()]
     detail = "; ".join(f"{fault['where']}: {fault['message']}" for fault in errors)
     return ProblemResponse(Problem(422, detail, errors=errors))
 
@@ -130,7 +130,7 @@ async def _no_database(request: Request, error: Exception) -> Response:
 
 
 def is_about_a_value(error: SQLAlchemyError) -> bool:
-    """True for a value that was refused before or by the database: the fault of a request, not of the database."""
+    """True for a value that the driver or the database refuses: an error of the request, not of the database."""
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError)
     return isinstance(error, StatementError) and isinstance(error.orig, ValueError | OverflowError)
@@ -145,7 +145,7 @@ async def _crash(request: Request, error: Exception) -> Response:
     return ProblemResponse(Problem(500, "the hub failed at this request; its log has the details"))
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
+def _location(loc: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in loc)
 
 
@@ -153,7 +153,7 @@ def _message(text: str) -> str:
     return text.removeprefix("Value error, ")
 
 
-_WORDS = {
+_DETAILS = {
     404: "there is nothing at this address; /docs lists what there is",
-    405: "this address does not take this method; the Allow header lists those it takes",
+    405: "this address does not support this method; the Allow header lists those it supports",
 }

@@ -1,4 +1,4 @@
-"""One viewer's WebSocket: sends that do not wait for ever, and an end when the viewer leaves."""
+"""Serves one viewer's WebSocket: every send has a deadline, and the stream ends when the viewer disconnects."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ Send = Callable[[str], Awaitable[None]]
 
 
 class StreamEnd(Exception):
-    """The stream is over: close with `code` and `reason`."""
+    """Raised to end the stream: the WebSocket is closed with `code` and `reason`."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -30,9 +30,9 @@ INVALID = 1008
 
 
 async def serve_stream(websocket: WebSocket, run: Callable[[Send], Awaitable[None]]) -> None:
-    """Accept, and `run` until the viewer leaves, or until it ends by itself or by StreamEnd; then close.
+    """Accept the WebSocket and call `run(send)` until it returns, raises StreamEnd, or the viewer disconnects.
 
-    `run` is given what sends a text. A viewer who has read nothing for `SEND_S` seconds is closed with 1013.
+    `send` sends one text message. A viewer that has read nothing for `SEND_S` seconds is closed with 1013.
     """
     await websocket.accept()
 
@@ -46,17 +46,17 @@ async def serve_stream(websocket: WebSocket, run: Callable[[Send], Awaitable[Non
     end: StreamEnd | None = None
     async with anyio.create_task_group() as tasks:
 
-        async def end_with_viewer() -> None:
+        async def end_on_disconnect() -> None:
             while (await websocket.receive())["type"] != "websocket.disconnect":
-                pass  # what a viewer says is not heard
+                pass  # messages of viewers are ignored
             tasks.cancel_scope.cancel()
 
-        tasks.start_soon(end_with_viewer)
+        tasks.start_soon(end_on_disconnect)
         try:
             await run(send)
             end = StreamEnd(1000, "")
-        except StreamEnd as asked:
-            end = asked
+        except StreamEnd as raised:
+            end = raised
         except WebSocketDisconnect:
             pass
         tasks.cancel_scope.cancel()
@@ -65,9 +65,9 @@ async def serve_stream(websocket: WebSocket, run: Callable[[Send], Awaitable[Non
 
 
 async def close(websocket: WebSocket, code: int, reason: str) -> None:
-    """Close an accepted WebSocket; one that does not even take the goodbye is left to the server."""
+    """Close an accepted WebSocket; the server drops it if the close frame cannot be sent within 2 s."""
     with anyio.move_on_after(_CLOSE_S):
         try:
             await websocket.close(code, reason)
         except (WebSocketDisconnect, RuntimeError):
-            pass  # it has gone meanwhile
+            pass  # the viewer has disconnected meanwhile

@@ -1,4 +1,4 @@
-"""Answers sent piece by piece, so that none is ever whole in memory however long it is."""
+"""Streamed responses: sent in chunks, so that no response is ever whole in memory."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -11,24 +11,24 @@ from hub.database.errors import describe_trouble
 log = structlog.get_logger()
 
 
-class BrokenOff(Exception):
-    """An answer that has begun cannot be finished: the connection is closed, so that its reader notices."""
+class ResponseInterrupted(Exception):
+    """A response that has begun cannot be finished: the connection is closed, so that the client notices."""
 
 
 async def streamed(
-    pieces: AsyncIterator[str | bytes], media_type: str, headers: Mapping[str, str] | None = None
+    chunks: AsyncIterator[str | bytes], media_type: str, headers: Mapping[str, str] | None = None
 ) -> StreamingResponse:
-    """An answer of these pieces. The first is made before: what it raises can still be answered with a problem."""
-    first = await anext(pieces, "")
-    return StreamingResponse(_joined(first, pieces), media_type=media_type, headers=headers)
+    """A response of these chunks. It awaits the first, so that an error there still becomes a problem response."""
+    first = await anext(chunks, "")
+    return StreamingResponse(_joined(first, chunks), media_type=media_type, headers=headers)
 
 
 async def _joined(first: str | bytes, rest: AsyncIterator[str | bytes]) -> AsyncIterator[str | bytes]:
     yield first
     try:
-        async for piece in rest:
-            yield piece
+        async for chunk in rest:
+            yield chunk
     except (SQLAlchemyError, OSError) as error:
         reason = describe_trouble(error) if isinstance(error, SQLAlchemyError) else error.strerror
-        log.error("answer broken off", reason=reason)
-        raise BrokenOff from None
+        log.error("response cut off before its end; the client must request it again", reason=reason)
+        raise ResponseInterrupted from None

@@ -7,17 +7,17 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from hub.web.access import engine_of
-from hub.web.auth.gate import Gate
 from hub.web.auth.login import login_routes
+from hub.web.auth.middleware import AuthMiddleware
 from hub.web.auth.roles import for_everybody
 from hub.web.auth.security import Sessions
 from hub.web.auth.throttle import LoginThrottle
-from hub.web.board import Board
+from hub.web.fleet_table import FleetTable
 from hub.web.frame_text import FrameText
 from hub.web.http.address import Addresses
 from hub.web.http.bodies import Bodies, BodyBudget
-from hub.web.http.downloads import DownloadLane, Downloads
 from hub.web.http.head import HeadAsGet
+from hub.web.http.long_responses import LongResponses, long_response_slots
 from hub.web.http.problems import RESPONSES, answer_with_problems
 from hub.web.parts import Parts
 from hub.web.routes.alerts import alert_routes
@@ -32,10 +32,9 @@ from hub.web.routes.metrics import metrics_routes
 from hub.web.routes.monitors import monitor_routes
 from hub.web.routes.rules import rule_routes
 from hub.web.routes.supervision import supervision_routes
-from hub.web.routes.trace import trace_routes
+from hub.web.routes.trace import trace_routes, trace_slots
 from hub.web.routes.units import unit_routes
 from hub.web.server.connections import Connections
-from hub.web.trace_places import TracePlaces
 
 _GRAVITY = {"info": 0, "warning": 1, "critical": 2}
 
@@ -52,18 +51,18 @@ def create_app(parts: Parts, connections: Connections | None = None) -> FastAPI:
     )
     documentation = tuple(app.routes)
     app.state.parts = parts
-    app.state.trace_places = TracePlaces()
+    app.state.trace_slots = trace_slots()
     app.state.sessions = Sessions(parts.clock)
     app.state.throttle = LoginThrottle(parts.clock)
     app.state.frame_text = FrameText(parts.clock.steady)
-    app.state.board = Board(parts.units, parts.clock, lambda: open_severities(parts))
+    app.state.fleet_table = FleetTable(parts.units, parts.clock, lambda: open_severities(parts))
     answer_with_problems(app)
     app.state.connections = Connections() if connections is None else connections
-    app.state.body_budget, app.state.download_lane = BodyBudget(), DownloadLane()
-    app.add_middleware(Downloads, lane=app.state.download_lane)
+    app.state.body_budget, app.state.long_response_slots = BodyBudget(), long_response_slots()
+    app.add_middleware(LongResponses, slots=app.state.long_response_slots)
     app.add_middleware(Bodies, budget=app.state.body_budget)
     app.add_middleware(
-        Gate,
+        AuthMiddleware,
         tokens=lambda: parts.config.hub.tokens,
         sessions=app.state.sessions,
         documentation=documentation,

@@ -14,7 +14,7 @@ from hub.equipment.sync import Outcome, OutcomeKind
 from hub.equipment.view import Category
 from hub.web.access import SHOWN_TEXT, PartsOf
 from hub.web.auth.roles import Operator, for_viewers
-from hub.web.http.bodies import takes
+from hub.web.http.bodies import body_limit
 from hub.web.http.problems import Problem, busy, not_found
 
 _ID_LENGTH = 64
@@ -109,7 +109,7 @@ def equipment_routes() -> APIRouter:
         methods=["POST"],
         response_class=Response,
         responses={200: {"model": LookupReply}},
-        dependencies=takes(_LOOKUP_BYTES),
+        dependencies=body_limit(_LOOKUP_BYTES),
     )
     running: dict[int | str, dict[str, Any]] = {202: {"model": RefreshReply, "description": "It still runs."}}
     routes.add_api_route("/refresh", refresh, methods=["POST"], response_model=RefreshReply, responses=running)

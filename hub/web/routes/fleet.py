@@ -8,7 +8,7 @@ from fastapi import APIRouter, WebSocket
 
 from hub.units.unit import Unit
 from hub.web.auth.roles import Viewer
-from hub.web.board import Board, Choice
+from hub.web.fleet_table import FleetTable, UnitFilter
 from hub.web.http.stream import FORBIDDEN, HEARTBEAT, HEARTBEAT_S, INVALID, Send, StreamEnd, serve_stream
 
 _LONGEST_GLOB = 200
@@ -36,22 +36,22 @@ async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", wa
             raise StreamEnd(
                 FORBIDDEN, f"{caller.name} is a {caller.role}; watch=true takes the role operator, leave it out"
             )
-        board: Board = websocket.app.state.board
-        choice = Choice(units)
+        table: FleetTable = websocket.app.state.fleet_table
+        chosen = UnitFilter(units)
         with closing(Watched()) as watched:
             since, sent_s = -1, anyio.current_time()
             while True:
-                tick = board.look()
+                tick = table.refresh()
                 if watch:
-                    watched.follow(board.units(choice))
-                text = board.text(since, choice)
+                    watched.follow(table.units(chosen))
+                text = table.text(since, chosen)
                 since = tick
                 if text is None and anyio.current_time() - sent_s >= HEARTBEAT_S:
                     text = HEARTBEAT
                 if text is not None:
                     await send(text)
                     sent_s = anyio.current_time()
-                await anyio.sleep(board.rest_s())
+                await anyio.sleep(table.until_next_tick_s())
 
     await serve_stream(websocket, run)
 

@@ -10,7 +10,7 @@ from alerts.model.duration import Duration
 from hub.store.export import export_page, export_rows
 from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf, within_reason
 from hub.web.auth.roles import for_viewers
-from hub.web.http.downloads import streams
+from hub.web.http.long_responses import long_response
 from hub.web.http.problems import invalid
 from hub.web.http.streaming import streamed
 
@@ -32,7 +32,7 @@ def history_routes() -> APIRouter:
     routes.add_api_route(
         "/{unit_id}/history",
         get_history,
-        dependencies=streams(),
+        dependencies=long_response(),
         response_class=Response,
         responses={200: {"model": HistoryPage, "content": {"text/csv": {"schema": {"type": "string"}}}}},
     )

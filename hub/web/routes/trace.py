@@ -15,9 +15,10 @@ from hub.trace.pipeline import Inline, TracePipeline
 from hub.web.access import PartsOf
 from hub.web.auth.roles import Viewer, for_viewers
 from hub.web.auth.security import LOCAL, Caller
-from hub.web.http.bodies import takes
-from hub.web.http.downloads import streams
+from hub.web.http.bodies import body_limit
+from hub.web.http.long_responses import long_response
 from hub.web.http.problems import Problem, busy
+from hub.web.http.slots import CallerSlots
 from hub.web.http.streaming import streamed
 from hub.web.trace_documents import (
     EventsReply,
@@ -34,25 +35,25 @@ from hub.web.trace_documents import (
     describe_job,
     seeds_body,
 )
-from hub.web.trace_places import TracePlaces
 
 T = TypeVar("T")
 _BODY_BYTES = 6 << 20  # a trace may begin with 200,000 container ids
 _SEED_BYTES = 256 << 10  # thousands of names
 _DISK_RETRY_S = 60.0
+_BUSY_RETRY_S = 2.0
 
 
 def trace_routes() -> APIRouter:
     """POST /api/trace/seed, /lineage, /events; GET and DELETE of jobs; GET /api/trace/status."""
     routes = APIRouter(prefix="/api/trace", tags=["trace"], dependencies=for_viewers())
-    post, many = ["POST"], takes(_BODY_BYTES)
+    post, many = ["POST"], body_limit(_BODY_BYTES)
     unset: dict[str, Any] = {"response_model_exclude_unset": True}
     job: dict[int | str, dict[str, Any]] = {202: {"model": JobAccepted}}
     routes.add_api_route(
         "/seed",
         find_seeds,
         methods=post,
-        dependencies=takes(_SEED_BYTES),
+        dependencies=body_limit(_SEED_BYTES),
         responses={200: {"model": SeedReply}},
         response_class=Response,
     )
@@ -60,7 +61,7 @@ def trace_routes() -> APIRouter:
         "/lineage",
         find_lineage,
         methods=post,
-        dependencies=[*many, *streams()],
+        dependencies=[*many, *long_response()],
         responses={200: {"model": LineageReply}, **job},
         response_class=Response,
     )
@@ -68,7 +69,7 @@ def trace_routes() -> APIRouter:
         "/events",
         find_events,
         methods=post,
-        dependencies=[*many, *streams()],
+        dependencies=[*many, *long_response()],
         responses={200: {"model": EventsReply}, **job},
         response_class=Response,
     )
@@ -78,7 +79,7 @@ def trace_routes() -> APIRouter:
     routes.add_api_route(
         "/jobs/{job_id}/events",
         get_job_events,
-        dependencies=streams(),
+        dependencies=long_response(),
         response_class=Response,
         responses={200: {"model": JobPage, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
     )
@@ -101,14 +102,23 @@ def _owner(caller: Caller) -> str | None:
     return None if caller is LOCAL else caller.name
 
 
-async def _place(caller: Viewer, connection: HTTPConnection) -> AsyncIterator[None]:
-    """A place among the requests that are answered now, until the answer is sent."""
-    places: TracePlaces = connection.app.state.trace_places
-    with places.place(caller.name):
+def trace_slots() -> CallerSlots:
+    """The slots of trace requests: each holds ids and database rows in memory until its response is sent."""
+    return CallerSlots(total=8, per_caller=4)
+
+
+async def _slot(caller: Viewer, connection: HTTPConnection) -> AsyncIterator[None]:
+    slots: CallerSlots = connection.app.state.trace_slots
+    if not await slots.acquire(caller.name):
+        raise busy("too many traces are asked for at once; ask again in a moment", _BUSY_RETRY_S)
+    try:
         yield
+    finally:
+        slots.release(caller.name)
 
 
-PlaceOf = Annotated[None, Depends(_place)]
+SlotOf = Annotated[None, Depends(_slot)]
+"""Holds a slot until the response is sent; 503 with Retry-After when none is free."""
 
 
 async def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")], trace: TraceOf) -> Job:
@@ -121,7 +131,7 @@ async def _job(job_id: Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")
 JobOf = Annotated[Job, Depends(_job)]
 
 
-async def find_seeds(request: SeedRequest, trace: TraceOf, place: PlaceOf) -> Response:
+async def find_seeds(request: SeedRequest, trace: TraceOf, slot: SlotOf) -> Response:
     """Containers for what is known: lots, wafers, orders, serial numbers or a range of dates."""
     try:
         seeds = await _asked(trace.seed(request.profile, request.params))
@@ -130,12 +140,12 @@ async def find_seeds(request: SeedRequest, trace: TraceOf, place: PlaceOf) -> Re
     return await streamed(seeds_body(request.profile, seeds), "application/json")
 
 
-async def find_lineage(request: LineageRequest, trace: TraceOf, place: PlaceOf, caller: Viewer) -> Response:
+async def find_lineage(request: LineageRequest, trace: TraceOf, slot: SlotOf, caller: Viewer) -> Response:
     """Splits and merges around containers: at once up to 1,000 ids, else 202 and a job."""
     return _answer(await _asked(trace.lineage(request.container_ids, request.direction, _owner(caller))))
 
 
-async def find_events(request: EventsRequest, trace: TraceOf, place: PlaceOf, caller: Viewer) -> Response:
+async def find_events(request: EventsRequest, trace: TraceOf, slot: SlotOf, caller: Viewer) -> Response:
     """Rows per domain: at once up to 1,000 ids, else 202 and a job."""
     return _answer(await _asked(trace.events(request.container_ids, request.domains, _owner(caller))))
 

@@ -1,1 +1,1 @@
-"""The web server: its sockets, its connections and their bounds."""
+"""The web server: sockets, connections and their limits."""

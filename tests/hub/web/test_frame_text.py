@@ -7,7 +7,7 @@ from hub.readings.snapshot import Snapshot
 from hub.units.unit import Unit
 from hub.web.frame_text import FrameText
 from tests.hub.fake_link import READING, FakeLink
-from tests.hub.web.test_board import SetClock
+from tests.hub.web.test_fleet_table import SetClock
 
 
 def snapshot(sequence: int, clock: SetClock) -> Snapshot:

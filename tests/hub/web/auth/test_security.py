@@ -226,7 +226,7 @@ def test_sessions_end_and_the_oldest_make_room() -> None:
     assert sessions.find(third) is None
     sessions.close(second)
     assert not sessions._sessions
-    assert not sessions._of
+    assert not sessions._by_token
 
 
 def test_a_token_is_found_by_its_secret_alone() -> None:

@@ -1,4 +1,4 @@
-"""Bodies are small: as small as their route lets them be, and not more in all than memory can hold."""
+"""A request body is limited by its route, and all bodies in memory together by a budget."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from hub.web.auth.roles import route_for
-from hub.web.http.bodies import MOST, Bodies, BodyBudget, most_of
+from hub.web.http.bodies import DEFAULT_LIMIT, Bodies, BodyBudget, body_limit_of
 from tests.hub.web.parts import TOKENS, Site, serving
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ OPERATOR = TOKENS[1]["token"]
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:
-    """A body whose length nobody is told."""
+    """A chunked body, without a Content-Length."""
     for _ in range(size // 1024):
         yield b" " * 1024
 
@@ -27,7 +27,7 @@ async def chunks(size: int) -> AsyncIterator[bytes]:
     ("method", "path", "most"),
     [
         ("POST", "/api/login", 4096),
-        ("PUT", "/api/units/gate-a/monitor", MOST),
+        ("PUT", "/api/units/gate-a/monitor", DEFAULT_LIMIT),
         ("POST", "/api/equipment/lookup", 1 << 20),
         ("POST", "/api/trace/seed", 256 << 10),
         ("POST", "/api/trace/events", 6 << 20),
@@ -44,17 +44,17 @@ async def test_a_body_is_bounded_by_what_its_route_needs(guarded: Site, method: 
 
 
 def test_one_caller_has_half_of_the_room() -> None:
-    budget = BodyBudget(together=1000)
-    assert budget.take("a", 500)
-    assert not budget.take("a", 1)
-    assert budget.take("b", 500)
-    assert not budget.take("c", 1)
-    budget.give("a", 500)
-    assert budget.take("c", 1)
-    assert (budget.taken, budget.refused) == (501, 2)
-    budget.give("b", 500)
-    budget.give("c", 1)
-    assert not budget._of
+    budget = BodyBudget(total=1000)
+    assert budget.reserve("a", 500)
+    assert not budget.reserve("a", 1)
+    assert budget.reserve("b", 500)
+    assert not budget.reserve("c", 1)
+    budget.release("a", 500)
+    assert budget.reserve("c", 1)
+    assert (budget.reserved, budget.refused) == (501, 2)
+    budget.release("b", 500)
+    budget.release("c", 1)
+    assert not budget._reserved
 
 
 async def test_what_there_is_no_room_for_is_asked_to_come_again_and_room_returns() -> None:
@@ -67,17 +67,17 @@ async def test_what_there_is_no_room_for_is_asked_to_come_again_and_room_returns
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    budget = BodyBudget(together=1000)
+    budget = BodyBudget(total=1000)
     transport = httpx.ASGITransport(Bodies(app, budget))
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: client.post("/", content=b"x" * 400))
-            while not budget.taken:
+            while not budget.reserved:
                 await anyio.lowlevel.checkpoint()
             refused = await client.post("/", content=b"x" * 400)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
             release.set()
-        assert budget.taken == 0
+        assert budget.reserved == 0
         assert (await client.post("/", content=b"x" * 400)).status_code == 204
 
 
@@ -116,4 +116,4 @@ async def test_no_route_takes_more_than_was_weighed(guarded: Site) -> None:
                 "raw_path": path.encode(),
                 "headers": [],
             }
-            assert most_of(route_for(app.routes, scope)) == large.get(path, MOST)
+            assert body_limit_of(route_for(app.routes, scope)) == large.get(path, DEFAULT_LIMIT)

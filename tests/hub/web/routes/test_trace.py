@@ -17,8 +17,8 @@ from hub.trace.jobs import JobLimits
 from hub.trace.pipeline import Seeds, TracePipeline
 from hub.trace.quality import Tally
 from hub.trace.sample import SampleHistory, id_of
+from hub.web.http.slots import CallerSlots
 from hub.web.routes.app import create_app
-from hub.web.trace_places import TracePlaces
 from tests.hub.trace.place import ids, lanes_to, open_trace
 from tests.hub.web.parts import TOKENS, Site, until
 from tests.redis_server import eventually
@@ -250,20 +250,21 @@ async def test_one_viewer_cannot_fill_the_kept_results(guarded: Site, tmp_path: 
             assert (await viewer.post("/api/trace/events", json=body)).status_code == 202
 
 
-async def test_traces_at_once_are_bounded_and_their_places_come_back(tracing: Site) -> None:
+async def test_traces_at_once_are_bounded_and_their_slots_are_freed(tracing: Site) -> None:
     app = create_app(tracing.parts)
-    places: TracePlaces = app.state.trace_places
+    slots: CallerSlots = app.state.trace_slots
     body = {"profile": "query_tool", "params": {"lot_id": ["GA26000120-A00-007"]}}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480") as client:
-        with places.place("local"), places.place("local"), places.place("local"), places.place("local"):
-            reply = await client.post("/api/trace/seed", json=body)
-            assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+        assert [await slots.acquire("local") for _ in range(4)] == [True] * 4
+        reply = await client.post("/api/trace/seed", json=body)
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+        for _ in range(4):
+            slots.release("local")
         for _ in range(10):
             assert (await client.post("/api/trace/seed", json=body)).status_code == 200
         assert (await client.post("/api/trace/seed", json={**body, "params": {}})).status_code == 422
-    with places.place("local"), places.place("local"), places.place("local"), places.place("local"):
-        pass
+    assert slots.running == 0
 
 
 async def test_very_many_seeds_are_one_document(tracing: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ async def test_a_viewer_may_look_and_not_poll(guarded: Site) -> None:
         assert (await client.get("/api/units/gate-a")).status_code == 200
         answer = await client.post("/api/units/gate-a/poll")
     assert answer.status_code == 403
-    assert answer.json()["detail"] == "wallboard is a viewer; this takes the role operator"
+    assert answer.json()["detail"] == "wallboard is a viewer; this needs the role operator"
 
 
 async def test_the_meters_settings_are_shown_with_their_age_and_name_the_levels(guarded: Site) -> None:

@@ -1,4 +1,4 @@
-"""The board: what changed since when."""
+"""The fleet table reports which units changed since a tick."""
 
 import json
 
@@ -9,7 +9,7 @@ from hub.readings.reading import Reading
 from hub.readings.snapshot import Snapshot
 from hub.runtime.clock import Clock
 from hub.units.unit import Unit
-from hub.web.board import TICK_S, Board, Choice
+from hub.web.fleet_table import TICK_S, FleetTable, UnitFilter
 from tests.hub.fake_link import READING, FakeLink
 
 
@@ -29,13 +29,13 @@ def read(unit: Unit, clock: SetClock, reading: Reading = READING) -> None:
     unit.latest = Snapshot(unit.id, sequence, clock.now(), clock.steady(), reading, "Start", None, (), 1.0)
 
 
-def board_of(*names: str) -> tuple[Board, dict[str, Unit], SetClock]:
+def table_of(*names: str) -> tuple[FleetTable, dict[str, Unit], SetClock]:
     clock = SetClock()
     units = {
         name: Unit(UnitConfig(id=name, host="127.0.0.1"), clock, lambda event: None, link=FakeLink(clock))
         for name in names
     }
-    return Board(units, clock, dict), units, clock
+    return FleetTable(units, clock, dict), units, clock
 
 
 def ids(text: str | None) -> list[str]:
@@ -43,102 +43,102 @@ def ids(text: str | None) -> list[str]:
 
 
 def test_only_units_that_changed_since_a_tick_are_shown() -> None:
-    board, units, clock = board_of("a", "b", "c")
-    first = board.look()
+    table, units, clock = table_of("a", "b", "c")
+    first = table.refresh()
     read(units["b"], clock)
     clock.now_s += TICK_S
-    second = board.look()
+    second = table.refresh()
     read(units["c"], clock)
     clock.now_s += TICK_S
-    board.look()
-    assert ids(board.text(-1, Choice("*"))) == ["a", "b", "c"]
-    assert ids(board.text(first, Choice("*"))) == ["b", "c"]
-    assert ids(board.text(second, Choice("*"))) == ["c"]
-    assert ids(board.text(first, Choice("b"))) == ["b"]
+    table.refresh()
+    assert ids(table.text(-1, UnitFilter("*"))) == ["a", "b", "c"]
+    assert ids(table.text(first, UnitFilter("*"))) == ["b", "c"]
+    assert ids(table.text(second, UnitFilter("*"))) == ["c"]
+    assert ids(table.text(first, UnitFilter("b"))) == ["b"]
 
 
 def test_growing_stale_is_a_change() -> None:
-    board, units, clock = board_of("a")
+    table, units, clock = table_of("a")
     read(units["a"], clock)
-    since = board.look()
+    since = table.refresh()
     clock.now_s += 10.5
-    board.look()
-    text = board.text(since, Choice("*"))
+    table.refresh()
+    text = table.text(since, UnitFilter("*"))
     assert text is not None
     assert json.loads(text)["feed_status"] == ["stale"]
     assert json.loads(text)["age_s"] == [10.5]
 
 
 def test_a_unit_that_left_is_shown_once_as_off() -> None:
-    board, units, clock = board_of("a", "b")
+    table, units, clock = table_of("a", "b")
     read(units["a"], clock)
-    since = board.look()
+    since = table.refresh()
     del units["a"]
     clock.now_s += TICK_S
-    tick = board.look()
-    text = board.text(since, Choice("*"))
+    tick = table.refresh()
+    text = table.text(since, UnitFilter("*"))
     assert text is not None
     assert (json.loads(text)["unit_id"], json.loads(text)["feed_status"]) == (["a"], ["off"])
     clock.now_s += TICK_S
-    board.look()
-    assert board.text(tick, Choice("*")) is None
-    assert ids(board.text(-1, Choice("*"))) == ["b"]
+    table.refresh()
+    assert table.text(tick, UnitFilter("*")) is None
+    assert ids(table.text(-1, UnitFilter("*"))) == ["b"]
 
 
 def test_each_unit_is_shown_with_its_name_and_another_name_is_a_change() -> None:
-    board, units, clock = board_of("a", "b")
-    since = board.look()
+    table, units, clock = table_of("a", "b")
+    since = table.refresh()
     units["a"].config = UnitConfig(id="a", name="Gate A", host="127.0.0.1")
     clock.now_s += TICK_S
-    board.look()
-    text = board.text(since, Choice("*"))
+    table.refresh()
+    text = table.text(since, UnitFilter("*"))
     assert text is not None
     assert (json.loads(text)["unit_id"], json.loads(text)["name"]) == (["a"], ["Gate A"])
-    first = board.text(-1, Choice("*"))
+    first = table.text(-1, UnitFilter("*"))
     assert first is not None
     assert json.loads(first)["name"] == ["Gate A", "b"]
 
 
 def test_a_text_is_made_once_per_tick() -> None:
-    board, _, _ = board_of("a")
-    board.look()
-    assert board.text(-1, Choice("*")) is board.text(-1, Choice("*"))
+    table, _, _ = table_of("a")
+    table.refresh()
+    assert table.text(-1, UnitFilter("*")) is table.text(-1, UnitFilter("*"))
 
 
 def test_a_glob_is_held_against_each_unit_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    board, units, clock = board_of("a", "b")
-    choice = Choice("[ab]*")
-    matches = choice._matches
+    table, units, clock = table_of("a", "b")
+    chosen = UnitFilter("[ab]*")
+    matches = chosen._matches
 
     def match(unit_id: str) -> object:
         asked.append(unit_id)
         return matches(unit_id)
 
-    monkeypatch.setattr(choice, "_matches", match)
-    since = board.look()
+    monkeypatch.setattr(chosen, "_matches", match)
+    since = table.refresh()
     for new in ("c", "bb", "d"):
         read(units["a"], clock)
         units[new] = Unit(UnitConfig(id=new, host="127.0.0.1"), clock, lambda event: None, link=FakeLink(clock))
         clock.now_s += TICK_S
-        tick = board.look()
-        board.text(since, choice)
-        board.text(-1, choice)
-        assert board.units(choice) is board.units(choice)
+        tick = table.refresh()
+        table.text(since, chosen)
+        table.text(-1, chosen)
+        assert table.units(chosen) is table.units(chosen)
         since = tick
     assert sorted(asked) == ["a", "b", "bb", "c", "d"]
-    assert ids(board.text(-1, choice)) == ["a", "b", "bb"]
-    assert [unit.id for unit in board.units(choice)] == ["a", "b", "bb"]
+    assert ids(table.text(-1, chosen)) == ["a", "b", "bb"]
+    assert [unit.id for unit in table.units(chosen)] == ["a", "b", "bb"]
 
 
 def test_globs_that_choose_the_same_units_share_a_text() -> None:
-    board, _, _ = board_of("a", "b")
-    board.look()
-    assert board.text(-1, Choice("?")) is board.text(-1, Choice("[a-z]*"))
+    table, _, _ = table_of("a", "b")
+    table.refresh()
+    assert table.text(-1, UnitFilter("?")) is table.text(-1, UnitFilter("[a-z]*"))
 
 
 @pytest.mark.parametrize("glob", ["*a" * 100, "*" * 200, "[!b]*" * 40, "*?" * 100, "[" * 200, "[]-a]" * 40])
 def test_a_glob_that_backtracks_is_no_slower(glob: str) -> None:
-    board, _, _ = board_of("a" * 64)
-    board.look()
-    assert board.text(-1, Choice(glob)) is not None
+    table, _, _ = table_of("a" * 64)
+    table.refresh()
+    assert table.text(-1, UnitFilter(glob)) is not None

@@ -1,4 +1,4 @@
-"""The gate before every route: who asks, what the route asks for, and the headers that keep browsers safe."""
+"""The auth middleware: authenticates each caller, checks the role its route requires, adds security headers."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,11 +9,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.config.models import Role, Token
+from hub.web.auth.access_check import AccessCheck, close_websocket, serve_http, serve_websocket
 from hub.web.auth.roles import declared, refusal, route_for
-from hub.web.auth.security import Caller, Sessions, admit
-from hub.web.auth.standing import Standing, close_socket, serve_download, serve_socket
-from hub.web.http.problems import Problem, ProblemResponse, nothing_here
-from hub.web.http.streaming import BrokenOff
+from hub.web.auth.security import Caller, Sessions, authenticate
+from hub.web.http.problems import Problem, ProblemResponse, no_route
+from hub.web.http.streaming import ResponseInterrupted
 
 _POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _DOCS_POLICY = f"{_POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
@@ -26,13 +26,13 @@ _HEADERS = {
 }
 
 
-class Gate:
-    """ASGI middleware. `tokens` is asked at each request and all through a stream, so that a reload holds at once.
+class AuthMiddleware:
+    """ASGI middleware. It calls `tokens` at each request and during a stream, so a reload takes effect at once.
 
-    It finds the route as the router will, and asks that route which role it declares: text is never compared with
-    paths. A request that leads to no route, or to one that declares no role, is denied. `documentation` are the
-    routes that FastAPI brings along; they are for everybody.
-    A WebSocket is accepted before it is refused, because only then the browser learns the code.
+    It finds the route as the router will, and reads the role that the route declares: it never compares paths as
+    text. It denies a request without a route, and one whose route declares no role. `documentation` are the routes
+    that FastAPI adds; they are open to everybody.
+    It accepts a WebSocket before it refuses it, because browsers show the close code only then.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Gate:
         if not is_socket:
             send = _with_headers(is_documentation, send)
         try:
-            caller = self._admit(scope, route, is_documentation)
+            caller = self._authorize(scope, route, is_documentation)
         except Problem as problem:
             if is_socket:
                 await _refuse_socket(problem, receive, send)
@@ -68,21 +68,21 @@ class Gate:
         if caller is None:
             await self._app(scope, receive, send)
             return
-        serve = serve_socket if is_socket else serve_download
+        serve = serve_websocket if is_socket else serve_http
         try:
-            await serve(Standing(caller, scope, self._tokens, self._sessions), self._app, scope, receive, send)
-        except BrokenOff:
-            pass  # without the end of its answer the server closes the connection
+            await serve(AccessCheck(caller, scope, self._tokens, self._sessions), self._app, scope, receive, send)
+        except ResponseInterrupted:
+            pass  # the response has no end, so the server closes the connection
 
-    def _admit(self, scope: Scope, route: RouteContext | None, is_documentation: bool) -> Caller | None:
-        """Who asks; None for somebody unknown where that is enough. Raises Problem."""
+    def _authorize(self, scope: Scope, route: RouteContext | None, is_documentation: bool) -> Caller | None:
+        """The caller; None for an anonymous one on an open route. Raises Problem when the route is not allowed."""
         caller, wrong = None, None
         try:
-            caller = admit(HTTPConnection(scope), self._tokens(), self._sessions)
+            caller = authenticate(HTTPConnection(scope), self._tokens(), self._sessions)
         except Problem as problem:
             if problem.status != 401:
                 raise
-            wrong = problem  # what is open to everybody is so to those with an old token too
+            wrong = problem  # an open route stays open to a caller whose token is wrong
         role = None if is_documentation else _role_of(route)
         denial = wrong if wrong is not None and role is not None else refusal(role, caller)
         if denial is not None:
@@ -91,17 +91,17 @@ class Gate:
 
 
 def _role_of(route: RouteContext | None) -> Role | None:
-    """The role a route asks for, None for everybody. Raises Problem 404 where there is none to ask."""
+    """The role a route requires, None for everybody. Raises Problem 404 without a route or a declared role."""
     requires = None if route is None else declared(route)
     if requires is None:
-        raise nothing_here()
+        raise no_route()
     return requires.role
 
 
 async def _refuse_socket(problem: Problem, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
-    await close_socket(problem, send)
+    await close_websocket(problem, send)
 
 
 def _with_headers(is_documentation: bool, send: Send) -> Send:

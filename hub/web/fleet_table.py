@@ -1,4 +1,7 @@
-"""The state of all units at a glance: rows in arrays, and which of them changed since when."""
+"""The fleet table: one row per unit with its latest levels, state and alarm, and the tick of its last change.
+
+`WS /api/live` sends it every `TICK_S` seconds, to each viewer only the rows that changed since the last message.
+"""
 
 import json
 import re
@@ -11,6 +14,7 @@ from hub.runtime.clock import Clock, rfc3339
 from hub.units.unit import Unit
 
 TICK_S = 0.25
+"""Seconds between two refreshes of the table."""
 
 
 class _Row(NamedTuple):
@@ -18,11 +22,11 @@ class _Row(NamedTuple):
     latest: Snapshot | None
     status: FeedStatus
     alarm: str | None
-    changed: int  # tick
+    changed: int  # the tick of the last change
 
 
-class Choice:
-    """The units that one viewer asks for: the glob is compiled once, and each id is held against it once."""
+class UnitFilter:
+    """The units that one viewer asks for by a glob. The glob is compiled once and matched once against each id."""
 
     def __init__(self, glob: str) -> None:
         self._matches = re.compile(translate(glob)).match
@@ -32,7 +36,7 @@ class Choice:
         self._units: tuple[Unit, ...] = ()
 
     def ids(self, known: frozenset[str]) -> frozenset[str]:
-        """Those of the known ids that match; an id that was known before stays known."""
+        """The ids in `known` that match. `known` only ever grows, so an id is matched when it appears."""
         if known is not self._seen:
             chosen = self._chosen.union(filter(self._matches, known - self._seen))
             self._chosen = known if len(chosen) == len(known) else chosen
@@ -40,7 +44,7 @@ class Choice:
         return self._chosen
 
     def units(self, present: tuple[Unit, ...], known: frozenset[str]) -> tuple[Unit, ...]:
-        """Those of the units that match; the same object until some came or went."""
+        """The units in `present` that match; the same tuple object until a unit is added or removed."""
         if present is not self._present:
             chosen = self.ids(known)
             self._units = tuple(unit for unit in present if unit.id in chosen)
@@ -48,10 +52,10 @@ class Choice:
         return self._units
 
 
-class Board:
-    """Shared by all who watch the fleet: the units are looked through once per tick, and a text is made once.
+class FleetTable:
+    """Shared by all viewers of the fleet: it reads the units once per tick and encodes each message once.
 
-    `alarms` gives the severity of the gravest open alert of each unit that has one.
+    `alarms` returns the severity of the most severe open alert of each unit that has one.
     """
 
     def __init__(self, units: Mapping[str, Unit], clock: Clock, alarms: Callable[[], Mapping[str, str]]) -> None:
@@ -65,13 +69,13 @@ class Board:
         self._present: tuple[Unit, ...] = ()
         self._known: frozenset[str] = frozenset()
 
-    def rest_s(self) -> float:
+    def until_next_tick_s(self) -> float:
         """Seconds until the next tick."""
         now = self._clock.steady()
         return (now // TICK_S + 1) * TICK_S - now
 
-    def look(self) -> int:
-        """The present tick; what has changed since the last one is noted."""
+    def refresh(self) -> int:
+        """Record what has changed since the last tick; returns the current tick."""
         tick = int(self._clock.steady() / TICK_S)
         if tick > self._tick:
             self._tick = tick
@@ -80,16 +84,16 @@ class Board:
             self._note_changes()
         return self._tick
 
-    def units(self, choice: Choice) -> tuple[Unit, ...]:
-        """The units chosen; the same object until some came or went."""
-        return choice.units(self._present, self._known)
+    def units(self, chosen: UnitFilter) -> tuple[Unit, ...]:
+        """The units that the filter matches; the same tuple object until a unit is added or removed."""
+        return chosen.units(self._present, self._known)
 
-    def text(self, since: int, choice: Choice) -> str | None:
-        """Those of the chosen units that changed after the tick `since`, as JSON; None when there are none.
+    def text(self, since: int, chosen: UnitFilter) -> str | None:
+        """The matching units that changed after the tick `since`, as JSON text; None when none changed.
 
-        With -1 all of them, even if there are none at all. Viewers whose globs choose the same units share a text.
+        With -1 all of them, even an empty list. Viewers whose globs match the same units share the text.
         """
-        ids = choice.ids(self._known)
+        ids = chosen.ids(self._known)
         key = (since, ids)
         if key not in self._texts:
             self._texts[key] = self._text(since, ids)
@@ -119,7 +123,7 @@ class Board:
             self._note_removed()
 
     def _note_removed(self) -> None:
-        """A unit that has left the configuration is shown as off, without values."""
+        """Show a unit that was removed from the configuration as `off`, without levels."""
         for unit_id in self._rows.keys() - self._units.keys():
             row = self._rows[unit_id]
             if row.status is not FeedStatus.OFF or row.latest is not None:

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from hub.web.auth import standing
+from hub.web.auth import access_check
 from hub.web.auth.security import COOKIE
 from hub.web.routes import history
 from tests.elapsed import takes_less_than
@@ -56,7 +56,7 @@ async def test_a_stream_ends_with_the_token_or_its_role(
 
 
 async def test_the_frame_after_a_fallen_role_is_not_sent(guarded: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "LOOK_S", 3600.0)
+    monkeypatch.setattr(access_check, "CHECK_INTERVAL_S", 3600.0)
     await guarded.poll()
     headers = {"authorization": f"Bearer {OPERATOR}"}
     async with (

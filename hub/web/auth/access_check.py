@@ -1,4 +1,4 @@
-"""Whether a caller who was let in may still be here: asked for as long as a request or a stream lasts."""
+"""Checks during a request or a stream that its caller is still authorized, and ends it otherwise."""
 
 from collections.abc import Callable
 
@@ -9,19 +9,19 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.config.models import Token
-from hub.web.auth.security import COOKIE, Caller, Sessions, admit, unauthorized
+from hub.web.auth.security import COOKIE, Caller, Sessions, authenticate, unauthorized
 from hub.web.http.problems import Problem
 
 log = structlog.get_logger()
 
-LOOK_S = 1.0
-"""How often a stream that sends nothing is looked at; one that sends is checked at each message."""
+CHECK_INTERVAL_S = 1.0
+"""Seconds between two checks of a WebSocket that sends nothing; one that sends is checked at each message."""
 
 _CLOSE_S = 2.0
 
 
-class Standing:
-    """A caller as admitted, and whether it still holds."""
+class AccessCheck:
+    """The authorization of one request: `revoked` says whether its token, login or role has been taken away."""
 
     def __init__(
         self, caller: Caller, scope: Scope, tokens: Callable[[], tuple[Token, ...]], sessions: Sessions
@@ -35,15 +35,15 @@ class Standing:
             None if "authorization" in self._connection.headers else self._connection.cookies.get(COOKIE)
         )
 
-    def lapse(self) -> Problem | None:
-        """401 once the token or the login is gone, 403 once the role is below what it was; None while it holds."""
+    def revoked(self) -> Problem | None:
+        """401 once the token or the login is gone, 403 once the role is lower; None while authorized."""
         tokens = self._tokens()
         if tokens is self._checked and (
             not tokens or self._session is None or self._sessions.find(self._session) is not None
         ):
             return None
         try:
-            caller = admit(self._connection, tokens, self._sessions)
+            caller = authenticate(self._connection, tokens, self._sessions)
         except Problem as problem:
             return problem
         if caller is None:
@@ -54,11 +54,11 @@ class Standing:
         return None
 
 
-async def serve_download(standing: Standing, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve an HTTP request; what streams is cut off once the caller may no longer have it."""
+async def serve_http(access: AccessCheck, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve an HTTP request; cut a streamed response off once its caller's access is revoked."""
 
     async def send_checked(message: Message) -> None:
-        if message.get("more_body") and standing.lapse() is not None:
+        if message.get("more_body") and access.revoked() is not None:
             rest.cancel()
             await anyio.lowlevel.checkpoint()
         await send(message)
@@ -66,38 +66,38 @@ async def serve_download(standing: Standing, app: ASGIApp, scope: Scope, receive
     with anyio.CancelScope() as rest:
         await app(scope, receive, send_checked)
     if rest.cancelled_caught:
-        log.info("download ended: its caller is no longer allowed it", path=scope["path"])
+        log.info("response cut off: its caller's access was revoked", path=scope["path"])
 
 
-async def serve_socket(standing: Standing, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a WebSocket; it is closed with 4401 or 4403 before the first message its caller may not have."""
+async def serve_websocket(access: AccessCheck, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve a WebSocket; close it with 4401 or 4403 before any further message once access is revoked."""
     is_accepted = False
     async with anyio.create_task_group() as tasks:
 
         async def end(problem: Problem) -> None:
             tasks.cancel_scope.cancel()
             with anyio.move_on_after(_CLOSE_S, shield=True):
-                await close_socket(problem, send)
+                await close_websocket(problem, send)
             await anyio.lowlevel.checkpoint()
 
         async def send_checked(message: Message) -> None:
             nonlocal is_accepted
-            if message["type"] == "websocket.send" and (problem := standing.lapse()) is not None:
+            if message["type"] == "websocket.send" and (problem := access.revoked()) is not None:
                 await end(problem)
             is_accepted = is_accepted or message["type"] == "websocket.accept"
             await send(message)
 
-        async def look() -> None:
+        async def check_periodically() -> None:
             while True:
-                await anyio.sleep(LOOK_S)
-                if is_accepted and (problem := standing.lapse()) is not None:
+                await anyio.sleep(CHECK_INTERVAL_S)
+                if is_accepted and (problem := access.revoked()) is not None:
                     await end(problem)
 
-        tasks.start_soon(look)
+        tasks.start_soon(check_periodically)
         await app(scope, receive, send_checked)
         tasks.cancel_scope.cancel()
 
 
-async def close_socket(problem: Problem, send: Send) -> None:
-    """Close an accepted WebSocket for a problem: its status and 4000."""
+async def close_websocket(problem: Problem, send: Send) -> None:
+    """Close an accepted WebSocket with the code 4000 + the status of the problem."""
     await send({"type": "websocket.close", "code": 4000 + problem.status, "reason": problem.detail})
