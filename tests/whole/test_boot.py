@@ -36,7 +36,7 @@ async def test_a_taken_port_ends_with_3(tmp_path: Path) -> None:
             site.config["hub"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
             ended = await _run(site)
             assert (ended.returncode, ended.stderr.count(b"\n")) == (3, 1)
-            assert b"see hub.listen" in ended.stderr
+            assert b"change hub.listen" in ended.stderr
             assert site.meters[0].counters.connections == 0
 
 

@@ -1,7 +1,10 @@
-"""Takes connections up: a few in each turn of the loop, each on a place of its own, refused where there is none.
+"""Accepts connections, a few in each iteration of the event loop, and refuses those without a free slot.
 
-A client that says nothing costs a socket and a reader of the loop. Only when it has sent something its connection
-gets a transport and a protocol, which cost far more; so a crowd of silent ones keeps nobody waiting for long.
+A client that has sent nothing costs a socket and a reader of the loop. Only with its first byte a connection gets a
+transport and a protocol, which cost far more, so that many idle connections do not delay the others. Invariants:
+
+- Nothing is accepted while a connection with a first byte waits for its protocol: accepting could evict it.
+- A connection in `_readable` has no reader in the loop any more; it gets a protocol unless it was closed meanwhile.
 """
 
 import asyncio
@@ -17,15 +20,15 @@ from anyio.abc import TaskGroup
 from hub.web.server.connections import Connection, Connections
 from hub.web.server.overload import Overload
 
-_IN_A_TURN = 32  # so that what comes in a burst leaves other tasks their turns
-_BEGUN_IN_A_TURN = 8
+_ACCEPTED_PER_ITERATION = 32  # a burst of connections must not block the other tasks
+_STARTED_PER_ITERATION = 8
 _BACK_OFF_S = 0.1
-_NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Acceptor:
-    """Accepts on a listening socket until that is closed."""
+    """Accepts connections on a listening socket until `close` is called."""
 
     def __init__(
         self,
@@ -38,13 +41,13 @@ class Acceptor:
         self._connections = connections
         self._overload = overload
         self._protocol = protocol
-        self._speaking: deque[tuple[_Silent, Connection]] = deque()
-        self._some_speak = anyio.Event()
+        self._readable: deque[tuple[_UnopenedTransport, Connection]] = deque()
+        self._has_readable = anyio.Event()
 
     async def run(self) -> None:
-        """Ends once `close` is called."""
+        """Accept until `close` is called."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._begin_those_who_speak)
+            tasks.start_soon(self._start_protocols)
             while self._listening.fileno() != -1:
                 try:
                     await anyio.wait_readable(self._listening)
@@ -54,34 +57,34 @@ class Acceptor:
             tasks.cancel_scope.cancel()
 
     def close(self) -> None:
-        """Listen no more, and let those go who have said nothing."""
+        """Close the listening socket, and the connections over which nothing has arrived."""
         if self._listening.fileno() != -1:
             anyio.notify_closing(self._listening)
             self._listening.close()
         for connection in self._connections.all():
-            if isinstance(connection.transport, _Silent):
+            if isinstance(connection.transport, _UnopenedTransport):
                 connection.close()
 
     def _accept_some(self) -> float:
-        """Seconds to wait before the next turn. Others stay in the queue of the kernel for so long.
+        """Accept what is allowed now; returns the seconds until the next attempt.
 
-        Nobody is accepted while a client that has sent something waits for its protocol: it could lose its place.
-        Where no descriptor is left the connection that has waited longest gives its own back.
+        Further connections stay in the kernel's queue meanwhile. When the process has no file descriptor left, the
+        connection that has waited longest is closed.
         """
-        if self._speaking:
+        if self._readable:
             return 0.0
-        for _ in range(_IN_A_TURN):
-            early_s = self._connections.early_s(asyncio.get_running_loop().time())
-            if early_s > 0:
-                return early_s
+        for _ in range(_ACCEPTED_PER_ITERATION):
+            accept_delay_s = self._connections.accept_delay_s(asyncio.get_running_loop().time())
+            if accept_delay_s > 0:
+                return accept_delay_s
             try:
                 connected, peer = self._listening.accept()
             except BlockingIOError:
                 break
             except OSError as error:
-                if error.errno not in _NOTHING_LEFT:
-                    continue  # that client has gone already
-                self._give_one_back()
+                if error.errno not in _OUT_OF_RESOURCES:
+                    continue  # this client has disconnected already
+                self._free_descriptor()
                 return _BACK_OFF_S
             self._admit(connected, peer[0] if isinstance(peer, tuple) else "")
         return 0.0
@@ -89,78 +92,78 @@ class Acceptor:
     def _admit(self, connected: socket.socket, address: str) -> None:
         connected.setblocking(False)
         self._overload.opened(address)
-        place, pushed = self._connections.admit(address, asyncio.get_running_loop().time())
-        if pushed is not None:
-            self._overload.turned_away(pushed.address)
-            pushed.close()
-        if place is None:
-            self._overload.turned_away(address)
+        connection, evicted = self._connections.admit(address, asyncio.get_running_loop().time())
+        if evicted is not None:
+            self._overload.refused(evicted.address)
+            evicted.close()
+        if connection is None:
+            self._overload.refused(address)
             _refuse(connected)
         else:
-            place.transport = silent = _Silent(connected)
-            silent.listen(lambda: self._speaks(silent, place))
+            connection.transport = unopened = _UnopenedTransport(connected)
+            unopened.listen(lambda: self._on_first_byte(unopened, connection))
 
-    def _speaks(self, silent: "_Silent", place: Connection) -> None:
-        self._connections.requeue(place)
-        self._speaking.append((silent, place))
-        self._some_speak.set()
+    def _on_first_byte(self, unopened: "_UnopenedTransport", connection: Connection) -> None:
+        self._connections.requeue(connection)
+        self._readable.append((unopened, connection))
+        self._has_readable.set()
 
-    async def _begin_those_who_speak(self) -> None:
+    async def _start_protocols(self) -> None:
         async with anyio.create_task_group() as tasks:
             while True:
-                await self._some_speak.wait()
-                self._some_speak = anyio.Event()
-                while self._speaking:
-                    for _ in range(min(_BEGUN_IN_A_TURN, len(self._speaking))):
-                        self._begin(*self._speaking.popleft(), tasks)
+                await self._has_readable.wait()
+                self._has_readable = anyio.Event()
+                while self._readable:
+                    for _ in range(min(_STARTED_PER_ITERATION, len(self._readable))):
+                        self._start(*self._readable.popleft(), tasks)
                     await anyio.lowlevel.checkpoint()
 
-    def _begin(self, silent: "_Silent", place: Connection, tasks: TaskGroup) -> None:
-        if not place.is_closed:
-            place.transport = None
-            tasks.start_soon(self._take_up, silent.connected, place)
+    def _start(self, unopened: "_UnopenedTransport", connection: Connection, tasks: TaskGroup) -> None:
+        if not connection.is_closed:
+            connection.transport = None
+            tasks.start_soon(self._start_protocol, unopened.connected, connection)
 
-    async def _take_up(self, connected: socket.socket, place: Connection) -> None:
+    async def _start_protocol(self, connected: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: self._protocol(place), connected)
+            await loop.connect_accepted_socket(lambda: self._protocol(connection), connected)
         except OSError:
-            place.leave()
+            connection.release()
             connected.close()
 
-    def _give_one_back(self) -> None:
-        oldest = self._connections.oldest_waiting()
+    def _free_descriptor(self) -> None:
+        oldest = self._connections.longest_waiting()
         if oldest is not None:
-            self._connections.counts.pushed_out += 1
-            self._overload.turned_away(oldest.address)
+            self._connections.counts.evicted += 1
+            self._overload.refused(oldest.address)
             oldest.close()
 
 
-class _Silent:
-    """The transport of a connection over which nothing has come yet."""
+class _UnopenedTransport:
+    """The transport of a connection over which nothing has arrived yet."""
 
     def __init__(self, connected: socket.socket) -> None:
         self.connected = connected
         self._loop = asyncio.get_running_loop()
 
-    def listen(self, on_said: Callable[[], None]) -> None:
-        """Have `on_said` called once, when something has come or the client has gone."""
+    def listen(self, on_readable: Callable[[], None]) -> None:
+        """Call `on_readable` once, when the first byte arrives or the client disconnects."""
 
-        def said() -> None:
+        def notify() -> None:
             self._loop.remove_reader(self.connected)
-            on_said()
+            on_readable()
 
-        self._loop.add_reader(self.connected, said)
+        self._loop.add_reader(self.connected, notify)
 
     def close(self) -> None:
-        """End it."""
+        """Close the socket."""
         self._loop.remove_reader(self.connected)
         self.connected.close()
 
     abort = close
 
     def get_write_buffer_size(self) -> int:
-        """Nothing was sent."""
+        """0 bytes: nothing was sent."""
         return 0
 
 
@@ -168,5 +171,5 @@ def _refuse(connected: socket.socket) -> None:
     try:
         connected.send(_REFUSAL)
     except OSError:
-        pass  # it has gone, or takes nothing
+        pass  # the client has disconnected, or its receive buffer is full
     connected.close()

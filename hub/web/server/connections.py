@@ -1,14 +1,21 @@
-"""The connections of the web server: how many there may be, which make room, and which have stood still too long.
+"""The table of connections: limits their number, evicts those that wait longest, and times out the stalled ones.
 
-Bookkeeping only: no clock and no socket. A connection is *waiting* while the hub is owed something by its client:
-a request, the rest of one, or that it reads what was sent. It is closed when that takes too long, and before that
-when a new connection needs its place: the one that has waited longest, of the address that has most of them, but
-not in its first twentieth of a second. So whoever opens connections and says nothing pushes out their own, and a
-request that comes whole is always answered, also in the middle of a burst of connections from its own address.
+Pure bookkeeping without a clock or a socket. A connection *waits* while the hub waits for its client: for a
+request, for the rest of one, or for it to read what was sent. Invariants:
+
+- There are at most `limit` connections; of one address at most half of them wait, unless it is a trusted proxy.
+- A new connection without a free slot evicts the connection that has waited longest, of the address with the most
+  waiting connections. A connection that the hub is serving is never evicted.
+- A connection is not evicted in the first `_GRACE_S` seconds of its phase; until then nothing is accepted. So a
+  client that opens connections and sends nothing evicts only its own, and a complete request is always answered,
+  even in the middle of a burst of connections from its own address.
+- `_waiting_count` is the number of connections in `_waiting`, which holds exactly those with `is_waiting`.
+
+The phases, of which HEAD, BODY, DISCARDING and IDLE wait:
 
     HEAD ──head──> BODY ──body──> ANSWERING ──> IDLE ──first byte──> HEAD
     HEAD ──head without a body──> ANSWERING     BODY ──answered before its end──> DISCARDING ──> IDLE
-    HEAD ──upgrade──> SOCKET
+    HEAD ──upgrade──> SOCKET ──close frame sent──> DISCARDING
 """
 
 import math
@@ -18,13 +25,13 @@ from enum import Enum
 from typing import Protocol
 
 STALLED_S = 30.0
-"""How long a client may leave unread what was sent to it."""
+"""Seconds for which a client may leave unread what was sent to it."""
 
-_PLACES = 1024  # unless told otherwise
-_UNSENT_BYTES = 64 << 20
-_PATIENCE_S = 1.0
-_GRACE_S = 0.05  # for a client between its connection and its request; more would make a burst wait too long
-_SHARE = 2  # of the places, the part that one address may keep waiting
+_DEFAULT_LIMIT = 1024
+_UNSENT_BYTES = 64 << 20  # of all connections together
+_UNREAD_S = 1.0  # after which a connection may be closed to keep `_UNSENT_BYTES`
+_GRACE_S = 0.05  # a client needs this between its connection and its request; more would delay bursts too long
+_WAITING_SHARE = 2  # one address may have 1/2 of the connections waiting
 _BUSY_SHARE = 0.75
 
 
@@ -40,11 +47,11 @@ class Phase(Enum):
 
 
 _LIMITS_S = {Phase.HEAD: 10.0, Phase.BODY: 30.0, Phase.DISCARDING: 2.0, Phase.IDLE: 20.0}
-"""How long a phase may last in all, however many bytes come in it."""
+"""Seconds that a phase may last in all, however many bytes arrive in it."""
 
 
 class Transport(Protocol):
-    """What closes a connection, and knows what waits to be sent."""
+    """Closes a connection, and knows how many bytes are not sent yet."""
 
     def abort(self) -> None: ...
     def close(self) -> None: ...
@@ -53,131 +60,136 @@ class Transport(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One of the places. `progress` counts what its client has read in between."""
+    """One connection. All times are seconds of the event loop's clock."""
 
-    address: str
-    since_s: float
+    address: str  # of the client
+    since_s: float  # when the phase began
     table: "Connections" = field(repr=False)
     phase: Phase = Phase.HEAD
-    is_stalled: bool = False
-    progress: int = 0
+    is_stalled: bool = False  # the write buffer is full
+    progress: int = 0  # how often the write buffer became full or was emptied
     transport: Transport | None = None
     is_closed: bool = False
-    read_s: float = 0.0
-    seen: tuple[int, int] = (0, 0)
+    read_s: float = 0.0  # when the client was last seen to read
+    seen: tuple[int, int] = (0, 0)  # unsent bytes and progress at that time
 
     @property
     def is_waiting(self) -> bool:
-        """True while its client is behind."""
+        """True while the hub waits for the client."""
         return self.is_stalled or self.phase in _LIMITS_S
 
     def enter(self, phase: Phase, now_s: float) -> None:
-        """Begin a phase, also the one it was in."""
+        """Begin a phase, which may be the current one again."""
         self.phase, self.since_s = phase, now_s
         self.table.requeue(self)
 
     def stall(self, is_stalled: bool) -> None:
-        """The client does not read as fast as the hub sends, or does again."""
+        """Record that the write buffer has become full, or has been emptied."""
         self.is_stalled = is_stalled
         self.progress += 1
         self.table.requeue(self)
 
     def unsent(self) -> int:
-        """Bytes that the kernel has not taken yet."""
+        """Bytes in the write buffer that the kernel has not accepted yet."""
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def unread_since(self, now_s: float) -> float:
-        """Since when nothing was read, to be asked at least every few seconds; now when nothing is unsent."""
+        """Since when the client has read nothing; `now_s` when nothing is unsent. Call it every few seconds."""
         seen = self.unsent(), self.progress
         if seen[0] == 0 or seen != self.seen:
             self.seen, self.read_s = seen, now_s
         return self.read_s
 
     def close(self) -> None:
-        """End it, at once where its client is behind, and give its place up."""
+        """Close the connection and free its slot; bytes that are still unsent are dropped."""
         self.is_closed = True
-        self.leave()
+        self.release()
         if self.transport is not None:
             if self.transport.get_write_buffer_size():
                 self.transport.abort()
             else:
                 self.transport.close()
 
-    def leave(self) -> None:
-        """Give the place up."""
+    def release(self) -> None:
+        """Free the slot."""
         self.table.remove(self)
 
 
 @dataclass(slots=True)
 class ConnectionCounts:
-    """What has become of connections since the start."""
+    """How many connections were accepted, and how they ended, since the start."""
 
     accepted: int = 0
     refused: int = 0
-    pushed_out: int = 0
+    evicted: int = 0
     timed_out: int = 0
     stalled: int = 0
 
 
 class Connections:
-    """At most `most` connections; of one address, unless `is_exempt`, at most half of them may wait."""
+    """At most `limit` connections; of an address that is not `is_exempt` at most half of them may wait."""
 
-    def __init__(self, most: int = _PLACES, is_exempt: Callable[[str], bool] = lambda address: False) -> None:
-        self.most = most
+    def __init__(
+        self, limit: int = _DEFAULT_LIMIT, is_exempt: Callable[[str], bool] = lambda address: False
+    ) -> None:
+        self.limit = limit
         self.counts = ConnectionCounts()
         self._is_exempt = is_exempt
         self._all: dict[Connection, None] = {}
-        self._waiting: dict[str, dict[Connection, None]] = {}  # by address; who has waited longest comes first
+        self._waiting: dict[str, dict[Connection, None]] = {}  # by address; the one that has waited longest first
         self._waiting_count = 0
 
     def __len__(self) -> int:
         return len(self._all)
 
     def all(self) -> list[Connection]:
-        """Those there are now."""
+        """The connections that are open now."""
         return list(self._all)
 
     @property
     def is_busy(self) -> bool:
-        """True when so many are being served that the rest is for the questions that must be answered."""
-        return len(self._all) - self._waiting_count > self.most * _BUSY_SHARE
+        """True when so many are being served that only health checks may use the remaining slots."""
+        return len(self._all) - self._waiting_count > self.limit * _BUSY_SHARE
 
-    def early_s(self, now_s: float) -> float:
-        """Seconds to accept nobody, as who would have to make room has only just connected; 0 most of the time."""
-        is_full = len(self._all) >= self.most
-        oldest = self.oldest_waiting() if is_full or self._waiting_count >= self._share else None
+    def accept_delay_s(self, now_s: float) -> float:
+        """Seconds to accept nothing, because the connection to evict is still in its grace period; mostly 0."""
+        is_full = len(self._all) >= self.limit
+        oldest = self.longest_waiting() if is_full or self._waiting_count >= self._share else None
         if oldest is None or not (is_full or self._is_share_used(oldest.address)):
             return 0.0
         return max(0.0, oldest.since_s + _GRACE_S - now_s)
 
     def admit(self, address: str, now_s: float) -> tuple[Connection | None, Connection | None]:
-        """A place for a new connection, or None; and the connection that must be closed for it, if any."""
-        pushed: Connection | None = None
+        """A new connection, or None when there is no slot; and the connection that was evicted for it, if any.
+
+        The caller must close the evicted connection.
+        """
+        evicted: Connection | None = None
         if self._is_share_used(address):
-            pushed = next(iter(self._waiting[address]))
-        elif len(self._all) >= self.most:
+            evicted = next(iter(self._waiting[address]))
+        elif len(self._all) >= self.limit:
             if not self._waiting_count:
                 self.counts.refused += 1
                 return None, None
-            pushed = self.oldest_waiting()
-        if pushed is not None:
-            self.counts.pushed_out += 1
-            self.remove(pushed)
+            evicted = self.longest_waiting()
+        if evicted is not None:
+            self.counts.evicted += 1
+            self.remove(evicted)
         self.counts.accepted += 1
         connection = Connection(address, now_s, self, read_s=now_s)
         self._all[connection] = None
         self.requeue(connection)
-        return connection, pushed
+        return connection, evicted
 
-    def oldest_waiting(self) -> Connection | None:
-        """Who has waited longest, of the address with most who wait."""
+    def longest_waiting(self) -> Connection | None:
+        """The connection that has waited longest, of the address with the most waiting connections."""
         if not self._waiting_count:
             return None
-        crowd = max(self._waiting, key=lambda address: len(self._waiting[address]))
-        return next(iter(self._waiting[crowd]))
+        address = max(self._waiting, key=lambda address: len(self._waiting[address]))
+        return next(iter(self._waiting[address]))
 
     def requeue(self, connection: Connection) -> None:
-        """Put it behind the others of its address who wait, or out of their queue."""
+        """Move it to the end of the queue of its address, or out of the queue when it does not wait."""
         if connection in self._all:
             self._unqueue(connection)
             if connection.is_waiting:
@@ -185,19 +197,19 @@ class Connections:
                 self._waiting_count += 1
 
     def remove(self, connection: Connection) -> None:
-        """Forget it."""
+        """Remove a connection from the table, if it is there."""
         self._unqueue(connection)
         self._all.pop(connection, None)
 
     def overdue(self, now_s: float) -> Iterator[Connection]:
-        """Connections to be closed now, counted; to be asked every second or so."""
+        """Yield the connections that must be closed now, and count them. Call it about every second."""
         unread: list[tuple[int, Connection]] = []
         total = 0
         for connection in self.all():
             unread_s = now_s - connection.unread_since(now_s)
             unsent = connection.seen[0]
             if unsent and connection.phase is Phase.IDLE:
-                connection.since_s = now_s  # the last answer is still being read
+                connection.since_s = now_s  # the client still reads the last response
             if unread_s >= STALLED_S:
                 self.counts.stalled += 1
                 yield connection
@@ -206,7 +218,7 @@ class Connections:
                 yield connection
             else:
                 total += unsent
-                if unread_s >= _PATIENCE_S:
+                if unread_s >= _UNREAD_S:
                     unread.append((unsent, connection))
         for unsent, connection in sorted(unread, key=lambda each: -each[0]):
             if total <= _UNSENT_BYTES:
@@ -217,7 +229,7 @@ class Connections:
 
     @property
     def _share(self) -> int:
-        return max(1, self.most // _SHARE)
+        return max(1, self.limit // _WAITING_SHARE)
 
     def _is_share_used(self, address: str) -> bool:
         return len(self._waiting.get(address, ())) >= self._share and not self._is_exempt(address)

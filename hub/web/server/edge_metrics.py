@@ -17,11 +17,11 @@ def edge_metrics(state: State) -> Iterator[Metric]:
     downloads: CallerSlots = state.long_response_slots
     counts = connections.counts
     yield GaugeMetricFamily("hub_connections", "Open client connections.", len(connections))
-    yield GaugeMetricFamily("hub_connections_limit", "Client connections at most.", connections.most)
+    yield GaugeMetricFamily("hub_connections_limit", "Client connections at most.", connections.limit)
     yield CounterMetricFamily("hub_connections_accepted", "Connections accepted.", counts.accepted)
     yield CounterMetricFamily("hub_connections_refused", "Connections refused: no free slot.", counts.refused)
     closed = CounterMetricFamily("hub_connections_closed", "Connections the hub closed, by reason.", labels=["why"])
-    closed.add_metric(["made_room"], counts.pushed_out)
+    closed.add_metric(["made_room"], counts.evicted)
     closed.add_metric(["stood_still"], counts.timed_out)
     closed.add_metric(["read_nothing"], counts.stalled)
     yield closed

@@ -1,4 +1,4 @@
-"""The protocols of one connection: uvicorn's, held to the place that the connection has in the table."""
+"""The HTTP and WebSocket protocols of a connection: uvicorn's, which report their phase to the connection table."""
 
 import asyncio
 from functools import partial
@@ -15,78 +15,78 @@ from hub.web.http.stream import TRY_LATER
 from hub.web.server.connections import Connection, Phase
 
 CUT_OFF = "hub.cut_off"
-"""Of the state in a request's scope: what ends its answer unfinished."""
+"""The key, in the state of a request's scope, of the function that aborts its connection."""
 
 _LINGER_S = 2.0
 _BAD_TEXT = 1007
 
 
 class HttpProtocol(H11Protocol):
-    """Tells the place of the connection which phase it is in."""
+    """uvicorn's HTTP protocol; it reports the phase of its connection."""
 
-    def __init__(self, config: Config, server_state: ServerState, place: Connection) -> None:
+    def __init__(self, config: Config, server_state: ServerState, connection: Connection) -> None:
         super().__init__(config, server_state, {CUT_OFF: self.cut_off})
-        self._place = place
+        self._connection = connection
         self._seen: tuple[Phase, object] = (Phase.HEAD, None)
-        viewer: Any = partial(ViewerProtocol, place=place)
+        viewer: Any = partial(ViewerProtocol, connection=connection)
         self.ws_protocol_class = viewer
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._place.transport = transport
-        if self._place.is_closed:
+        self._connection.transport = transport
+        if self._connection.is_closed:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()  # also after an error, or its timer keeps all of this in memory
-        self._place.leave()
+        self._unset_keepalive_if_required()  # after an error too, or its timer keeps this object in memory
+        self._connection.release()
 
     def data_received(self, data: bytes) -> None:
-        if self._place.phase is Phase.IDLE:
-            self._place.enter(Phase.HEAD, self.loop.time())
+        if self._connection.phase is Phase.IDLE:
+            self._connection.enter(Phase.HEAD, self.loop.time())
         super().data_received(data)
-        self._note()
+        self._report_phase()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._note()
+        self._report_phase()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._place.stall(True)
+        self._connection.stall(True)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._place.stall(False)
+        self._connection.stall(False)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        self._place.enter(Phase.SOCKET, self.loop.time())
+        self._connection.enter(Phase.SOCKET, self.loop.time())
         super().handle_websocket_upgrade(event)
 
     def cut_off(self) -> None:
-        """End the answer under way, and with it the connection, so that its client sees that it is not whole."""
+        """Abort the connection, so that its client sees that the response is incomplete."""
         self.cycle.disconnected = True
         self.transport.abort()
 
-    def _note(self) -> None:
+    def _report_phase(self) -> None:
         phase = self._phase()
         if (phase, self.cycle) != self._seen:
             self._seen = phase, self.cycle
-            self._place.enter(phase, self.loop.time())
+            self._connection.enter(phase, self.loop.time())
 
     def _phase(self) -> Phase:
-        if self._place.phase is Phase.SOCKET or self.cycle is None:
-            return self._place.phase
+        if self._connection.phase is Phase.SOCKET or self.cycle is None:
+            return self._connection.phase
         if not self.cycle.response_complete:
             return Phase.BODY if self.cycle.more_body else Phase.ANSWERING
         if self.conn.their_state is h11.SEND_BODY:
             return Phase.DISCARDING
-        return Phase.HEAD if self._place.phase is Phase.HEAD else Phase.IDLE
+        return Phase.HEAD if self._connection.phase is Phase.HEAD else Phase.IDLE
 
 
 class ViewerProtocol(WebSocketsSansIOProtocol):
-    """Gives a viewer up that does not read: with 1013, and without waiting for its buffer to empty."""
+    """uvicorn's WebSocket protocol; it closes a viewer that does not read with 1013, without a flush."""
 
     def __init__(
         self,
@@ -95,25 +95,25 @@ class ViewerProtocol(WebSocketsSansIOProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        place: Connection,
+        connection: Connection,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._place = place
+        self._connection = connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._place.leave()
+        self._connection.release()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._place.stall(True)
+        self._connection.stall(True)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._place.stall(False)
+        self._connection.stall(False)
 
     def send_receive_event_to_app(self) -> None:
-        """What a viewer says is not heard, so it is only looked at for text that is none: that ends with 1007."""
+        """Pass a message on; one that is not UTF-8 closes the WebSocket with 1007. The hub ignores the contents."""
         if self.curr_msg_data_type == "text" and not _is_text(self.frames):
             self.frames = []
             if not self.close_sent:
@@ -124,9 +124,9 @@ class ViewerProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         if self.close_sent:
-            raise ClientDisconnected  # the protocol has ended it, and the application is about to hear of that
+            raise ClientDisconnected  # the protocol has closed it; the application learns of that from this error
         if message["type"] == "websocket.close":
-            self._place.enter(Phase.DISCARDING, self.loop.time())
+            self._connection.enter(Phase.DISCARDING, self.loop.time())
             self.writable.set()
             self.loop.call_later(_LINGER_S, self.transport.abort)
         await super().send(message)

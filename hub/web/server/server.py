@@ -1,4 +1,4 @@
-"""The web server: bound before anything starts, asked to stop and never cancelled."""
+"""The web server: its socket is bound before anything starts, and it stops by request, never by cancellation."""
 
 import asyncio
 import socket
@@ -20,31 +20,31 @@ from hub.web.server.protocols import CUT_OFF, HttpProtocol
 
 log = structlog.get_logger()
 
-_BACKLOG = 4096  # whoever finds the queue full tries again after a second, which is too late for health
-_DRAIN_S = 1  # with a database that hangs too, all of the stop fits into 5 s
+_BACKLOG = 4096  # a client that finds the queue full retries after 1 s, which is too late for health checks
+_DRAIN_S = 1  # so that the whole stop takes less than 5 s, even with a database that hangs
 _STOP_S = 4.0
 _PING_S = 10.0
 _SWEEP_S = 1.0
-_UNREAD_BYTES = 128 << 10  # of an answer, that the kernel makes room for: without a bound it is megabytes each
+_SEND_BUFFER_BYTES = 128 << 10  # in the kernel, per connection: without a limit it grows to megabytes
 _NEVER_S = 86400
-_COME_AGAIN_S = 5
-_ALWAYS = ("/livez", "/readyz", "/healthz")
+_BUSY_RETRY_S = 5
+_HEALTH_PATHS = ("/livez", "/readyz", "/healthz")
 
 
 class PortTaken(OSError):
-    """The port to listen on cannot be had; the message says why and what to do."""
+    """The hub cannot listen on its address; the message says why, and which key to change."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises PortTaken when the port is taken or the address is not of this machine."""
+    """A listening socket. Raises PortTaken when the port is in use or the address is not one of this machine."""
     try:
         return _bind(host, port)
     except OSError as error:
-        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; see hub.listen") from None
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; change hub.listen") from None
 
 
 def url_of(listening: socket.socket) -> str:
-    """Where a bound socket is reached: with its real port where port 0 was asked for."""
+    """The URL of a bound socket, with the port that the system chose for port 0."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -54,7 +54,7 @@ def _bind(host: str, port: int) -> socket.socket:
     listening = socket.socket(address[0], socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         listening.bind(address[4])
         listening.listen(_BACKLOG)
         listening.setblocking(False)
@@ -65,9 +65,10 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves `app` on a bound socket. `run` is asked to end, by `stop` or by cancellation, and never torn off.
+    """Serves `app` on a bound socket. `stop` or a cancellation of `run` makes it drain for up to 1 s and end.
 
-    `connections` are the places there are; `on_overload` is told why they do not suffice, and None when they do.
+    `connections` limits the connections; `on_overload(reason)` is called when an overload begins, and with None
+    when it ends.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            http="h11",  # which bounds the head of a request
+            http="h11",  # which limits the size of a request's head
             proxy_headers=False,
             ws_max_size=4096,
             ws_ping_interval=_PING_S,
@@ -103,9 +104,9 @@ class Server:
         self._is_started = False
 
     async def run(self) -> None:
-        """Serve until asked to end; then streams end (1012), and answers under way get 1 s.
+        """Serve until stopped; then close streams with 1012, and give responses under way 1 s to finish.
 
-        Raises RuntimeError when called again: the socket is closed by then, and a supervisor must give up.
+        Raises RuntimeError when called again: the socket is closed by then, so a supervisor must not restart it.
         """
         if self._is_started:
             raise RuntimeError("the web server has ended and cannot be started again")
@@ -115,15 +116,15 @@ class Server:
             try:
                 await self._ended.wait()
             finally:
-                self._ask()
+                self._request_stop()
 
     async def stop(self) -> None:
-        """Ask `run` to end, and wait for it."""
-        self._ask()
+        """Make `run` end, and wait for its end."""
+        self._request_stop()
         if self._is_started:
             await self._ended.wait()
 
-    def _ask(self) -> None:
+    def _request_stop(self) -> None:
         self._server.should_exit = True
         self._shield.deadline = min(self._shield.deadline, anyio.current_time() + _STOP_S)
 
@@ -140,54 +141,55 @@ class Server:
             self._ended.set()
 
     async def _sweep(self) -> None:
-        """Every second close what has stood still for too long, and tell of an overload once."""
+        """Every second close the overdue connections, and report an overload once."""
         while True:
             await anyio.sleep(_SWEEP_S)
             now_s = asyncio.get_running_loop().time()
             for connection in self._connections.overdue(now_s):
                 self._overload.timed_out(connection.address)
                 connection.close()
-            if self._overload.look(now_s):
+            if self._overload.update(now_s):
                 reason = self._overload.reason
-                log.warning("overloaded by connections" if reason else "connections fit again", reason=reason)
+                event = "too many connections" if reason else "connections are within their limit again"
+                log.warning(event, reason=reason)
                 self._on_overload(reason)
 
 
 class _Answered:
-    """ASGI middleware: who cannot be served, or waits still when the server ends, gets an answer that says so."""
+    """ASGI middleware: answers 503 when too many clients are served, and to requests that a stop interrupts."""
 
     def __init__(self, app: ASGIApp, connections: Connections) -> None:
         self._app = app
         self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._connections.is_busy and scope["path"] not in _ALWAYS:
-            await _turn_away(scope, receive, send)
+        if self._connections.is_busy and scope["path"] not in _HEALTH_PATHS:
+            await _refuse(scope, receive, send)
             return
-        is_begun = False
+        has_begun = False
 
-        async def note(message: Message) -> None:
-            nonlocal is_begun
-            is_begun = True
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             await send(message)
 
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, send_noted)
         except anyio.get_cancelled_exc_class():
             if scope["type"] != "http":
                 raise
             # Only the server cancels, and this is the outermost call of its task: the cancellation ends here.
-            if is_begun:
+            if has_begun:
                 scope["state"][CUT_OFF]()
                 return
             with anyio.CancelScope(shield=True):
                 await ProblemResponse(busy("the hub is stopping; ask again when it is back"))(scope, receive, send)
 
 
-async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
-    detail = "too many clients are being served; come again later"
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    detail = f"too many clients are being served; try again in {_BUSY_RETRY_S} s"
     if scope["type"] == "http":
-        problem = busy(detail, _COME_AGAIN_S)
+        problem = busy(detail, _BUSY_RETRY_S)
         problem.headers["Connection"] = "close"
         await ProblemResponse(problem)(scope, receive, send)
     else:
@@ -197,7 +199,7 @@ async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves the signals of the process alone, and has connections accepted by an acceptor."""
+    """uvicorn's server without its signal handlers, and with an acceptor of its own."""
 
     acceptor: Acceptor
 
@@ -205,9 +207,9 @@ class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def protocol(self, place: Connection) -> HttpProtocol:
-        """The protocol of a new connection."""
-        return HttpProtocol(self.config, self.server_state, place)
+    def protocol(self, connection: Connection) -> HttpProtocol:
+        """The HTTP protocol of a new connection."""
+        return HttpProtocol(self.config, self.server_state, connection)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.servers = []

@@ -1,4 +1,4 @@
-"""Real connections in a crowd: whole requests are answered, silent ones give way, nothing crashes."""
+"""Among many real connections complete requests are answered, idle connections are evicted, nothing crashes."""
 
 import errno
 import socket
@@ -24,23 +24,23 @@ HEAD = b"POST /api/login HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100\r\n\
 
 
 @asynccontextmanager
-async def crowded(site: Site, places: int) -> AsyncIterator[tuple[str, Connections, list[str | None]]]:
-    """A server with so many places: where it is, the places, and what it said of an overload."""
-    table, said = Connections(places), list[str | None]()
+async def limited(site: Site, limit: int) -> AsyncIterator[tuple[str, Connections, list[str | None]]]:
+    """A server with at most `limit` connections: its address, its connections, and the overloads it reported."""
+    table, reported = Connections(limit), list[str | None]()
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
-        running = Server(create_app(site.parts, table), listening, table, said.append)
+        running = Server(create_app(site.parts, table), listening, table, reported.append)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(running.run)
             try:
-                yield f"{host}:{port}", table, said
+                yield f"{host}:{port}", table, reported
             finally:
                 await running.stop()
 
 
 @contextmanager
 def opened(at: str, count: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
-    """So many connections that send `first` and then nothing."""
+    """Open `count` connections that send `first` and then nothing."""
     host, _, port = at.partition(":")
     with ExitStack() as stack:
         sockets = []
@@ -59,33 +59,33 @@ async def in_thread(stack: ExitStack, at: str, count: int, first: bytes = b"") -
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /livez HT", HEAD])
-async def test_health_answers_among_those_who_never_finish_a_request(site: Site, first: bytes) -> None:
-    async with crowded(site, 20) as (at, table, said):
+async def test_health_answers_among_connections_that_never_finish_a_request(site: Site, first: bytes) -> None:
+    async with limited(site, 20) as (at, table, reported):
         with ExitStack() as stack:
             await in_thread(stack, at, 60, first)
             async with httpx.AsyncClient(base_url=f"http://{at}") as client:
                 for path in ("/livez", "/readyz", "/healthz"):
                     assert (await client.get(path)).status_code == 200
-            await until(lambda: bool(said))
+            await until(lambda: bool(reported))
             assert len(table) <= 20
-            assert said[0] is not None
-            assert "connections from 127.0.0.1" in said[0]
-        assert len(said) == 1
+            assert reported[0] is not None
+            assert "connections from 127.0.0.1" in reported[0]
+        assert len(reported) == 1
 
 
-async def test_a_whole_request_is_answered_though_a_crowd_comes_right_behind_it(site: Site) -> None:
-    async with crowded(site, 20) as (at, _, _said):
-        with opened(at, 1, READY) as [one], opened(at, 60):  # the server has had no turn yet
+async def test_a_complete_request_is_answered_though_many_connections_follow_it(site: Site) -> None:
+    async with limited(site, 20) as (at, _, _reported):
+        with opened(at, 1, READY) as [one], opened(at, 60):  # before the server accepts the first one
             one.settimeout(30)
             answer = await anyio.to_thread.run_sync(one.recv, 65536)
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection_and_it(
+async def test_a_request_is_answered_though_many_connections_come_between_its_connection_and_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_GRACE_S", 5.0)
-    async with crowded(site, 20) as (at, table, _):
+    async with limited(site, 20) as (at, table, _):
         with opened(at, 1) as [one], opened(at, 60):
             await until(lambda: table.counts.accepted > 0)
             one.send(READY)
@@ -94,8 +94,8 @@ async def test_a_request_is_answered_though_a_crowd_comes_between_its_connection
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_places_are_free_again_when_their_connections_are_gone(site: Site) -> None:
-    async with crowded(site, 20) as (at, table, _):
+async def test_slots_are_free_again_after_their_connections_are_closed(site: Site) -> None:
+    async with limited(site, 20) as (at, table, _):
         with ExitStack() as stack:
             await in_thread(stack, at, 60)
         await until(lambda: len(table) == 0)
@@ -103,10 +103,12 @@ async def test_places_are_free_again_when_their_connections_are_gone(site: Site)
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /livez HT", HEAD, b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"])
-async def test_who_stands_still_is_closed(site: Site, first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_makes_no_progress_is_closed(
+    site: Site, first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "_LIMITS_S", dict.fromkeys(connections._LIMITS_S, 0.3))
     monkeypatch.setattr(server, "_SWEEP_S", 0.05)
-    async with crowded(site, 20) as (at, table, _):
+    async with limited(site, 20) as (at, table, _):
         with ExitStack() as stack:
             [one] = await in_thread(stack, at, 1, first)
             await until(lambda: table.counts.timed_out == 1)
@@ -119,7 +121,7 @@ async def test_who_stands_still_is_closed(site: Site, first: bytes, monkeypatch:
 async def test_a_download_that_is_not_read_is_aborted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STALLED_S", 0.3)
     monkeypatch.setattr(server, "_SWEEP_S", 0.05)
-    async with crowded(site, 20) as (at, table, _):
+    async with limited(site, 20) as (at, table, _):
         with ExitStack() as stack:
             ask = b"GET /openapi.json HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
             host, _, port = at.partition(":")
@@ -142,23 +144,23 @@ async def test_without_a_descriptor_for_another_connection_the_server_goes_on(
             raise OSError(refusals.pop(), "no descriptor")
         return accept(listening)
 
-    async with crowded(site, 20) as (at, _, _said):
+    async with limited(site, 20) as (at, _, _reported):
         monkeypatch.setattr(socket.socket, "accept", failing)
         async with httpx.AsyncClient(base_url=f"http://{at}") as client:
             assert (await client.get("/livez")).status_code == 200
         assert not refusals
 
 
-async def test_a_slow_answer_is_not_taken_for_standing_still(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_response_does_not_time_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_LIMITS_S", dict.fromkeys(connections._LIMITS_S, 0.2))
     monkeypatch.setattr(server, "_SWEEP_S", 0.05)
     site.links["gate-a"].latency_s = 1.0
-    async with crowded(site, 20) as (at, _, _said), httpx.AsyncClient(base_url=f"http://{at}") as client:
+    async with limited(site, 20) as (at, _, _reported), httpx.AsyncClient(base_url=f"http://{at}") as client:
         assert (await client.post("/api/units/gate-a/poll")).status_code == 200
 
 
-async def test_where_most_places_are_served_only_health_is_answered(site: Site) -> None:
-    async with crowded(site, 8) as (at, table, _), httpx.AsyncClient(base_url=f"http://{at}") as client:
+async def test_while_most_slots_are_served_only_health_is_answered(site: Site) -> None:
+    async with limited(site, 8) as (at, table, _), httpx.AsyncClient(base_url=f"http://{at}") as client:
         async with AsyncExitStack() as stack:
             for _ in range(6):  # a seventh would be more than three quarters of eight
                 await stack.enter_async_context(connect(f"ws://{at}/api/live"))
@@ -172,8 +174,8 @@ async def test_where_most_places_are_served_only_health_is_answered(site: Site) 
         assert (await client.get("/api/units")).status_code == 200
 
 
-async def test_what_was_turned_away_is_counted(site: Site) -> None:
-    async with crowded(site, 20) as (at, table, _):
+async def test_evicted_connections_are_counted(site: Site) -> None:
+    async with limited(site, 20) as (at, table, _):
         with ExitStack() as stack:
             await in_thread(stack, at, 60)
             await until(lambda: table.counts.accepted == 60)
@@ -186,8 +188,8 @@ async def test_what_was_turned_away_is_counted(site: Site) -> None:
     assert "hub_connections_refused_total 0.0" in text
 
 
-async def test_streams_that_were_refused_hold_no_place(guarded: Site) -> None:
-    async with crowded(guarded, 8) as (at, table, _):
+async def test_refused_streams_hold_no_slot(guarded: Site) -> None:
+    async with limited(guarded, 8) as (at, table, _):
         with ExitStack() as stack:
             head = f"GET /api/live HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -1,4 +1,4 @@
-"""What one connection may send: no nonsense of a client is worth a line in the log."""
+"""Malformed input of a client closes its connection and logs nothing."""
 
 import gc
 import logging
