@@ -1,372 +1,259 @@
-"""Between deciding and telling: samples in, transitions committed, then announced."""
+"""The one door to alerting: samples and people's commands in, transitions committed and announced.
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+Nobody else holds the engine, and each of its decisions is an argument of `_commit_later` here: a transition that
+was decided is committed, whoever asked for the decision. Methods that decide read the service's own clock.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple
 
 import anyio
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from alerts.commit import Commit, rendered
+from alerts.commits.announce import Dispatchers
+from alerts.commits.committer import FAILING_AFTER_S, Committer
+from alerts.commits.counts import AlertCounts
+from alerts.commits.notices import Notices
 from alerts.config.caption import UNNAMED, Caption
-from alerts.delivery.summary import one_line, summarize
+from alerts.config.rule import AlertsConfig
+from alerts.delivery.summary import one_line
+from alerts.inbox import Inbox
 from alerts.model.alert import Alert, Transition
 from alerts.model.clock import Clock, wall_offset_s
-from alerts.model.delivery import Delivery, Notice
 from alerts.model.sample import Sample
-from alerts.rules.routing import Routing
+from alerts.rules.engine import Engine
+from alerts.rules.matching import Attributes
+from alerts.rules.pairs import Hearing
+from alerts.rules.status import RuleStatus
+from alerts.rules.system import UNIT_UNREACHABLE, all_rules, own_subjects, receiver_subject
 from alerts.store import outbox
-from alerts.store.database import Database, Write
-from alerts.store.unstorable import Refused, is_unstorable
-from alerts.uncommitted import Uncommitted
+from alerts.store.database import Database
 
 _TICK_S = 1.0
 _CHUNK = 256  # samples between two looks at other tasks
-_FAILING_AFTER_S = 2.0
-_WATCH_S = 0.2
-_AGAIN_S = 0.25
-_BATCH = 100  # transitions in one transaction at most: making them ready holds the loop up
-_IN_A_ROW = 16  # transactions before other writers get a turn
+_FINISH_S = 2.0
 _STORAGE = "hub/storage"
 
-NOT_STORED = f"nothing could be stored for {_FAILING_AFTER_S:g} s"
+NOT_STORED = f"nothing could be stored for {FAILING_AFTER_S:g} s"
 """Why alerts are announced from memory, where the database gives no reason."""
 
-
-class Decides(Protocol):
-    """What the desk asks of the engine; synchronous."""
-
-    def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]: ...
-    def tick(self, at: datetime, now_s: float) -> Sequence[Transition]: ...
-    def resume(self, now_s: float) -> None: ...
-    def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]: ...
-    def take_dirty(self) -> list[Alert]: ...
-    def acknowledge(
-        self, alert_id: str, who: str, comment: str | None, at: datetime, now_s: float
-    ) -> Transition: ...
-    def unacknowledge(self, alert_id: str, at: datetime, now_s: float) -> Transition: ...
-
-
-class Offers(Protocol):
-    """A dispatcher, as the desk sees it."""
-
-    def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None: ...
-    def look_again(self) -> None: ...
-
-
-@dataclass(slots=True)
-class DeskCounts:
-    """What the desk has done since it was made."""
-
-    samples: int = 0
-    dropped_samples: int = 0
-    transitions: int = 0
-    commits: int = 0
-    failed_commits: int = 0
-    announced_unpersisted: int = 0
-    set_aside: int = 0  # rows that no database takes
-    lost_transitions: int = 0  # announced, and never stored: the database was away for too long
-
-
 OnLatency = Callable[[str, float], None]
-"""Told seconds of `sample_to_decision`, `decision_to_commit` (per transition) and `commit` (per transaction)."""
+"""Called with a stage and its seconds: `sample_to_decision` and `decision_to_commit` (per transition), `commit`."""
 
 
-class Desk:
-    """Evaluates while the last batch is being committed; announces once it is.
+class Needs(NamedTuple):
+    """What the rules ask of a subject: which metrics, and how often."""
 
-    The inbox holds `room` samples and drops the oldest, counted. Uncommitted transitions are kept up to `room` too.
-    When nothing could be committed for 2 s, transitions are announced from memory and stored later.
+    metrics: frozenset[str]
+    every_s: float | None  # infinity: as it comes; None: no rule but `unit-unreachable` is about the subject
+
+
+class AlertService:
+    """Evaluates while the last batch is being committed; announces it once it is.
+
+    At the start: `configure`, `add_subject` for each subject, `restore`, then `run`. At most `room` samples wait,
+    of which the oldest are dropped and counted, and at most `room` transitions.
     """
 
     def __init__(
         self,
-        engine: Decides,
         database: Database,
         clock: Clock,
         hub: str,
-        routing: Routing,
-        dispatchers: Mapping[str, Offers],
-        labels_of: Callable[[str], Mapping[str, str]],
-        on_latency: OnLatency = lambda name, seconds: None,
-        room: int = 50_000,
-        resumed_s: Callable[[], float] = lambda: float("-inf"),
+        timezone: str,
+        dispatchers: Dispatchers,
+        *,
         caption_of: Callable[[str], Caption] = lambda subject: UNNAMED,
+        on_latency: OnLatency = lambda stage, seconds: None,
         on_storage: Callable[[], None] | None = None,
+        resumed_s: Callable[[], float] = lambda: float("-inf"),
+        room: int = 50_000,
     ) -> None:
-        """`hub` is the name in the bodies; `labels_of` gives a subject's labels, `caption_of` what it is called.
+        """`hub` is the name in the bodies, `timezone` that of rules which name none; `dispatchers` is live.
 
-        `resumed_s` is when the process last ended a standstill of its own, in steady seconds. `on_storage` hears
-        when `is_storage_failing` has changed; without it the desk itself reports that.
+        `caption_of` gives the names that people use for a subject. `resumed_s` is when the process last ended a
+        standstill of its own, in steady seconds. `on_storage` is called when `is_storage_failing` has changed;
+        without it the service itself reports that.
         """
-        self.engine = engine
-        self.counts = DeskCounts()
-        self.is_storage_failing = False
-        self._database = database
-        self._clock = clock
-        self._hub = hub
-        self._routing = routing
-        self._dispatchers = dispatchers
-        self._labels_of = labels_of
+        self.counts = AlertCounts()
         self.caption_of = caption_of
         self.on_latency = on_latency
-        self._room = room
+        self._database = database
+        self._clock = clock
         self._resumed_s = resumed_s
         self._on_storage = on_storage or self._report_storage
-        self._inbox: deque[Sample] = deque()
-        self._waiting = Uncommitted()
-        self._is_apart = False  # the next commit has a row that was refused for its values
-        self._refused: list[Refused] = []
-        self._told: dict[str, set[str]] = {}
-        self._samples_came = anyio.Event()
-        self._work_came = anyio.Event()
+        self._config = AlertsConfig()
+        self._engine = Engine(timezone)
+        self._inbox = Inbox(room)
+        self._notices = Notices(self._engine.labels_of, caption_of)
+        self._committer = Committer(
+            database,
+            clock,
+            hub,
+            dispatchers,
+            self.counts,
+            lambda stage, seconds: self.on_latency(stage, seconds),
+            self._on_storage,
+            resumed_s,
+            room,
+        )
 
-    def configure(self, routing: Routing, dispatchers: Mapping[str, Offers]) -> None:
-        """Go on with other rules and receivers; transitions of the engine's own change come through `take`."""
-        self._routing, self._dispatchers = routing, dispatchers
-
-    def submit(self, samples: Iterable[Sample]) -> None:
-        """Hand in samples; never waits."""
-        inbox = self._inbox
-        inbox.extend(samples)
-        while len(inbox) > self._room:
-            inbox.popleft()
-            self.counts.dropped_samples += 1
-        self._samples_came.set()
-
-    def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
-        """Tell of the hub itself, such as `hub/feed/fab`; the system rule on that subject fires or clears."""
-        plain = one_line(reason) if reason else None
-        self.submit([Sample(subject, "ok", ok, self._clock.now(), self._clock.time(), reason=plain)])
-
-    def on_receiver_trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
-        """A dispatcher's report, for the other receivers."""
-        self.report(f"hub/receiver/{receiver}", not failing, reason)
-
-    def take(self, transitions: Iterable[Transition]) -> None:
-        """Have transitions committed and announced, in this order."""
-        for transition in transitions:
-            notice = self._notice(transition)
-            self.on_latency("sample_to_decision", transition.decided_s - transition.sample_time_s)
-            self.counts.transitions += 1
-            self._waiting.add(notice, self._clock.time())
-            if self.is_storage_failing:
-                self._announce_unpersisted(notice)
-            if len(self._waiting) > self._room:
-                self._announce_unpersisted(next(iter(self._waiting)))
-                self._waiting.drop_oldest()
-                self.counts.lost_transitions += 1
-        if self._waiting:
-            self._work_came.set()
-
-    @property
-    def pending(self) -> int:
-        """Samples not yet evaluated and transitions not yet committed."""
-        return len(self._inbox) + len(self._waiting)
-
-    def acknowledge(self, alert_id: str, who: str, comment: str | None = None) -> Alert:
-        """Someone takes an open alert on. Raises KeyError where none with this id is open."""
-        transition = self.engine.acknowledge(alert_id, who, comment, self._clock.now(), self._clock.time())
-        self.take([transition])
-        return transition.alert
-
-    def unacknowledge(self, alert_id: str) -> Alert:
-        """Nobody has it any more. Raises KeyError where none with this id is open."""
-        transition = self.engine.unacknowledge(alert_id, self._clock.now(), self._clock.time())
-        self.take([transition])
-        return transition.alert
+    def configure(self, config: AlertsConfig) -> None:
+        """Decide by these rules and notify these receivers; alerts of rules and receivers that are gone close."""
+        gone = {receiver.name for receiver in self._config.receivers} - {
+            receiver.name for receiver in config.receivers
+        }
+        self._config = config
+        # announced as those rules say that raised the alerts which close now
+        self._commit_later(self._engine.set_rules(all_rules(config), *self._now()))
+        self._notices.configure(config)
+        for subject in own_subjects(config):
+            self.add_subject(subject, {})
+        for name in gone:
+            self.remove_subject(receiver_subject(name))
 
     async def restore(self) -> None:
         """Go on where the last process stood. Raises DBAPIError."""
         offset_s = wall_offset_s(self._clock)
         restored = await self._database.read(lambda session: outbox.restore(session, offset_s))
-        self._told = restored.told
-        self.take(self.engine.restore(restored.alerts, self._clock.now(), self._clock.time()))
+        self._notices.restore(restored.told)
+        self._commit_later(self._engine.restore(restored.alerts, *self._now()))
         self._on_storage()
 
     async def run(self) -> None:
         """Work until cancelled; then what was decided is committed, for two seconds at most."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._evaluate)
-                tasks.start_soon(self._commit)
-                tasks.start_soon(self._tick)
-                tasks.start_soon(self._watch)
+                tasks.start_soon(self._run_evaluation)
+                tasks.start_soon(self._run_ticks)
+                tasks.start_soon(self._committer.run)
         finally:
-            with anyio.move_on_after(2, shield=True):
-                await self._finish()
+            with anyio.move_on_after(_FINISH_S, shield=True):
+                while self._inbox:
+                    self._evaluate_some()
+                self._store_dirty()
+                await self._committer.finish()
 
-    async def _evaluate(self) -> None:
+    def submit(self, samples: Iterable[Sample]) -> None:
+        """Have samples evaluated; never waits."""
+        self.counts.dropped_samples += self._inbox.put_nowait(samples)
+
+    def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
+        """Say how a part of the hub itself is, such as `hub/feed/fab`; the system rule on it fires or clears."""
+        if not self._engine.has_subject(subject):
+            self.add_subject(subject, {})
+        at, now_s = self._now()
+        self.submit([Sample(subject, "ok", ok, at, now_s, reason=one_line(reason) if reason else None)])
+
+    def add_subject(self, subject: str, labels: Mapping[str, str], attributes: Attributes | None = None) -> None:
+        """Watch a subject, or give a known one other labels and attributes (a machine's status)."""
+        self._commit_later(self._engine.add_subject(subject, labels, *self._now(), attributes))
+
+    def remove_subject(self, subject: str) -> None:
+        """Stop watching a subject, if it is watched; its open alerts close."""
+        self._commit_later(self._engine.remove_subject(subject, *self._now()))
+
+    def set_reachable(self, subject: str, reachable: bool) -> None:
+        """Hold the alerts of a subject that is away on purpose, such as a released unit; or let them go on."""
+        self._engine.set_reachable(subject, reachable, self._clock.time())
+
+    def acknowledge(self, alert_id: str, who: str, comment: str | None = None) -> Alert:
+        """Someone takes an open alert on. Raises KeyError where none with this id is open."""
+        return self._annotated(self._engine.acknowledge(alert_id, who, comment, *self._now()))
+
+    def unacknowledge(self, alert_id: str) -> Alert:
+        """Nobody has it any more; one that nobody had stays as it is. Raises KeyError where none is open."""
+        alert = self._engine.alert(alert_id)
+        if alert is not None and alert.acknowledged_by is None:
+            return alert
+        return self._annotated(self._engine.unacknowledge(alert_id, *self._now()))
+
+    @property
+    def pending(self) -> int:
+        """Samples not yet evaluated and transitions not yet committed."""
+        return len(self._inbox) + len(self._committer)
+
+    @property
+    def is_storage_failing(self) -> bool:
+        """True while transitions are announced before they are stored."""
+        return self._committer.is_storage_failing
+
+    @property
+    def evaluations(self) -> int:
+        """How often a rule was put to a sample."""
+        return self._engine.evaluations
+
+    def open_alerts(self) -> list[Alert]:
+        """All alerts that are firing or clearing."""
+        return self._engine.open_alerts()
+
+    def alert(self, alert_id: str) -> Alert | None:
+        """The open alert with this id."""
+        return self._engine.alert(alert_id)
+
+    def rule_status(self) -> list[RuleStatus]:
+        """How each rule stands, in the order of the configuration."""
+        return self._engine.rule_status()
+
+    def labels_of(self, subject: str) -> Mapping[str, str]:
+        """The labels of a subject; none where it is not known."""
+        return self._engine.labels_of(subject)
+
+    def needs(self, subject: str, watched_s: float) -> Needs:
+        """What the rules ask of a subject that is sampled every `watched_s` while people watch it."""
+        names = self._engine.rules_of(subject)
+        is_ruled = any(name != UNIT_UNREACHABLE for name in names)
+        every_s = self._engine.sampling_s(subject, watched_s) if is_ruled else None
+        return Needs(self._engine.metrics_of(subject), every_s)
+
+    def hearing(self, subject: str, metrics: Collection[str]) -> list[Hearing]:
+        """What each rule on one of these metrics hears of a subject."""
+        return self._engine.hearing(subject, metrics, self._clock.time())
+
+    def _commit_later(self, transitions: Iterable[Transition]) -> None:
+        """Have decided transitions committed and announced, in this order."""
+        for transition in transitions:
+            self.on_latency("sample_to_decision", transition.decided_s - transition.sample_time_s)
+            self.counts.transitions += 1
+            self._committer.add(self._notices.of(transition))
+
+    def _annotated(self, transition: Transition) -> Alert:
+        self._commit_later([transition])
+        return transition.alert
+
+    def _now(self) -> tuple[datetime, float]:
+        return self._clock.now(), self._clock.time()
+
+    async def _run_evaluation(self) -> None:
         while True:
-            await self._samples_came.wait()
-            self._samples_came = anyio.Event()
+            await self._inbox.wait()
             while self._inbox:
                 self._evaluate_some()
                 await anyio.lowlevel.checkpoint()
 
     def _evaluate_some(self) -> None:
-        inbox, observe, time = self._inbox, self.engine.observe, self._clock.time
+        inbox, observe, time = self._inbox, self._engine.observe, self._clock.time
         for _ in range(min(len(inbox), _CHUNK)):
             self.counts.samples += 1
-            transitions = observe(inbox.popleft(), time())
+            transitions = observe(inbox.pop(), time())
             if transitions:
-                self.take(transitions)
+                self._commit_later(transitions)
 
-    async def _tick(self) -> None:
+    async def _run_ticks(self) -> None:
         known_s = float("-inf")
         while True:
-            now_s = self._clock.time()
+            at, now_s = self._now()  # whoever reads the clock after a standstill sets `resumed_s`
             if self._resumed_s() > known_s:
                 known_s = self._resumed_s()
-                self.engine.resume(known_s)
-            self.take(self.engine.tick(self._clock.now(), now_s))
-            self._take_dirty()
+                self._engine.resume(known_s)
+            self._commit_later(self._engine.tick(at, now_s))
+            self._store_dirty()
             await anyio.sleep(_TICK_S)
 
-    async def _watch(self) -> None:
-        while True:
-            since_s = self._waiting.since_s
-            now_s = self._clock.time()
-            is_late = since_s is not None and now_s >= max(since_s, self._resumed_s()) + _FAILING_AFTER_S
-            if is_late and not self.is_storage_failing:
-                self._storage_failed()
-            await anyio.sleep(_WATCH_S)
-
-    async def _commit(self) -> None:
-        while True:
-            await self._work_came.wait()
-            self._work_came = anyio.Event()
-            while self._waiting:
-                if not await self._commit_waiting():
-                    await anyio.sleep(_AGAIN_S)
-
-    async def _commit_waiting(self) -> bool:
-        """Commit what waits and what comes meanwhile, announcing each batch at once; False when it was refused."""
-        commit: Commit | None = None
-        left = _IN_A_ROW
-
-        def take() -> Write | None:
-            nonlocal commit, left
-            if commit is not None:
-                self._committed(commit)
-            left -= 1
-            commit = self._begin() if self._waiting and left >= 0 else None
-            if commit is None:
-                return None
-            has_news = bool(commit.batch.notices)
-            return Write(commit.write, has_news, commit.store_bodies if has_news else None)
-
-        try:
-            await self._database.write_in_turn(take)
-        except (SQLAlchemyError, ValueError, OverflowError) as error:
-            if not isinstance(error, DBAPIError) and not is_unstorable(error):
-                raise
-            self.counts.failed_commits += 1
-            if commit is not None and commit.committed_s is not None:
-                self._committed(commit)
-                return True
-            if commit is not None:
-                self._waiting.put_back(commit.batch)
-            was_apart, self._is_apart = self._is_apart, is_unstorable(error)
-            return self._is_apart and not was_apart
-        if self._refused:
-            refused, self._refused = self._refused, []
-            await self._database.set_aside(refused)
-        return True
-
-    def _begin(self) -> Commit:
-        batch = self._waiting.take(_BATCH)
-        told = [self._waiting.told(notice) for notice in batch.notices]
-        return Commit(batch, told, self._clock, self._hub, self._is_apart)
-
-    def _committed(self, commit: Commit) -> None:
-        now_s, batch = self._clock.time(), commit.batch
-        committed_s = commit.committed_s or now_s
-        self.counts.commits += 1
-        self._is_apart = False
-        self._refused += commit.refused
-        self.counts.set_aside += len(commit.refused)
-        self.on_latency("commit", committed_s - commit.started_s)
-        fresh: list[Delivery] = []
-        untold = self._waiting.committed(batch, now_s)
-        for notice in untold:
-            self.on_latency("decision_to_commit", committed_s - notice.transition.decided_s)
-            fresh += commit.deliveries(notice)
-        self._storage_worked()
-        self._offer(fresh, persisted=True)
-        if len(untold) < len(batch.notices):
-            self._have_looked_again(batch.notices)
-
-    def _have_looked_again(self, notices: Iterable[Notice]) -> None:
-        """What was announced from memory is in SQL now: a dispatcher may have dropped it, or be a new one."""
-        for name in {name for notice in notices for name in notice.receivers}:
-            if name in self._dispatchers:
-                self._dispatchers[name].look_again()
-
-    async def _finish(self) -> None:
-        while self._inbox:
-            self._evaluate_some()
-        self._take_dirty()
-        if self._waiting:
-            await self._commit_waiting()
-
-    def _notice(self, transition: Transition) -> Notice:
-        alert = transition.alert
-        told = self._told.setdefault(alert.id or "", set())
-        receivers = self._routing.receivers_of(alert, told)
-        told.update(receivers)
-        if not alert.is_open:
-            self._told.pop(alert.id or "")
-        caption = self.caption_of(alert.subject)
-        summary = summarize(transition, self._routing.rule(alert.rule), caption)
-        latency_ms = (transition.decided_s - transition.sample_time_s) * 1000
-        return Notice(
-            transition,
-            self._labels_of(alert.subject),
-            summary,
-            True,
-            latency_ms,
-            receivers,
-            name=caption.name,
-            metric_label=caption.metric_label(alert.metric),
-        )
-
-    def _take_dirty(self) -> None:
-        for alert in self.engine.take_dirty():
-            self._waiting.put(alert, self._clock.time())
-        if self._waiting:
-            self._work_came.set()
-
-    def _storage_failed(self) -> None:
-        self.is_storage_failing = True
-        for notice in self._waiting:
-            self._announce_unpersisted(notice)
-        self._on_storage()
-
-    def _storage_worked(self) -> None:
-        if self.is_storage_failing:
-            self.is_storage_failing = False
-            self._on_storage()
+    def _store_dirty(self) -> None:
+        for alert in self._engine.take_dirty():
+            self._committer.put(alert)
 
     def _report_storage(self) -> None:
         is_failing = self.is_storage_failing
         self.report(_STORAGE, not is_failing, NOT_STORED if is_failing else None)
-
-    def _announce_unpersisted(self, notice: Notice) -> None:
-        if self._waiting.told(notice) is not None:
-            return
-        deliveries = rendered(replace(notice, persisted=False), self._hub)
-        self._waiting.tell(notice, deliveries)
-        self.counts.announced_unpersisted += 1
-        self._offer(deliveries, persisted=False)
-
-    def _offer(self, deliveries: Iterable[Delivery], persisted: bool) -> None:
-        by_receiver: dict[str, list[Delivery]] = {}
-        for delivery in deliveries:
-            by_receiver.setdefault(delivery.receiver, []).append(delivery)
-        for name, some in by_receiver.items():
-            dispatcher = self._dispatchers.get(name)
-            if dispatcher is not None:
-                dispatcher.offer(some, persisted)

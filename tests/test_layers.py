@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "alerts.store": "alerts.model",
     "alerts.rules": "alerts.model alerts.config",
     "alerts.delivery": "alerts.model alerts.config alerts.store",
-    "alerts": "alerts.model alerts.config alerts.store alerts.rules alerts.delivery",
+    "alerts.commits": "alerts.model alerts.config alerts.store alerts.rules alerts.delivery",
+    "alerts": "alerts.model alerts.config alerts.store alerts.rules alerts.delivery alerts.commits",
     "alerts.testing": "alerts.model alerts.config alerts.rules alerts.delivery",
     "hub.runtime": "",
     "hub.simulators": "",
@@ -35,17 +36,16 @@ MAY_IMPORT = {
     "hub.store.migrations.versions": "",
     "hub.trace": "hub.cache hub.config hub.oracle hub.runtime",
     "hub.equipment": (
-        "alerts alerts.model alerts.rules hub.cache hub.config hub.database hub.oracle hub.readings "
-        "hub.runtime hub.store"
+        "alerts alerts.model hub.cache hub.config hub.database hub.oracle hub.readings hub.runtime hub.store"
     ),
     "hub.units": (
-        "alerts alerts.model alerts.config alerts.rules alerts.delivery hub.config hub.database hub.nl43 "
+        "alerts alerts.config alerts.rules alerts.delivery hub.config hub.database hub.nl43 "
         "hub.readings hub.runtime hub.store"
     ),
     "hub.web.http": "hub.database",
     "hub.web.server": "hub.web.http",
     "hub.web": (
-        "alerts alerts.model alerts.store alerts.rules alerts.delivery hub.cache hub.config hub.database "
+        "alerts alerts.model alerts.store alerts.delivery hub.cache hub.config hub.database "
         "hub.equipment hub.readings hub.runtime hub.store hub.trace hub.units hub.web.http"
     ),
     "hub.web.auth": "alerts.model hub.config hub.runtime hub.web hub.web.http",
@@ -88,6 +88,7 @@ ONLY_IN = {
     ),
     "typer": ("hub/cli",),
 }
+HOLD_AN_ENGINE = ("alerts/service.py", "alerts/testing/", "hub/bench/rules.py")
 PURE = (
     "alerts/model/sample.py",
     "alerts/model/alert.py",
@@ -184,6 +185,12 @@ def test_a_library_stays_where_it_is_at_home(path: Path) -> None:
     if not name(path).startswith(("alerts/", "hub/store/", "hub/database/")):
         of_sqlalchemy = {module for module in imports(path) if module.split(".")[0] == "sqlalchemy"}
         assert of_sqlalchemy <= {"sqlalchemy.exc"}, "outside the store SQL only fails"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_only_the_alert_service_decides_so_that_no_transition_is_lost(path: Path) -> None:
+    if "alerts.rules.engine" in imports(path):
+        assert name(path).startswith(HOLD_AN_ENGINE), "ask the AlertService instead: it commits what it decides"
 
 
 @pytest.mark.parametrize("path", [ROOT / file for file in PURE], ids=name)

@@ -130,16 +130,16 @@ class Engine:
         now_s: float,
         attributes: Attributes | None = None,
     ) -> list[Transition]:
-        """Watch a subject, or give a known one other labels. Silence counts from now on."""
+        """Watch a subject; silence counts from now on. A known one gets other labels and attributes.
+
+        Attributes are a machine's `status` and `status_category`. A known subject may leave rules (their alerts
+        close) or join some.
+        """
+        known = self._roster.subjects.get(subject)
+        if known is not None and (known.labels, known.attributes) == (labels, attributes or {}):
+            return []
         change = self._roster.put_subject(subject, labels, attributes or {}, now_s)
         return self._rearrange(change, at, now_s)
-
-    def update_subject(self, subject: str, attributes: Attributes, at: datetime, now_s: float) -> list[Transition]:
-        """A machine's `status` and `status_category` now: it may leave rules (their alerts close) or join some."""
-        known = self._roster.subjects[subject]
-        if attributes == known.attributes:
-            return []
-        return self._rearrange(self._roster.put_subject(subject, known.labels, attributes, now_s), at, now_s)
 
     def remove_subject(self, subject: str, at: datetime, now_s: float) -> list[Transition]:
         """Stop watching; open alerts close with reason `subject-removed`."""
@@ -195,6 +195,10 @@ class Engine:
         """Alerts whose timers or peak changed without a transition since the last call: for the batch writer."""
         dirty, self._dirty = self._dirty, {}
         return list(dirty.values())
+
+    def has_subject(self, subject: str) -> bool:
+        """Whether the subject was added and not removed."""
+        return subject in self._roster.subjects
 
     def labels_of(self, subject: str) -> Mapping[str, str]:
         """The labels of a subject; none where it is not known."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from alerts.config.rule import Rule, Severity
+from alerts.config.rule import AlertsConfig, Rule, Severity
 
 UNIT_UNREACHABLE = "unit-unreachable"
 LOW_COVERAGE = "low-coverage"
@@ -49,3 +49,22 @@ def system_rule(name: str, severity: Severity, notify: tuple[str, ...]) -> Syste
 def system_rules(severity: Severity, notify: tuple[str, ...]) -> tuple[SystemRule, ...]:
     """All of them, for the same receivers."""
     return tuple(system_rule(name, severity, notify) for name in SYSTEM_SUBJECTS)
+
+
+def all_rules(config: AlertsConfig) -> list[Rule]:
+    """The configured rules, and the hub's own, which notify every receiver unless `system` names some."""
+    notify = config.system.notify
+    if notify is None:
+        notify = tuple(receiver.name for receiver in config.receivers)
+    return [*config.rules, *system_rules(config.system.severity, notify)]
+
+
+def own_subjects(config: AlertsConfig) -> list[str]:
+    """The parts of the hub that are subjects from the start: those there is one of, and every receiver."""
+    single = (prefix for prefix in SYSTEM_SUBJECTS.values() if not prefix.endswith("/"))
+    return [*single, *(receiver_subject(receiver.name) for receiver in config.receivers)]
+
+
+def receiver_subject(name: str) -> str:
+    """The subject of a receiver, for the alert `receiver-failing`."""
+    return SYSTEM_SUBJECTS["receiver-failing"] + name

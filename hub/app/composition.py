@@ -9,11 +9,8 @@ from socket import socket
 import anyio
 import structlog
 
-from alerts.config.rule import AlertsConfig, Rule
-from alerts.rules.engine import Engine
-from alerts.rules.routing import Routing
-from alerts.rules.system import SYSTEM_SUBJECTS, system_rules
-from alerts.service import Desk
+from alerts.rules.system import receiver_subject
+from alerts.service import AlertService
 from alerts.store.queries import delete_older_than
 from hub.app.descriptors import limit, most_connections, too_few
 from hub.app.receivers import Receivers
@@ -76,27 +73,24 @@ class Hub:
         self.sinks = Supervisor("sinks", clock, on_failed=partial(self._child_failed, "sinks"))
         self.feeds = Supervisor("feeds", clock, on_failed=partial(self._child_failed, "feeds"))
         self.web = Supervisor("web", clock)
-        self.engine = Engine(config.hub.timezone)
         self.receivers = Receivers(
             self.sinks,
             database.of("deliveries"),
             clock,
             config.hub.name,
             version("monitor-hub"),
-            lambda name, failing, reason: self.desk.on_receiver_trouble(name, failing, reason),
+            lambda name, failing, reason: self.alerts.report(receiver_subject(name), not failing, reason),
         )
-        self.desk: Desk = Desk(
-            self.engine,
+        self.alerts: AlertService = AlertService(
             database.of("transitions"),
             clock,
             config.hub.name,
-            Routing(config.alerts),
+            config.hub.timezone,
             self.receivers.dispatchers,
-            self.engine.labels_of,
-            self.figures.alert_stage,
-            resumed_s=lambda: clock.resumed_s,
             caption_of=lambda subject: self.fleet.caption_of(subject),
+            on_latency=self.figures.alert_stage,
             on_storage=self._storage_changed,
+            resumed_s=lambda: clock.resumed_s,
         )
         self.recorder = Recorder(
             database,
@@ -114,15 +108,14 @@ class Hub:
             Ages(retention.readings, retention.minutes, retention.alerts),
             delete_alerts=delete_older_than,
             max_size=config.database.max_size,
-            on_space=lambda reason: self._report("hub/disk", reason is None, reason),
+            on_space=lambda reason: self.alerts.report("hub/disk", reason is None, reason),
         )
         self.settings = SettingsWriter(database.of("units"), clock)
         self.fleet = Fleet(
             self.feeds,
             database,
             self.recorder,
-            self.engine,
-            self.desk,
+            self.alerts,
             clock,
             self.figures.poll_s,
             self.settings.offer_nowait,
@@ -132,8 +125,7 @@ class Hub:
             self.feeds,
             database,
             self.recorder,
-            self.engine,
-            self.desk,
+            self.alerts,
             clock,
             config.hub.timezone,
             redis,
@@ -150,7 +142,7 @@ class Hub:
             version=version("monitor-hub"),
             database=database,
             recorder=self.recorder,
-            desk=self.desk,
+            alerts=self.alerts,
             dispatchers=self.receivers.dispatchers,
             figures=self.figures,
             release=self.fleet.release,
@@ -173,10 +165,10 @@ class Hub:
 
     async def restore(self) -> None:
         """Take up rules, units, feeds and alerts as they were left. Raises DBAPIError."""
-        self._set_rules(self.config.alerts)
+        self.alerts.configure(self.config.alerts)
         await self.fleet.open(self.config.units)
         await self.equipment.open(self.config.feeds)
-        await self.desk.restore()
+        await self.alerts.restore()
         self.storage_alerts.clear(PROMISES)
         self.config_rejected(None)  # the file of this start was good
         self.edge_overloaded(None)
@@ -186,7 +178,7 @@ class Hub:
     async def start(self) -> None:
         """Start the sinks, then the feeds."""
         self.sinks.spawn("recorder", self.recorder.run, essential=True)
-        self.sinks.spawn("desk", self.desk.run, essential=True)
+        self.sinks.spawn("alerts", self.alerts.run, essential=True)
         await self.receivers.configure(self.config.alerts.receivers)
         self.sinks.spawn("settings", self.settings.run)
         self.sinks.spawn("retention", self.retention.run)
@@ -207,7 +199,6 @@ class Hub:
     async def reload(self, config: Config) -> Changes:
         """Take up what changed: only those units, feeds, rules and receivers are touched."""
         changes = changes_between(self.config, config)
-        gone = {r.name for r in self.config.alerts.receivers} - {r.name for r in config.alerts.receivers}
         self.config = self.parts.config = config
         if changes.receivers_changed:
             await self.receivers.configure(config.alerts.receivers)
@@ -226,11 +217,7 @@ class Hub:
         if changes.feeds_added or changes.feeds_removed or changes.feeds_changed:
             await self._set_trace()
         if changes.rules_changed or changes.receivers_changed or changes.system_changed:
-            self._set_rules(config.alerts)
-            self.desk.configure(Routing(config.alerts), self.receivers.dispatchers)
-            for name in gone:
-                now, now_s = self.clock.now(), self.clock.steady()
-                self.desk.take(self.engine.remove_subject(f"hub/receiver/{name}", now, now_s))
+            self.alerts.configure(config.alerts)
             await self.fleet.rules_changed()
         if changes.restart_needed:
             log.warning("restart the hub to take these up", keys=list(changes.restart_needed))
@@ -238,7 +225,7 @@ class Hub:
 
     def edge_overloaded(self, reason: str | None) -> None:
         """Report as a system alert that clients take all connections of the web server; None when that is over."""
-        self._report("hub/edge", reason is None, reason)
+        self.alerts.report("hub/edge", reason is None, reason)
 
     def config_rejected(self, reason: str | None, where: str | None = None) -> None:
         """Tell, as an alert of the hub's own, that a changed file was refused; None when it is good again.
@@ -246,12 +233,12 @@ class Hub:
         `where` is for everybody: it names the place, and no value.
         """
         self.parts.reload = ReloadState(self.clock.now(), reason, where)
-        self._report("hub/config", reason is None, reason)
+        self.alerts.report("hub/config", reason is None, reason)
 
     async def drain(self) -> None:
         """Let what has come in be decided, committed and sent, for as long as a stop may take."""
         with anyio.move_on_after(_DRAIN_S):
-            while self.desk.pending:
+            while self.alerts.pending:
                 await anyio.sleep(_LOOK_S)
             self.receivers.stop()
             while any(name in self.sinks.running for name in self.receivers.children):
@@ -265,36 +252,19 @@ class Hub:
         if self.parts.trace is not None:
             self.feeds.spawn("trace", self.parts.trace.run)
 
-    def _set_rules(self, alerts: AlertsConfig) -> None:
-        hearing = tuple(receiver.name for receiver in alerts.receivers)
-        notify = hearing if alerts.system.notify is None else alerts.system.notify
-        rules: list[Rule] = [*alerts.rules, *system_rules(alerts.system.severity, notify)]
-        now, now_s = self.clock.now(), self.clock.steady()
-        self.desk.take(self.engine.set_rules(rules, now, now_s))
-        for subject in (*_OWN_SUBJECTS, *(f"hub/receiver/{name}" for name in hearing)):
-            self.desk.take(self.engine.add_subject(subject, {}, now, now_s))
-
-    def _report(self, subject: str, ok: bool, reason: str | None) -> None:
-        now, now_s = self.clock.now(), self.clock.steady()
-        self.desk.take(self.engine.add_subject(subject, {}, now, now_s))
-        self.desk.report(subject, ok, reason)
-
     def _storage_changed(self) -> None:
-        self.storage_alerts.update(broken_parts(self.database, self.recorder, self.desk), self.clock.steady())
+        self.storage_alerts.update(broken_parts(self.database, self.recorder, self.alerts), self.clock.steady())
 
     def _report_storage(self, part: str, reason: str | None) -> None:
         subject = "hub/storage" if part == "transitions" else f"hub/storage/{part}"
-        self._report(subject, reason is None, reason)
+        self.alerts.report(subject, reason is None, reason)
 
     async def _run_file_watch(self) -> None:
         adopt_own = partial(adopt, boot=self.boot, started_at=self.parts.started_at, version=self.parts.version)
         await run_file_watch(self.database, adopt_own)
 
     def _child_failed(self, group: str, name: str, reason: str | None) -> None:
-        self._report(f"hub/child/{group}/{name}", reason is None, reason)
-
-
-_OWN_SUBJECTS = tuple(prefix for prefix in SYSTEM_SUBJECTS.values() if not prefix.endswith("/"))
+        self.alerts.report(f"hub/child/{group}/{name}", reason is None, reason)
 
 
 @asynccontextmanager

@@ -79,7 +79,7 @@ async def _phase(hub: Hub, meters: OtherSide, prober: OtherSide, seconds: float,
     took_s = time.monotonic() - began_s
     report, probed = await meters.ask(do="report"), await prober.ask(do="probe")
     counts = hub.connections.counts
-    alert = next((one.reason for one in hub.engine.open_alerts() if one.rule == "edge-overloaded"), None)
+    alert = next((one.reason for one in hub.alerts.open_alerts() if one.rule == "edge-overloaded"), None)
     return {
         "seconds": round(took_s, 1),
         "readings": {

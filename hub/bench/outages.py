@@ -93,7 +93,7 @@ def _lane(oracle: OracleProcess, refreshes: int) -> SyncLane:
 
 def _feed(hub: Hub, lane: SyncLane) -> EquipmentFeed:
     """A feed that is wired as the hub wires those of its configuration."""
-    listener = FeedListener(FEED, {}, hub.engine, hub.desk, hub.recorder, hub.clock)
+    listener = FeedListener(FEED, {}, hub.alerts, hub.recorder)
     source = ViewSource(lane, select_sql("DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"), UTC)
     return EquipmentFeed(FEED, source, hub.clock, 3600.0, None, listener.listeners(), {})
 

@@ -70,7 +70,7 @@ async def _measure(
     hub.recorder.on_commit = lambda rows, latency_s: commits_s.append(latency_s)
     lags_s: list[float] = []
     stages: dict[str, list[float]] = {}
-    hub.desk.on_latency = lambda stage, seconds: stages.setdefault(stage, []).append(seconds)
+    hub.alerts.on_latency = lambda stage, seconds: stages.setdefault(stage, []).append(seconds)
     crossed = {"sent": 0, "without_webhook": 0}
     polls, written, cpu_s, began_s = polls_of(hub), hub.recorder.written, time.process_time(), time.monotonic()
     async with anyio.create_task_group() as tasks:
@@ -98,8 +98,8 @@ async def _measure(
         "polls_per_s": round(polled / took_s, 1),
         "stored_per_s": round(stored / took_s, 1),
         "readings_dropped": hub.recorder.dropped,
-        "samples_dropped": hub.desk.counts.dropped_samples,
-        "evaluations_per_s": round(hub.engine.evaluations / (time.monotonic() - began_s + _WARM_UP_S), 1),
+        "samples_dropped": hub.alerts.counts.dropped_samples,
+        "evaluations_per_s": round(hub.alerts.evaluations / (time.monotonic() - began_s + _WARM_UP_S), 1),
         "cpu_ms_per_1000_polls": round(cpu_s * 1e6 / max(polled, 1), 1),
         "cpu_share_of_a_core": round(cpu_s / took_s, 3),
         "sample_to_webhook": milliseconds(report["webhook_s"]),

@@ -1,15 +1,17 @@
 """`hub rules replay`: what a rule would have done on stored history, and why."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import partial
 
 from alerts.config.caption import Caption
-from alerts.config.rule import LEVELS
+from alerts.config.rule import LEVELS, Rule
 from alerts.delivery.summary import summarize
 from alerts.model.alert import Transition
-from alerts.rules.engine import Engine
-from hub.config.models import Config
+from alerts.model.sample import Sample
+from alerts.rules.matching import matcher_of
+from alerts.testing.replay import replay
+from hub.config.models import Config, UnitConfig
 from hub.config.spelling import counted
 from hub.database.database import open_database
 from hub.nl43.labels import labels
@@ -39,17 +41,15 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
         raise ReplayError(f"{name} is about {rule.metric}; only levels are stored reading by reading")
     lines: list[str] = []
     readings = units = 0
+    matches = matcher_of(rule)
     async with open_database(config.database.url.get_secret_value(), exclusive=False) as database:
         for unit in config.units:
-            engine = Engine(config.hub.timezone)
-            engine.set_rules([rule], from_at, from_at.timestamp())
-            engine.add_subject(unit_subject(unit.id), unit.labels, from_at, from_at.timestamp())
-            if not engine.rules_of(unit_subject(unit.id)):
+            if not matches(unit_subject(unit.id), unit.labels, {}):
                 continue
             units += 1
             count, found = await database.read(
-                lambda session, u=unit, e=engine: _replay_unit(  # type: ignore[misc]
-                    readings_between(session, u.id, from_at, to_at, _PAGE), u.id, e, from_at, to_at
+                lambda session, u=unit: _replay_unit(  # type: ignore[misc]
+                    readings_between(session, u.id, from_at, to_at, _PAGE), rule, u, config, from_at, to_at
                 )
             )
             readings += count
@@ -65,24 +65,17 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
 
 
 def _replay_unit(
-    readings: Iterable[Snapshot], unit_id: str, engine: Engine, from_at: datetime, to_at: datetime
+    readings: Iterable[Snapshot], rule: Rule, unit: UnitConfig, config: Config, from_at: datetime, to_at: datetime
 ) -> tuple[int, list[Transition]]:
-    """How many readings there were and the transitions they cause; second by second time passes up to `to_at`."""
-    sampler = UnitSampler(unit_id, engine.metrics_of(unit_subject(unit_id)))
-    count, second = 0, 0
-    found: list[Transition] = []
-    began_s = from_at.timestamp()
+    """How many readings there were, and the transitions they cause."""
+    count = 0
 
-    def pass_time(until_s: float) -> None:
-        nonlocal second
-        while began_s + second + 1 <= until_s:
-            second += 1
-            found.extend(engine.tick(from_at + timedelta(seconds=second), began_s + second))
+    def samples() -> Iterator[Sample]:
+        nonlocal count
+        sampler = UnitSampler(unit.id, frozenset({rule.metric}))
+        for snapshot in readings:
+            count += 1
+            yield from sampler.samples(snapshot)
 
-    for snapshot in readings:
-        pass_time(snapshot.time)
-        for sample in sampler.samples(snapshot):
-            found += engine.observe(sample, sample.time)
-        count += 1
-    pass_time(to_at.timestamp())
+    found = replay(rule, unit_subject(unit.id), unit.labels, config.hub.timezone, samples(), from_at, to_at)
     return count, found

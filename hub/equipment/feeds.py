@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from alerts.rules.engine import Engine
-from alerts.service import Desk
+from alerts.service import AlertService
 from hub.cache.redis import RedisClients
 from hub.config.models import FeedConfig
 from hub.database.database import Database
@@ -29,8 +28,7 @@ class Feeds:
         supervisor: Supervisor,
         database: Database,
         recorder: Recorder,
-        engine: Engine,
-        desk: Desk,
+        alerts: AlertService,
         clock: Clock,
         timezone: str,
         redis: RedisClients | None,
@@ -40,8 +38,7 @@ class Feeds:
         self._supervisor = supervisor
         self._database = database
         self._recorder = recorder
-        self._engine = engine
-        self._desk = desk
+        self._alerts = alerts
         self._clock = clock
         self._timezone = timezone
         self._redis = redis
@@ -58,11 +55,10 @@ class Feeds:
 
     def start(self) -> None:
         """Start every feed; alerts on machines of a feed that is no longer configured close."""
-        now, now_s = self._clock.now(), self._clock.steady()
-        for alert in self._engine.open_alerts():
+        for alert in self._alerts.open_alerts():
             kind, _, rest = alert.subject.partition("/")
             if kind == "equipment" and rest.partition("/")[0] not in self.feeds:
-                self._desk.take(self._engine.remove_subject(alert.subject, now, now_s))
+                self._alerts.remove_subject(alert.subject)
         for feed in self.feeds.values():
             self._spawn(feed)
 
@@ -85,9 +81,8 @@ class Feeds:
         listener = self._listeners.get(config.id)
         if listener is None:
             statuses = self._statuses.setdefault(config.id, {})
-            listener = self._listeners[config.id] = FeedListener(
-                config.id, statuses, self._engine, self._desk, self._recorder, self._clock
-            )
+            listener = FeedListener(config.id, statuses, self._alerts, self._recorder)
+            self._listeners[config.id] = listener
         feed = self.feeds[config.id] = EquipmentFeed(
             config.id,
             source_of(config, self._clock, self._timezone, self.logons),

@@ -5,12 +5,10 @@ from collections.abc import Iterable
 from anyio.lowlevel import checkpoint
 
 from alerts.model.sample import Sample
-from alerts.rules.engine import Engine
-from alerts.service import Desk
+from alerts.service import AlertService
 from hub.equipment.announce import Listeners
 from hub.equipment.machines import Plant, subject_of
 from hub.readings.snapshot import MachineChange
-from hub.runtime.clock import Clock
 from hub.store.recorder import Recorder
 
 _ATTRIBUTES = frozenset({"status", "status_category"})
@@ -24,22 +22,17 @@ class FeedListener:
     history ends with, by RESOURCEID, so that no change is told twice.
     """
 
-    def __init__(
-        self, feed_id: str, statuses: dict[str, str], engine: Engine, desk: Desk, recorder: Recorder, clock: Clock
-    ) -> None:
+    def __init__(self, feed_id: str, statuses: dict[str, str], alerts: AlertService, recorder: Recorder) -> None:
         self.statuses = statuses
         self._feed_id = feed_id
-        self._engine = engine
-        self._desk = desk
+        self._alerts = alerts
         self._recorder = recorder
-        self._clock = clock
         self._prefix = subject_of(feed_id, "")
         self._labels = {"feed": feed_id}
         self._subjects: set[str] = set()
         self._stale: str | None = None
         self._refused: str | None = None
-        now, now_s = clock.now(), clock.steady()
-        desk.take(engine.add_subject(self.subject, self._labels, now, now_s))
+        alerts.add_subject(self.subject, self._labels)
 
     @property
     def subject(self) -> str:
@@ -56,7 +49,7 @@ class FeedListener:
     async def close(self) -> None:
         """The feed is no longer configured: its machines and its own alert go."""
         await self._forget(self._subjects | self._awaited())
-        self._desk.take(self._engine.remove_subject(self.subject, self._clock.now(), self._clock.steady()))
+        self._alerts.remove_subject(self.subject)
 
     def _hear_change(self, change: MachineChange) -> None:
         resource_id = change.subject.removeprefix(self._prefix)
@@ -74,15 +67,10 @@ class FeedListener:
                 known = attributes.setdefault(sample.subject, {})
                 if isinstance(sample.value, str):
                     known[sample.metric] = sample.value
-        now, now_s = self._clock.now(), self._clock.steady()
         for subject, current in attributes.items():
-            if subject in self._subjects:
-                changed = self._engine.update_subject(subject, current, now, now_s)
-            else:
-                self._subjects.add(subject)
-                changed = self._engine.add_subject(subject, self._labels, now, now_s, current)
-            self._desk.take(changed)
-        self._desk.submit(samples)
+            self._subjects.add(subject)
+            self._alerts.add_subject(subject, self._labels, current)
+        self._alerts.submit(samples)
 
     def _hear_plant(self, plant: Plant) -> None:
         present = {subject_of(self._feed_id, machine.resource_id) for machine in plant.machines}
@@ -99,11 +87,11 @@ class FeedListener:
 
     def _report(self) -> None:
         reason = self._stale or self._refused
-        self._desk.report(self.subject, reason is None, reason)
+        self._alerts.report(self.subject, reason is None, reason)
 
     def _awaited(self) -> set[str]:
         """Machines with alerts of an earlier process that have not been seen since."""
-        subjects = {alert.subject for alert in self._engine.open_alerts()}
+        subjects = {alert.subject for alert in self._alerts.open_alerts()}
         return {subject for subject in subjects if subject.startswith(self._prefix)}
 
     async def _forget(self, subjects: Iterable[str]) -> None:
@@ -113,7 +101,6 @@ class FeedListener:
             await checkpoint()
 
     def _remove(self, subjects: Iterable[str]) -> None:
-        now, now_s = self._clock.now(), self._clock.steady()
         for subject in subjects:
             self._subjects.discard(subject)
-            self._desk.take(self._engine.remove_subject(subject, now, now_s))
+            self._alerts.remove_subject(subject)

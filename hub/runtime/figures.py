@@ -38,7 +38,7 @@ class Figures:
     poll_s: Histogram = field(default_factory=Histogram)  # send to last byte
     readings_commit_s: Histogram = field(default_factory=Histogram)  # oldest reading of a batch to its commit
     loop_lag_s: Histogram = field(default_factory=Histogram)
-    alerts_s: dict[str, Histogram] = field(default_factory=dict)  # by stage, see `Desk`
+    alerts_s: dict[str, Histogram] = field(default_factory=dict)  # by stage, see `AlertService`
 
     def alert_stage(self, stage: str, seconds: float) -> None:
         """Count how long a stage of alerting took."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from alerts.service import NOT_STORED, Desk
+from alerts.service import NOT_STORED, AlertService
 from hub.database.database import Database
 from hub.store.recorder import Recorder
 
@@ -11,12 +11,12 @@ _SELF_TESTING = frozenset({"readings", "transitions", "file"})
 """Parts that are tried again and again, so that what is said of them is never of an outage that is over."""
 
 
-def broken_parts(database: Database, recorder: Recorder, desk: Desk) -> dict[str, str]:
+def broken_parts(database: Database, recorder: Recorder, alerts: AlertService) -> dict[str, str]:
     """What the database does not do now, with the reason: what is known, without asking it."""
     broken = dict(database.outcomes.failing)
     if recorder.trouble is not None:
         broken["readings"] = recorder.trouble
-    if desk.is_storage_failing:
+    if alerts.is_storage_failing:
         broken.setdefault("transitions", database.outcomes.last_reason("transitions") or NOT_STORED)
     return broken
 

@@ -1,6 +1,6 @@
 """Windowed rules that see nothing: their meter answers, but too seldom or too slowly to fill their window."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import anyio
@@ -8,8 +8,6 @@ import structlog
 from anyio.lowlevel import checkpoint
 
 from alerts.delivery.summary import spoken_duration
-from alerts.model.alert import Transition
-from alerts.rules.engine import Engine
 from alerts.rules.pairs import Hearing
 from hub.readings.samples import UnitSampler, unit_subject
 from hub.readings.windows import COVERAGE_NEEDED, READINGS_NEEDED, WINDOWS
@@ -22,10 +20,12 @@ _LOOK_S = 5.0
 _UNITS_AT_ONCE = 20
 
 
-class Tells(Protocol):
-    """The desk, as seen from here."""
+class Alerts(Protocol):
+    """What is asked of the `AlertService` here."""
 
-    def take(self, transitions: Iterable[Transition]) -> None: ...
+    def add_subject(self, subject: str, labels: Mapping[str, str]) -> None: ...
+    def remove_subject(self, subject: str) -> None: ...
+    def hearing(self, subject: str, metrics: Collection[str]) -> list[Hearing]: ...
     def report(self, subject: str, ok: bool, reason: str | None = None) -> None: ...
 
 
@@ -38,14 +38,12 @@ class Coverage:
 
     def __init__(
         self,
-        engine: Engine,
-        desk: Tells,
+        alerts: Alerts,
         clock: Clock,
         units: Mapping[str, Unit],
         samplers: Mapping[str, UnitSampler],
     ) -> None:
-        self._engine = engine
-        self._desk = desk
+        self._alerts = alerts
         self._clock = clock
         self._units = units
         self._samplers = samplers
@@ -71,16 +69,15 @@ class Coverage:
 
     def _look_at(self, unit_id: str) -> None:
         now_s, unit = self._clock.steady(), self._units.get(unit_id)
-        hearings = [] if unit is None else self._engine.hearing(unit_subject(unit_id), WINDOWS, now_s)
+        hearings = [] if unit is None else self._alerts.hearing(unit_subject(unit_id), WINDOWS)
         covered = self._covered.setdefault(unit_id, {})
         for gone in covered.keys() - {hearing.rule for hearing in hearings}:
             del covered[gone]
-            self._desk.take(self._engine.remove_subject(_subject(gone, unit_id), self._clock.now(), now_s))
+            self._alerts.remove_subject(_subject(gone, unit_id))
         for hearing in hearings:
             if hearing.rule not in covered:
                 covered[hearing.rule] = None
-                subject = _subject(hearing.rule, unit_id)
-                self._desk.take(self._engine.add_subject(subject, {}, self._clock.now(), now_s))
+                self._alerts.add_subject(_subject(hearing.rule, unit_id), {})
             is_covered = _verdict(hearing)
             if is_covered is not None and is_covered is not covered[hearing.rule]:
                 covered[hearing.rule] = is_covered
@@ -95,7 +92,7 @@ class Coverage:
     def _tell(self, unit_id: str, hearing: Hearing, is_covered: bool, now_s: float) -> None:
         subject = _subject(hearing.rule, unit_id)
         if is_covered:
-            self._desk.report(subject, True)
+            self._alerts.report(subject, True)
             return
         basis, window_s = self._samplers[unit_id].basis(hearing.metric, now_s), WINDOWS[hearing.metric].seconds
         reason = (
@@ -104,7 +101,7 @@ class Coverage:
             f"{READINGS_NEEDED} and {COVERAGE_NEEDED:.0%} are needed"
         )
         log.warning("a rule sees nothing", rule=hearing.rule, unit=unit_id, reason=reason)
-        self._desk.report(subject, False, reason)
+        self._alerts.report(subject, False, reason)
 
 
 def _verdict(hearing: Hearing) -> bool | None:

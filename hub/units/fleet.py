@@ -8,9 +8,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from alerts.config.caption import UNNAMED, Caption
-from alerts.rules.engine import Engine
-from alerts.rules.system import UNIT_UNREACHABLE
-from alerts.service import Desk
+from alerts.service import AlertService
 from hub.config.models import UnitConfig
 from hub.database.database import Database
 from hub.nl43.settings import Setting
@@ -36,7 +34,7 @@ _LONGEST_WINDOW = timedelta(seconds=max(window.seconds for window in WINDOWS.val
 class Fleet:
     """Adds and removes units while the hub runs. `units` is live: it is what the poller and the web look at.
 
-    Every event of a unit goes to the recorder and, as samples, to the desk, before its viewers see it.
+    Every event of a unit goes to the recorder and, as samples, to the rules, before its viewers see it.
     """
 
     def __init__(
@@ -44,8 +42,7 @@ class Fleet:
         feeds: Supervisor,
         database: Database,
         recorder: Recorder,
-        engine: Engine,
-        desk: Desk,
+        alerts: AlertService,
         clock: Clock,
         poll_s: Histogram,
         on_settings: Callable[[str, Mapping[str, Setting]], None],
@@ -55,14 +52,13 @@ class Fleet:
         self._feeds = feeds
         self._database = database
         self._recorder = recorder
-        self._engine = engine
-        self._desk = desk
+        self._alerts = alerts
         self._clock = clock
         self._poll_s = poll_s
         self._on_settings = on_settings
         self._first_sequence = first_sequence
         self._samplers: dict[str, UnitSampler] = {}
-        self.coverage = Coverage(engine, desk, clock, self.units, self._samplers)
+        self.coverage = Coverage(alerts, clock, self.units, self._samplers)
         self._states: dict[str, UnitState] = {}
         self._resting: dict[tuple[str, int], float] = {}  # until when a meter may hold the slot of a unit that went
 
@@ -109,8 +105,7 @@ class Fleet:
     async def remove(self, unit_id: str) -> None:
         """Stop a unit and forget it; its rows stay."""
         await self._stop(self.units[unit_id])
-        now, now_s = self._clock.now(), self._clock.steady()
-        self._desk.take(self._engine.remove_subject(unit_subject(unit_id), now, now_s))  # while it has a name
+        self._alerts.remove_subject(unit_subject(unit_id))  # while it has a name
         self.units.pop(unit_id).fanout.close()
         self._samplers.pop(unit_id)
 
@@ -118,12 +113,11 @@ class Fleet:
         """Sample what the rules ask for now, as often as they ask."""
         empty = []
         for unit in self.units.values():
-            subject = unit_subject(unit.id)
-            wished_s = self._engine.sampling_s(subject, unit.config.poll.watched)
-            is_ruled = any(name != UNIT_UNREACHABLE for name in self._engine.rules_of(subject))
-            unit.rule_cadence_s = min(wished_s, unit.config.poll.idle) if is_ruled else None
+            poll = unit.config.poll
+            needs = self._alerts.needs(unit_subject(unit.id), poll.watched)
+            unit.rule_cadence_s = None if needs.every_s is None else min(needs.every_s, poll.idle)
             unit.demand_changed()
-            if self._samplers[unit.id].need(self._engine.metrics_of(subject)):
+            if self._samplers[unit.id].need(needs.metrics):
                 empty.append(unit)
         await self._refill(empty)
 
@@ -132,7 +126,7 @@ class Fleet:
         unit = self.units[unit_id]
         await self._store_state(unit, released=released)
         unit.release(released)
-        self._engine.set_reachable(unit_subject(unit_id), not released, self._clock.steady())
+        self._alerts.set_reachable(unit_subject(unit_id), not released)
 
     async def keep_alive(self, unit_id: str, keep_alive: bool) -> None:
         """Keep the monitor on without viewers, or not; holds until the unit's configuration changes."""
@@ -176,7 +170,7 @@ class Fleet:
         self._samplers.setdefault(config.id, UnitSampler(config.id, frozenset()))
         self._introduce(unit)
         if unit.is_released:
-            self._engine.set_reachable(unit_subject(unit.id), False, self._clock.steady())
+            self._alerts.set_reachable(unit_subject(unit.id), False)
         return unit
 
     def _introduce(self, unit: Unit) -> None:
@@ -186,8 +180,7 @@ class Fleet:
             unit.keep_alive = unit.config.monitor
         else:
             unit.keep_alive = said.keep_alive
-        now, now_s = self._clock.now(), self._clock.steady()
-        self._desk.take(self._engine.add_subject(unit_subject(unit.id), unit.config.labels, now, now_s))
+        self._alerts.add_subject(unit_subject(unit.id), unit.config.labels)
 
     async def _stop(self, unit: Unit) -> None:
         await self._feeds.remove(_child(unit.id))
@@ -202,7 +195,7 @@ class Fleet:
         self._recorder.offer_nowait(event)
         sampler = self._samplers.get(event.unit_id)
         if sampler is not None and (samples := sampler.samples(event)):
-            self._desk.submit(samples)
+            self._alerts.submit(samples)
 
     async def _refill(self, units: Iterable[Unit]) -> None:
         """Fill windows from what is stored, so that a restart does not blind their rules."""

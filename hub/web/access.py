@@ -1,7 +1,7 @@
 """Dependencies of routes: the running parts, and the unit that a path names."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends, Path
 from starlette.requests import HTTPConnection
@@ -10,9 +10,6 @@ from alerts.model.moments import FIRST, LAST
 from hub.units.unit import Unit
 from hub.web.http.problems import not_found
 from hub.web.parts import Parts
-
-if TYPE_CHECKING:
-    from alerts.rules.engine import Engine
 
 SHOWN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of a text without control characters."""
@@ -37,11 +34,6 @@ async def _unit(
 
 UnitOf = Annotated[Unit, Depends(_unit)]
 """The unit named in the path, or 404."""
-
-
-def engine_of(parts: Parts) -> "Engine":
-    """The engine that evaluates the alert rules."""
-    return cast("Engine", parts.desk.engine)
 
 
 def within_reason(at: datetime) -> datetime:

@@ -14,7 +14,7 @@ from hub.units.unit import Unit
 
 if TYPE_CHECKING:
     from alerts.delivery.dispatcher import Dispatcher
-    from alerts.service import Desk
+    from alerts.service import AlertService
     from hub.cache.figures import CacheFigures
     from hub.database.database import Database
     from hub.equipment.feed import EquipmentFeed
@@ -36,7 +36,7 @@ class Parts:
     version: str
     database: "Database"
     recorder: "Recorder"
-    desk: "Desk"
+    alerts: "AlertService"
     dispatchers: "dict[str, Dispatcher]"
     figures: Figures
     release: Callable[[str, bool], Awaitable[None]]

@@ -1,6 +1,6 @@
-"""What the tests of delivery share: a small database, an engine with one threshold, alerts made up."""
+"""What the tests of delivery share: a small database, a clock, alerts made up."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,6 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel
 
 from alerts.model.alert import Alert, State, Transition, TransitionType, alert_id
-from alerts.model.sample import Sample
 from alerts.store import tables
 from alerts.store.database import Write
 from alerts.store.unstorable import Refused
@@ -85,75 +84,20 @@ class SqliteDatabase:
 
 
 class LoopClock:
-    """The clock of the event loop, so that a virtual one moves both; the wall starts at START, and may be `set`."""
+    """The clock of the event loop, so that a virtual one moves both; the wall starts at START, and may be `set`.
+
+    `stood_still_s` is for how long the process did not run, unnoticed by the loop.
+    """
 
     def __init__(self) -> None:
         self.set = timedelta()
+        self.stood_still_s = 0.0
 
     def time(self) -> float:
-        return anyio.current_time()
+        return anyio.current_time() + self.stood_still_s
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=anyio.current_time()) + self.set
-
-
-class ThresholdEngine:
-    """Fires above 65 and clears at or below; an engine without timers. `hub/` subjects fire when not ok."""
-
-    def __init__(self) -> None:
-        self.alerts: dict[tuple[str, str], Alert] = {}
-        self.dirty: list[Alert] = []
-
-    def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]:
-        is_system = sample.subject.startswith("hub/")
-        rule = str(sample.subject.split("/")[1]) + "-failing" if is_system else "night-limit"
-        key = rule, sample.subject
-        alert = self.alerts.get(key) or Alert(rule, sample.subject, "hash", sample.metric)
-        if sample.value is None:
-            return ()
-        exceeds = sample.value is False if is_system else float(sample.value) > 65
-        if exceeds == alert.is_open:
-            if not alert.is_open:
-                return ()
-            self.alerts[key] = replace(alert, peak=max(float(sample.value), float(alert.peak or 0)))
-            self.dirty.append(self.alerts[key])
-            return ()
-        if exceeds:
-            id_ = alert_id(rule, sample.subject, sample.at)
-            alert = onset(rule, sample.subject, sample.at, sample.value, id_, sample.metric, sample.reason)
-        else:
-            alert = cleared(alert, sample.at)
-        self.alerts[key] = alert
-        kind = TransitionType.ONSET if exceeds else TransitionType.CLEAR
-        return [Transition(kind, sample.at, alert, sample.time, now_s)]
-
-    def tick(self, at: datetime, now_s: float) -> Sequence[Transition]:
-        return ()
-
-    def resume(self, now_s: float) -> None:
-        pass
-
-    def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> Sequence[Transition]:
-        self.alerts = {(alert.rule, alert.subject): alert for alert in alerts}
-        return ()
-
-    def acknowledge(self, alert_id: str, who: str, comment: str | None, at: datetime, now_s: float) -> Transition:
-        key, alert = self._find(alert_id)
-        self.alerts[key] = replace(alert, acknowledged_by=who, comment=comment, sequence=alert.sequence + 1)
-        return Transition(TransitionType.ACK, at, self.alerts[key], now_s, now_s)
-
-    def unacknowledge(self, alert_id: str, at: datetime, now_s: float) -> Transition:
-        key, alert = self._find(alert_id)
-        self.alerts[key] = replace(alert, acknowledged_by=None, sequence=alert.sequence + 1)
-        return Transition(TransitionType.UNACK, at, self.alerts[key], now_s, now_s)
-
-    def _find(self, alert_id: str) -> tuple[tuple[str, str], Alert]:
-        found = {alert.id: (key, alert) for key, alert in self.alerts.items() if alert.is_open}
-        return found[alert_id]
-
-    def take_dirty(self) -> list[Alert]:
-        dirty, self.dirty = self.dirty, []
-        return dirty
+        return START + timedelta(seconds=self.time()) + self.set
 
 
 def onset(

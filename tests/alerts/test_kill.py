@@ -15,13 +15,14 @@ from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.webhook import Webhook, open_webhook
 from alerts.model.clock import SystemClock
 from alerts.model.sample import Sample
-from alerts.rules.routing import Routing
-from alerts.service import Desk
+from alerts.service import AlertService
 from alerts.store import queries as archive
 from hub.simulators.receiver import open_receiver
-from tests.alerts.fakes import SqliteDatabase, ThresholdEngine
+from tests.alerts.fakes import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
+
+ROUNDS, EACH = 3, 60
 
 
 async def run_chain(path: Path, url: str, first: int, count: int) -> None:
@@ -38,23 +39,26 @@ async def run_chain(path: Path, url: str, first: int, count: int) -> None:
         dispatcher = Dispatcher(
             config.receivers[0], posting, database, clock, "site", lambda name, failing, reason: None
         )
-        desk = Desk(ThresholdEngine(), database, clock, "site", Routing(config), {"ops": dispatcher}, lambda s: {})
-        await desk.restore()
-        tasks.start_soon(desk.run)
+        alerts = AlertService(database, clock, "site", "UTC", {"ops": dispatcher})
+        alerts.configure(config)
+        for n in range(ROUNDS * EACH):
+            alerts.add_subject(f"unit/u{n}", {})
+        await alerts.restore()
+        tasks.start_soon(alerts.run)
         tasks.start_soon(dispatcher.run)
         for n in range(first, first + count):
-            desk.submit([Sample(f"unit/u{n}", "laeq_15m", 70.0, datetime.now(UTC), clock.time())])
+            alerts.submit([Sample(f"unit/u{n}", "laeq_15m", 70.0, datetime.now(UTC), clock.time())])
             await anyio.sleep(0.001)
 
 
 async def test_no_committed_transition_and_no_delivery_is_lost_by_a_kill(tmp_path: Path) -> None:
-    path, rounds, each = tmp_path / "alerts.db", 3, 60
+    path = tmp_path / "alerts.db"
     database = SqliteDatabase(path)
     with anyio.fail_after(60):
         async with open_receiver(service_s=0.01) as receiver:
-            for number in range(rounds):
+            for number in range(ROUNDS):
                 command = [sys.executable, "-m", "tests.alerts.test_kill", str(path), receiver.url]
-                async with await anyio.open_process([*command, str(number * each), str(each)]) as child:
+                async with await anyio.open_process([*command, str(number * EACH), str(EACH)]) as child:
                     await receiver.wait_for(receiver.count + 20)
                     child.send_signal(signal.SIGKILL)
                     await child.wait()

@@ -1,7 +1,6 @@
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,14 +12,13 @@ from trio.testing import MockClock
 
 from alerts.config.caption import UNNAMED, Caption
 from alerts.config.rule import AlertsConfig
-from alerts.model.alert import Transition
+from alerts.model.alert import Alert
 from alerts.model.delivery import Delivery
 from alerts.model.sample import Sample
-from alerts.rules.routing import Routing
-from alerts.service import Desk
+from alerts.service import AlertService
 from alerts.store import queries as archive
 from alerts.store.tables import AlertRow, AlertStateRow, DeliveryRow, TransitionRow
-from tests.alerts.fakes import LoopClock, SqliteDatabase, ThresholdEngine
+from tests.alerts.fakes import LoopClock, SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +28,7 @@ STATES = select(func.count()).select_from(AlertStateRow)
 
 CONFIG = AlertsConfig.model_validate(
     {
-        "rules": [{"name": "night-limit", "metric": "laeq_15m", "above": 65, "for": "30s", "notify": ["ops"]}],
+        "rules": [{"name": "night-limit", "metric": "laeq_15m", "above": 65, "cooldown": "0s", "notify": ["ops"]}],
         "receivers": [{"name": name, "url": "http://x/"} for name in ("ops", "site")],
     }
 )
@@ -65,38 +63,42 @@ class Office:
 
 
 class Bench:
-    """A desk between a small engine and two receivers."""
+    """Alerts with one rule and two receivers."""
 
     resumed_s = float("-inf")
 
-    def __init__(self, database: SqliteDatabase, room: int = 50_000) -> None:
+    def __init__(self, database: SqliteDatabase, room: int = 50_000, config: AlertsConfig = CONFIG) -> None:
         self.ops, self.site = Office(), Office()
         self.clock = LoopClock()
-        self.engine = ThresholdEngine()
         self.latencies: list[tuple[str, float]] = []
         caption = Caption("Gate A", {"laeq_15m": "LCeq,15min"})
-        self.desk = Desk(
-            self.engine,
+        self.alerts = AlertService(
             database,
             self.clock,
             "site-office",
-            Routing(CONFIG),
+            "UTC",
             {"ops": self.ops, "site": self.site},
-            lambda subject: {"site": "dock"},
-            lambda name, seconds: self.latencies.append((name, seconds)),
-            room,
-            lambda: self.resumed_s,
             caption_of=lambda subject: caption if subject == "unit/gate-a" else UNNAMED,
+            on_latency=lambda stage, seconds: self.latencies.append((stage, seconds)),
+            resumed_s=lambda: self.resumed_s,
+            room=room,
         )
+        self.alerts.configure(config)
 
     def hear(self, value: float, subject: str = "unit/gate-a") -> None:
-        self.desk.submit([Sample(subject, "laeq_15m", value, self.clock.now(), self.clock.time())])
+        self.alerts.add_subject(subject, {"site": "dock"})
+        self.alerts.submit([Sample(subject, "laeq_15m", value, self.clock.now(), self.clock.time())])
+
+    @property
+    def alert(self) -> Alert:
+        [alert] = self.alerts.open_alerts()
+        return alert
 
 
 @asynccontextmanager
 async def running(bench: Bench) -> AsyncIterator[Bench]:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(bench.desk.run)
+        tasks.start_soon(bench.alerts.run)
         yield bench
         tasks.cancel_scope.cancel()
 
@@ -114,7 +116,7 @@ async def test_a_transition_is_announced_once_it_is_committed(database: SqliteDa
         delivery = bench.ops.offered[0][0]
         row = database.run(lambda s: s.exec(select(DeliveryRow)).one())
         assert (row.id, row.body) == (delivery.id, delivery.body.decode())
-        assert b'"summary":"gate-a (Gate A) LCeq,15min 66.2 dB > 65.0 dB for 30 s"' in delivery.body
+        assert b'"summary":"gate-a (Gate A) LCeq,15min 66.2 dB > 65.0 dB"' in delivery.body
         assert b'"subject":"gate-a","name":"Gate A"' in delivery.body
         assert b'"metric_label":"LCeq,15min"' in delivery.body
         assert b'"decision_to_commit":' in delivery.body
@@ -129,7 +131,7 @@ async def test_samples_are_evaluated_while_a_commit_is_under_way(database: Sqlit
         await anyio.sleep(0.5)
         bench.hear(67.0, "unit/b")
         await anyio.sleep(0.5)
-        assert len([alert for alert in bench.engine.alerts.values() if alert.is_open]) == 2
+        assert len(bench.alerts.open_alerts()) == 2
         database.gate.set()
         await anyio.sleep(0.1)
         assert bench.ops.types == [("alert.onset", True)] * 2
@@ -148,9 +150,10 @@ async def test_the_clear_goes_to_whom_the_onset_was_told_after_a_restart_too(dat
     async with running(Bench(database)) as bench:
         bench.hear(66.0)
         await anyio.sleep(0.1)
-    again = Bench(database)
-    again.desk.configure(Routing(AlertsConfig(receivers=CONFIG.receivers)), {"ops": again.ops, "site": again.site})
-    await again.desk.restore()
+    elsewhere = CONFIG.rules[0].model_copy(update={"notify": ("site",)})
+    again = Bench(database, config=CONFIG.model_copy(update={"rules": (elsewhere,)}))
+    again.alerts.add_subject("unit/gate-a", {})
+    await again.alerts.restore()
     async with running(again):
         again.hear(60.0)
         await anyio.sleep(0.1)
@@ -216,12 +219,12 @@ async def test_an_acknowledgement_is_a_transition_like_any(database: SqliteDatab
     async with running(Bench(database)) as bench:
         bench.hear(66.0)
         await anyio.sleep(0.1)
-        (alert,) = bench.engine.alerts.values()
-        assert bench.desk.acknowledge(str(alert.id), "anna", "on my way").acknowledged_by == "anna"
-        bench.desk.unacknowledge(str(alert.id))
+        alert = bench.alert
+        assert bench.alerts.acknowledge(str(alert.id), "anna", "on my way").acknowledged_by == "anna"
+        bench.alerts.unacknowledge(str(alert.id))
         await anyio.sleep(0.1)
         with pytest.raises(KeyError):
-            bench.desk.acknowledge("none", "anna")
+            bench.alerts.acknowledge("none", "anna")
     assert [kind for kind, _ in bench.ops.types] == ["alert.onset", "alert.ack", "alert.unack"]
     assert [d.sequence for d, _ in bench.ops.offered] == [1, 2, 3]
     story = database.run(lambda s: archive.story(s, str(alert.id)))
@@ -235,9 +238,9 @@ async def test_a_full_inbox_drops_the_oldest_and_counts(database: SqliteDatabase
         bench.hear(value)
     async with running(bench):
         await anyio.sleep(0.1)
-    assert bench.desk.counts.dropped_samples == 1
-    assert bench.desk.counts.samples == 2
-    assert bench.engine.alerts["night-limit", "unit/gate-a"].value == 66.0
+    assert bench.alerts.counts.dropped_samples == 1
+    assert bench.alerts.counts.samples == 2
+    assert bench.alert.value == 66.0
 
 
 async def test_what_was_decided_is_committed_on_the_way_out(database: SqliteDatabase) -> None:
@@ -249,7 +252,7 @@ async def test_what_was_decided_is_committed_on_the_way_out(database: SqliteData
 
 async def test_a_receivers_trouble_is_told_to_the_others(database: SqliteDatabase) -> None:
     async with running(Bench(database)) as bench:
-        bench.desk.on_receiver_trouble("ops", True, "HTTP 500")
+        bench.alerts.report("hub/receiver/ops", False, "HTTP 500")
         await anyio.sleep(0.1)
     assert bench.ops.offered == []
     assert b'"summary":"ops receiver-failing: HTTP 500"' in bench.site.offered[0][0].body
@@ -276,15 +279,15 @@ async def test_a_state_is_never_stored_ahead_of_the_transition_that_led_to_it(tm
 @pytest.mark.parametrize("reason", ["", None])
 async def test_a_report_without_a_reason_has_none(database: SqliteDatabase, reason: str | None) -> None:
     async with running(Bench(database)) as bench:
-        bench.desk.report("hub/storage", False, reason)
+        bench.alerts.report("hub/storage", False, reason)
         await anyio.sleep(0.1)
         (first, *_), _ = bench.ops.offered, bench.site.offered
     assert b'"reason":null' in first[0].body
 
 
-async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_desk(database: SqliteDatabase) -> None:
+async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_service(database: SqliteDatabase) -> None:
     async with running(Bench(database)) as bench:
-        bench.desk.report("hub/storage", False, "ValueError: a\0b\ud800\nc" + "d" * 5000)
+        bench.alerts.report("hub/storage", False, "ValueError: a\0b\ud800\nc" + "d" * 5000)
         await anyio.sleep(0.1)
         (first, *_), _ = bench.ops.offered, bench.site.offered
     reason = first[0].body.decode().partition('"reason":"')[2].partition('"')[0]
@@ -293,22 +296,17 @@ async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_desk(da
 
 
 async def test_silence_counts_from_the_end_of_a_standstill_before_time_decides(database: SqliteDatabase) -> None:
-    bench, calls = Bench(database), list[str]()
-
-    class Heard(ThresholdEngine):
-        def resume(self, now_s: float) -> None:
-            calls.append(f"resumed at {now_s:g}")
-
-        def tick(self, at: datetime, now_s: float) -> Sequence[Transition]:
-            calls.append("tick")
-            return ()
-
-    bench.desk.engine = Heard()
+    rule = {"name": "quiet", "metric": "laeq_15m", "above": 65, "no_data": {"after": "10s", "action": "alarm"}}
+    bench = Bench(database, config=AlertsConfig.model_validate({"rules": [rule]}))
     async with running(bench):
-        await anyio.sleep(0.5)
+        bench.hear(50.0)
+        await anyio.sleep(5.5)
+        bench.clock.stood_still_s = 60
         bench.resumed_s = bench.clock.time()
-        await anyio.sleep(2)
-    assert calls[:4] == ["tick", f"resumed at {bench.resumed_s:g}", "tick", "tick"]
+        await anyio.sleep(9)
+        assert bench.alerts.open_alerts() == []
+        await anyio.sleep(3)
+        assert bench.alert.reason == "no-data"
 
 
 async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_trouble_of_the_storage(
@@ -320,9 +318,9 @@ async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_trouble_of_t
         await anyio.sleep(1.5)
         bench.resumed_s = bench.clock.time()
         await anyio.sleep(1.5)
-        assert not bench.desk.is_storage_failing
+        assert not bench.alerts.is_storage_failing
         await anyio.sleep(1)
-        assert bench.desk.is_storage_failing
+        assert bench.alerts.is_storage_failing
 
 
 async def test_a_transition_that_no_database_takes_is_announced_and_holds_up_no_other(
@@ -346,8 +344,8 @@ async def test_a_transition_that_no_database_takes_is_announced_and_holds_up_no_
             "b": True,
             "poison": False,
         }
-        assert not bench.desk.is_storage_failing
-        assert bench.desk.counts.set_aside == 1
+        assert not bench.alerts.is_storage_failing
+        assert bench.alerts.counts.set_aside == 1
         bench.hear(66.2, "unit/c")
         await anyio.sleep(1)
         assert len(bench.ops.offered) == 4
@@ -362,10 +360,10 @@ async def test_a_comment_with_what_not_every_database_can_hold_is_stored_all_the
     async with running(Bench(database)) as bench:
         bench.hear(66.2)
         await anyio.sleep(1)
-        [alert] = bench.engine.alerts.values()
+        alert = bench.alert
         assert alert.id is not None
-        bench.desk.acknowledge(alert.id, "shift", "half \ud800 and \0")
+        bench.alerts.acknowledge(alert.id, "shift", "half \ud800 and \0")
         await anyio.sleep(1)
         row = database.run(lambda s: s.exec(select(AlertRow)).one())
     assert row.comment == "half \ufffd and \ufffd"
-    assert not bench.desk.is_storage_failing
+    assert not bench.alerts.is_storage_failing

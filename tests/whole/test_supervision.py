@@ -32,7 +32,7 @@ async def test_the_tree_shows_every_child(tmp_path: Path) -> None:
         children = {(one["group"], one["name"]): one for one in (await hub.get("/api/supervisor"))["items"]}
         assert {
             ("sinks", "recorder"),
-            ("sinks", "desk"),
+            ("sinks", "alerts"),
             ("sinks", "receiver/ops"),
             ("web", "server"),
         } <= children.keys()

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.config.rule import Severity
 from alerts.delivery.message import alert_document
-from alerts.model.alert import Alert, Transition
+from alerts.model.alert import Alert
 from alerts.store.queries import list_alerts as list_rows
 from alerts.store.queries import story
-from hub.web.access import SHOWN_TEXT, PartsOf, engine_of
+from hub.web.access import SHOWN_TEXT, PartsOf
 from hub.web.alert_documents import alerts_of, story_of
 from hub.web.auth.roles import Operator, for_viewers
 from hub.web.http.problems import Problem, invalid, not_found
@@ -124,35 +124,23 @@ async def acknowledge(
     """Take an open alert on, in the caller's name."""
     await _check_open(parts, alert_id)
     comment = None if said is None else said.comment
-    clock = parts.clock
-    return _announce(
-        parts, engine_of(parts).acknowledge(alert_id, caller.name, comment, clock.now(), clock.steady())
-    )
+    return _document(parts, parts.alerts.acknowledge(alert_id, caller.name, comment))
 
 
 async def unacknowledge(alert_id: AlertId, parts: PartsOf, caller: Operator) -> dict[str, Any]:
     """Give an open alert back. One that nobody has stays as it is."""
-    alert = await _check_open(parts, alert_id)
-    if alert.acknowledged_by is None:
-        return _document(parts, alert)
-    return _announce(parts, engine_of(parts).unacknowledge(alert_id, parts.clock.now(), parts.clock.steady()))
+    await _check_open(parts, alert_id)
+    return _document(parts, parts.alerts.unacknowledge(alert_id))
 
 
-async def _check_open(parts: Parts, alert_id: str) -> Alert:
-    alert = engine_of(parts).alert(alert_id)
-    if alert is None:
+async def _check_open(parts: Parts, alert_id: str) -> None:
+    if parts.alerts.alert(alert_id) is None:
         if await parts.database.query(lambda s: story(s, alert_id)) is None:
             raise not_found("alert", alert_id)
         raise Problem(409, "this alert has cleared; only an open one can be acknowledged")
-    return alert
-
-
-def _announce(parts: Parts, transition: Transition) -> dict[str, Any]:
-    parts.desk.take([transition])
-    return _document(parts, transition.alert)
 
 
 def _document(parts: Parts, alert: Alert) -> dict[str, Any]:
-    caption = parts.desk.caption_of(alert.subject)
-    labels, metric_label = engine_of(parts).labels_of(alert.subject), caption.metric_label(alert.metric)
+    caption = parts.alerts.caption_of(alert.subject)
+    labels, metric_label = parts.alerts.labels_of(alert.subject), caption.metric_label(alert.metric)
     return alert_document(alert, labels, caption.name, metric_label)

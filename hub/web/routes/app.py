@@ -6,7 +6,6 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from hub.web.access import engine_of
 from hub.web.auth.login import login_routes
 from hub.web.auth.middleware import AuthMiddleware
 from hub.web.auth.roles import for_everybody
@@ -94,7 +93,7 @@ def create_app(parts: Parts, connections: Connections | None = None) -> FastAPI:
 def open_severities(parts: Parts) -> Mapping[str, str]:
     """The severity of the gravest open alert of each unit that has one."""
     gravest: dict[str, str] = {}
-    for alert in engine_of(parts).open_alerts():
+    for alert in parts.alerts.open_alerts():
         kind, _, unit_id = alert.subject.partition("/")
         if kind == "unit":
             known = gravest.get(unit_id)

@@ -81,7 +81,7 @@ async def _database(parts: Parts) -> Check:
         return {"status": "down", "reason": describe_trouble(error)}
     except TimeoutError:
         return {"status": "down", "reason": "too slow"}
-    broken |= broken_parts(parts.database, parts.recorder, parts.desk)
+    broken |= broken_parts(parts.database, parts.recorder, parts.alerts)
     if not broken:
         return {"status": "ok"}
     vital = [promise for promise in broken if promise in VITAL]

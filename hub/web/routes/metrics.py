@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from hub.database.checks import PROMISES
 from hub.oracle.oracle_lanes import Lane
 from hub.runtime.figures import BUCKETS_S, Histogram
-from hub.web.access import PartsOf, engine_of
+from hub.web.access import PartsOf
 from hub.web.auth.roles import for_viewers
 from hub.web.parts import Parts
 from hub.web.server.edge_metrics import edge_metrics
@@ -151,11 +151,11 @@ class PartsCollector(Collector):
         yield _counter("hub_readings_dropped", "Readings lost while they could not be stored.", recorder.dropped)
 
     def _alerts(self) -> Iterator[Metric]:
-        desk, engine = self._parts.desk, engine_of(self._parts)
-        counts = desk.counts
-        opened = Counter(alert.severity for alert in engine.open_alerts())
+        alerts = self._parts.alerts
+        counts = alerts.counts
+        opened = Counter(alert.severity for alert in alerts.open_alerts())
         yield _gauge("hub_alerts_open", "Open alerts.", opened, "severity")
-        yield _counter("hub_rule_evaluations", "Rules put to samples.", engine.evaluations)
+        yield _counter("hub_rule_evaluations", "Rules put to samples.", alerts.evaluations)
         yield _counter("hub_samples", "Samples taken in by alerting.", counts.samples)
         yield _counter("hub_samples_dropped", "Samples alerting had no room for.", counts.dropped_samples)
         yield _counter("hub_transitions", "Transitions of alerts.", counts.transitions)

@@ -9,7 +9,7 @@ from alerts.config.rule import Rule
 from alerts.delivery.message import format_time
 from alerts.model.alert import State
 from alerts.rules.status import RuleStatus
-from hub.web.access import PartsOf, engine_of
+from hub.web.access import PartsOf
 from hub.web.auth.roles import for_viewers
 
 
@@ -41,7 +41,7 @@ def rule_routes() -> APIRouter:
 
 async def list_rules(parts: PartsOf) -> dict[str, Any]:
     """Every rule with its state, when it was last evaluated, and the value it saw."""
-    return {"items": [describe(status) for status in engine_of(parts).rule_status()], "next_cursor": None}
+    return {"items": [describe(status) for status in parts.alerts.rule_status()], "next_cursor": None}
 
 
 def describe(status: RuleStatus) -> dict[str, Any]:

@@ -306,10 +306,10 @@ def test_a_machine_that_leaves_the_match_closes_its_alert_and_keeps_its_cooldown
     machine = "equipment/fab/M1"
     play.engine.add_subject(machine, {}, *at(0), attributes={"status_category": "DOWN"})
     assert play.sample(0, 5.0, subject=machine, metric="lot_count") == ["onset"]
-    assert play.note(play.engine.update_subject(machine, {"status_category": "PRODUCTIVE"}, *at(1))) == ["clear"]
+    assert play.note(play.engine.add_subject(machine, {}, *at(1), {"status_category": "PRODUCTIVE"})) == ["clear"]
     assert play.last().reason == "no-longer-matches"
     assert play.sample(2, 5.0, subject=machine, metric="lot_count") == []
-    assert play.engine.update_subject(machine, {"status_category": "DOWN"}, *at(3)) == []
+    assert play.engine.add_subject(machine, {}, *at(3), {"status_category": "DOWN"}) == []
     assert play.sample(4, 5.0, subject=machine, metric="lot_count") == []
     assert play.sample(61, 5.0, subject=machine, metric="lot_count") == ["onset"]
 

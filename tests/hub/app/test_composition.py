@@ -30,7 +30,7 @@ def config_in(folder: Path, *receivers: str, units: Sequence[dict[str, Any]] = (
 async def open_rules(hub: Hub, wanted: set[str]) -> None:
     """Wait until exactly these rules have open alerts, all of them stored."""
     with anyio.fail_after(60):
-        while {alert.rule for alert in hub.engine.open_alerts()} != wanted or hub.desk.pending:
+        while {alert.rule for alert in hub.alerts.open_alerts()} != wanted or hub.alerts.pending:
             await anyio.sleep(0.01)
 
 
@@ -44,7 +44,7 @@ async def test_a_restart_with_a_good_file_ends_the_alert_about_a_bad_one(tmp_pat
 
 async def test_a_removed_receiver_is_no_longer_failing(tmp_path: Path) -> None:
     async with open_hub(config_in(tmp_path, "ops", "site")) as hub:
-        hub.desk.on_receiver_trouble("site", True, "refused")
+        hub.alerts.report("hub/receiver/site", False, "refused")
         await open_rules(hub, {"receiver-failing"})
         await hub.reload(config_in(tmp_path, "ops"))
         await open_rules(hub, set())
@@ -97,7 +97,7 @@ async def storage_alerts(hub: Hub, *wanted: str) -> None:
     """Wait until these subjects under `hub/storage/` have open alerts, or with none given until nobody has."""
     with anyio.fail_after(60):
         while True:
-            found = {alert.subject.removeprefix("hub/storage/") for alert in hub.engine.open_alerts()}
+            found = {alert.subject.removeprefix("hub/storage/") for alert in hub.alerts.open_alerts()}
             if found >= set(wanted) if wanted else not found:
                 return
             await anyio.sleep(0.05)

@@ -12,10 +12,7 @@ from sqlmodel import Session, select
 
 from alerts.config.rule import AlertsConfig
 from alerts.model.alert import Alert
-from alerts.rules.engine import Engine
-from alerts.rules.routing import Routing
-from alerts.rules.system import system_rules
-from alerts.service import Desk
+from alerts.service import AlertService
 from hub.config.models import SampleEquipmentFeed
 from hub.database.database import Database, open_database
 from hub.equipment.feeds import Feeds
@@ -38,14 +35,13 @@ class Hub:
     """What feeds need of one, at work."""
 
     feeds: Feeds
-    engine: Engine
-    desk: Desk
+    alerts: AlertService
     supervisor: Supervisor
     database: Database
 
     def open_alerts(self, rule: str = "down") -> list[str]:
         """The last parts of their subjects."""
-        return sorted(_last(alert) for alert in self.engine.open_alerts() if alert.rule == rule)
+        return sorted(_last(alert) for alert in self.alerts.open_alerts() if alert.rule == rule)
 
     async def changes(self) -> list[tuple[int, str | None, str | None]]:
         """Every row of history: machine, old, new."""
@@ -77,24 +73,24 @@ def running(tmp_path: Path) -> Running:
 
     @asynccontextmanager
     async def opened(*configs: SampleEquipmentFeed, rule: dict[str, Any] = DOWN) -> AsyncIterator[Hub]:
-        clock, engine = Clock(), Engine("UTC")
+        clock = Clock()
         config = AlertsConfig.model_validate({"rules": [rule]})
         async with open_database(f"sqlite:///{tmp_path / 'hub.db'}") as database:
             await database.write(upgrade)
             boot = await database.write(lambda session: register_boot(session, clock.now(), "1"))
             recorder = Recorder(database, boot, clock, interval_s=0.01)
-            desk = Desk(engine, database, clock, "site", Routing(config), {}, engine.labels_of)
-            engine.set_rules([*config.rules, *system_rules("warning", ())], clock.now(), clock.steady())
+            alerts = AlertService(database, clock, "site", "UTC", {})
+            alerts.configure(config)
             async with Supervisor("sinks", clock) as sinks:
                 sinks.spawn("recorder", recorder.run)
-                sinks.spawn("desk", desk.run)
+                sinks.spawn("alerts", alerts.run)
                 async with Supervisor("feeds", clock) as supervisor:
-                    feeds = Feeds(supervisor, database, recorder, engine, desk, clock, "UTC", None)
+                    feeds = Feeds(supervisor, database, recorder, alerts, clock, "UTC", None)
                     await feeds.open(configs)
-                    await desk.restore()
+                    await alerts.restore()
                     feeds.start()
-                    yield Hub(feeds, engine, desk, supervisor, database)
-                await eventually(lambda: not desk.pending and not recorder.pending)
+                    yield Hub(feeds, alerts, supervisor, database)
+                await eventually(lambda: not alerts.pending and not recorder.pending)
 
     return opened
 
@@ -104,7 +100,7 @@ async def test_a_machine_is_a_subject_with_the_label_of_its_feed(view: ScriptedV
     async with running(fab()) as hub:
         await eventually(lambda: bool(hub.open_alerts()))
         assert hub.open_alerts() == [f"{2:016x}"]
-        assert hub.engine.labels_of(f"equipment/fab/{1:016x}") == {"feed": "fab"}
+        assert hub.alerts.labels_of(f"equipment/fab/{1:016x}") == {"feed": "fab"}
         view.show(machine(1, "SDT"), machine(2, "PRD"))
         await hub.feeds.feeds["fab"].refresh(force=True)
         await eventually(lambda: hub.open_alerts() == [f"{1:016x}"])
@@ -128,7 +124,7 @@ async def test_a_machine_that_leaves_the_view_leaves_the_rules(view: ScriptedVie
         view.show(machine(1, "UDT"))
         await hub.feeds.feeds["fab"].refresh(force=True)
         await eventually(lambda: hub.open_alerts() == [f"{1:016x}"])
-        assert not hub.engine.rules_of(f"equipment/fab/{2:016x}")
+        assert hub.alerts.needs(f"equipment/fab/{2:016x}", 1.0).every_s is None
     assert (await _history(running))[-1] == (2, "UDT", None)
 
 
@@ -138,7 +134,7 @@ async def test_a_restart_neither_invents_nor_loses_a_change(view: ScriptedView, 
     async with running(fab()) as hub:
         await eventually(lambda: hub.open_alerts() == [f"{2:016x}"])
     async with running(fab()) as hub:
-        await eventually(lambda: hub.feeds.feeds["fab"].plant is not None and not hub.desk.pending)
+        await eventually(lambda: hub.feeds.feeds["fab"].plant is not None and not hub.alerts.pending)
         assert hub.open_alerts() == [f"{2:016x}"]
         assert await hub.changes() == seen
     view.show(machine(1, "SBY"), machine(3, "PRD"))
@@ -152,14 +148,14 @@ async def test_a_changed_feed_goes_on_where_it_was(view: ScriptedView, running: 
     async with running(fab()) as hub:
         await eventually(lambda: len(hub.open_alerts()) == 1)
         before = hub.feeds.feeds["fab"]
-        [alert] = [alert.id for alert in hub.engine.open_alerts()]
+        [alert] = [alert.id for alert in hub.alerts.open_alerts()]
         view.asked = anyio.Event()
         await hub.feeds.change(fab(interval="5s"))
         await view.asked.wait()
         feed = hub.feeds.feeds["fab"]
         assert (feed is before, feed.interval_s) == (False, 5.0)
         await eventually(lambda: feed.plant is not None)
-        assert [alert.id for alert in hub.engine.open_alerts()] == [alert]
+        assert [alert.id for alert in hub.alerts.open_alerts()] == [alert]
     assert await _history(running) == [(1, None, "UDT")]
 
 
@@ -168,9 +164,9 @@ async def test_a_removed_feed_takes_its_machines_and_alerts_with_it(view: Script
     async with running(fab()) as hub:
         await eventually(lambda: len(hub.open_alerts()) == 120)
         await hub.feeds.remove("fab")
-        assert hub.engine.open_alerts() == []
+        assert hub.alerts.open_alerts() == []
         assert (hub.feeds.feeds, list(hub.supervisor.children)) == ({}, [])
-        assert not hub.engine.rules_of("hub/feed/fab")
+        assert hub.alerts.needs("hub/feed/fab", 1.0).every_s is None
         hub.feeds.add(fab())
         await eventually(lambda: len(hub.open_alerts()) == 120)
         assert hub.supervisor.children["feed/fab"].state is ChildState.RUNNING
@@ -194,9 +190,9 @@ async def test_a_feed_that_is_stale_is_an_alert_until_it_is_back_even_after_a_re
     view.fails = OracleUnavailable("ORA-03113", "gone")
     async with running(fab(interval="1s")) as hub:
         await eventually(lambda: hub.open_alerts("feed-failing") == ["fab"])
-        [alert] = hub.engine.open_alerts()
+        [alert] = hub.alerts.open_alerts()
     async with running(fab(interval="1s")) as hub:
-        assert [alert.id] == [each.id for each in hub.engine.open_alerts()]
+        assert [alert.id] == [each.id for each in hub.alerts.open_alerts()]
         view.fails = None
         await eventually(lambda: not hub.open_alerts("feed-failing"))
 

@@ -1,6 +1,6 @@
 """Windowed rules that see nothing say so: as an alert of the hub, at the unit, and in health."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +9,7 @@ from alerts.config.rule import Rule
 from alerts.model.alert import Transition
 from alerts.model.sample import Sample
 from alerts.rules.engine import Engine
+from alerts.rules.pairs import Hearing
 from alerts.rules.system import system_rules
 from hub.config.models import UnitConfig
 from hub.readings.reading import Reading
@@ -35,7 +36,7 @@ class HandClock(VirtualClock):
 
 
 class Site:
-    """One unit, the engine, and what is told; `desk` is this itself."""
+    """One unit, the engine, and its transitions about the hub; stands in for the `AlertService`."""
 
     def __init__(self, metric: str = "laeq_1m") -> None:
         self.clock, self.told = HandClock(), list[Transition]()
@@ -46,10 +47,19 @@ class Site:
         self.engine.add_subject(unit_subject("gate"), {}, self.clock.now(), 0.0)
         self.sampler = UnitSampler("gate", self.engine.metrics_of(unit_subject("gate")))
         self.units = {"gate": self.unit}
-        self.coverage = Coverage(self.engine, self, self.clock, self.units, {"gate": self.sampler})
+        self.coverage = Coverage(self, self.clock, self.units, {"gate": self.sampler})
 
     def take(self, transitions: Iterable[Transition]) -> None:
         self.told += [transition for transition in transitions if transition.alert.metric == "ok"]
+
+    def add_subject(self, subject: str, labels: Mapping[str, str]) -> None:
+        self.take(self.engine.add_subject(subject, labels, self.clock.now(), self.clock.seconds))
+
+    def remove_subject(self, subject: str) -> None:
+        self.take(self.engine.remove_subject(subject, self.clock.now(), self.clock.seconds))
+
+    def hearing(self, subject: str, metrics: Collection[str]) -> list[Hearing]:
+        return self.engine.hearing(subject, metrics, self.clock.seconds)
 
     def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
         sample = Sample(subject, "ok", ok, self.clock.now(), self.clock.seconds, reason=reason)
@@ -130,7 +140,7 @@ def test_a_unit_that_is_gone_is_no_longer_said_to_be_unseen() -> None:
     site = Site()
     site.play(120, every=8)
     site.units.clear()
-    site.take(site.engine.remove_subject(unit_subject("gate"), site.clock.now(), site.clock.seconds))
+    site.remove_subject(unit_subject("gate"))
     site.coverage.look()
     site.coverage.look()
     assert [t.type for t in site.told] == ["alert.onset", "alert.clear"]

@@ -28,7 +28,7 @@ def test_a_subject_is_called_by_its_units_name_and_its_meters_weighting(
 ) -> None:
     clock = Clock()
     parts: Any = None  # no part is asked for a caption
-    fleet = Fleet(parts, parts, parts, parts, parts, clock, parts, lambda unit_id, settings: None, 1)
+    fleet = Fleet(parts, parts, parts, parts, clock, parts, lambda unit_id, settings: None, 1)
     for config in (UnitConfig(id="gate-a", name="Gate A", host="meter"), UnitConfig(id="yard", host="meter")):
         fleet.units[config.id] = Unit(config, clock, lambda event: None, link=FakeLink(clock))
     fleet.units["gate-a"].resume(None, {"Frequency Weighting (Main)": Setting("C", 0.0, 0.0)})

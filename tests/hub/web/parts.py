@@ -10,12 +10,9 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from alerts.config.rule import Rule
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.model.sample import Sample
-from alerts.rules.engine import Engine
-from alerts.rules.routing import Routing
-from alerts.service import Desk
+from alerts.service import AlertService
 from hub.config.models import Config
 from hub.database.database import Database, open_database
 from hub.nl43.link import Priority
@@ -46,7 +43,6 @@ class Site:
 
     parts: Parts
     links: dict[str, FakeLink]
-    engine: Engine
     tasks: TaskGroup
 
     async def poll(self, unit_id: str = "gate-a", times: int = 1) -> None:
@@ -56,13 +52,13 @@ class Site:
 
     async def committed(self) -> None:
         """Wait until everything offered is in the database."""
-        await until(lambda: not self.parts.recorder.pending and not self.parts.desk.pending)
+        await until(lambda: not self.parts.recorder.pending and not self.parts.alerts.pending)
 
     def sample(self, lp: float, unit_id: str = "gate-a") -> None:
         """Evaluate the rules with a level `lp`, in dB."""
         clock = self.parts.clock
         sample = Sample(f"unit/{unit_id}", "lp", lp, clock.now(), clock.steady())
-        self.parts.desk.take(self.engine.observe(sample, clock.steady()))
+        self.parts.alerts.submit([sample])
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
         """An HTTP client that calls the application without a socket."""
@@ -93,7 +89,7 @@ async def open_site(
         boot = await database.write(lambda session: register_boot(session, clock.now(), "test"))
         site = _build(config, clock, database, boot, tasks)
         tasks.start_soon(site.parts.recorder.run)
-        tasks.start_soon(site.parts.desk.run)
+        tasks.start_soon(site.parts.alerts.run)
         async with Supervisor("sinks", clock) as supervisor:
             site.parts.supervisors.append(supervisor)
             yield site
@@ -102,9 +98,9 @@ async def open_site(
 
 def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: TaskGroup) -> Site:
     recorder = Recorder(database, boot, clock, interval_s=0.05)
-    engine = Engine("UTC")
     dispatchers: dict[str, Dispatcher] = {}
-    desk = Desk(engine, database, clock, "site", Routing(config.alerts), dispatchers, engine.labels_of)
+    alerts = AlertService(database, clock, "site", "UTC", dispatchers)
+    alerts.configure(config.alerts)
     units: dict[str, Unit] = {}
 
     async def release(unit_id: str, released: bool) -> None:
@@ -121,7 +117,7 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
         version="0.0.0",
         database=database,
         recorder=recorder,
-        desk=desk,
+        alerts=alerts,
         dispatchers=dispatchers,
         figures=Figures(),
         release=release,
@@ -132,14 +128,12 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
     def publish(event: Event) -> None:
         recorder.offer_nowait(event)
 
-    now, now_s = clock.now(), clock.steady()
-    engine.set_rules([Rule.model_validate(RULE)], now, now_s)
     links = {}
     for unit_config in config.units:
         link = links[unit_config.id] = FakeLink(clock, latency_s=0.0)
         units[unit_config.id] = Unit(unit_config, clock, publish, link=link)
-        engine.add_subject(f"unit/{unit_config.id}", unit_config.labels, now, now_s)
-    return Site(parts, links, engine, tasks)
+        alerts.add_subject(f"unit/{unit_config.id}", unit_config.labels)
+    return Site(parts, links, tasks)
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -17,7 +17,7 @@ async def fire(site: Site, unit_id: str = "gate-a") -> str:
     """An open alert; its id."""
     site.sample(80.0, unit_id)
     await site.committed()
-    alert_id = site.engine.open_alerts()[-1].id
+    alert_id = site.parts.alerts.open_alerts()[-1].id
     assert alert_id is not None
     return alert_id
 

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
+from alerts.commits.uncommitted import Uncommitted
 from alerts.model.alert import TransitionType
 from alerts.model.delivery import Notice
-from alerts.uncommitted import Uncommitted
 from tests.alerts.fakes import cleared, onset, transition
 
 ONSET = onset()

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
+from alerts.commits.uncommitted import Batch
 from alerts.delivery.message import render, with_commit_time
 from alerts.model.clock import Clock, wall_offset_s
 from alerts.model.delivery import Delivery, Notice, deliveries_of
 from alerts.store import outbox
 from alerts.store.unstorable import Refused
-from alerts.uncommitted import Batch
 
 Told = list[Delivery] | None
 """The deliveries a notice was announced with from memory, before it could be stored; None when it was not."""

@@ -1,0 +1,1 @@
+"""Transitions that were decided, committed with their deliveries and then announced."""

@@ -1,0 +1,34 @@
+"""Offers deliveries to the dispatchers of their receivers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from alerts.model.delivery import Delivery, Notice
+
+
+class Offers(Protocol):
+    """A dispatcher, as whoever announces sees it."""
+
+    def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None: ...
+    def look_again(self) -> None: ...
+
+
+Dispatchers = Mapping[str, Offers]
+"""The dispatchers there are now, by the name of their receiver."""
+
+
+def announce(dispatchers: Dispatchers, deliveries: Iterable[Delivery], persisted: bool) -> None:
+    """Offer each dispatcher its deliveries, in the order given; those of a receiver without one stay in SQL."""
+    by_receiver: dict[str, list[Delivery]] = {}
+    for delivery in deliveries:
+        by_receiver.setdefault(delivery.receiver, []).append(delivery)
+    for name, some in by_receiver.items():
+        if name in dispatchers:
+            dispatchers[name].offer(some, persisted)
+
+
+def have_looked_again(dispatchers: Dispatchers, notices: Iterable[Notice]) -> None:
+    """What was announced from memory is in SQL now: a dispatcher may have dropped it, or be a new one."""
+    for name in {name for notice in notices for name in notice.receivers}:
+        if name in dispatchers:
+            dispatchers[name].look_again()
