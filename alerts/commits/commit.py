@@ -1,4 +1,4 @@
-"""One commit of the desk: a batch of what was decided, with its deliveries, and then their bodies."""
+"""One commit: a batch of transitions with their deliveries, and then the bodies of these."""
 
 from dataclasses import replace
 
