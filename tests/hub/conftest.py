@@ -44,11 +44,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def empty_postgres_url(postgres_url: str) -> str:
     """The schema of this run, emptied."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    empty_schema(postgres_url)
+    return postgres_url
+
+
+def empty_schema(url: str) -> None:
+    """Drop everything in the schema that this URL leads to."""
+    with psycopg.connect(url, autocommit=True) as connection:
         schema = connection.execute("SELECT current_schema()").fetchall()[0][0]
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
         connection.execute(f"CREATE SCHEMA {schema}")
-    return postgres_url
 
 
 @pytest.fixture
