@@ -85,35 +85,3 @@ def spoil(fault: Fault, lines: list[bytes]) -> list[bytes]:
             return [*before, body[: len(body) // 2]]
         case _:
             return lines
-
-
-def parse_faults(text: str) -> dict[Fault, float]:
-    """`mute=10%,refuse=5%` -> shares 0..1. Raises ValueError that names what is wrong."""
-    shares: dict[Fault, float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, share = part.partition("=")
-        try:
-            fault = Fault(name.strip())
-        except ValueError:
-            raise ValueError(f"{name.strip()!r} is no fault; choose from {', '.join(Fault)}") from None
-        try:
-            percent = float(share.strip().removesuffix("%"))
-        except ValueError:
-            raise ValueError(f"{part!r} needs a share in percent, as in '{fault}=10%'") from None
-        shares[fault] = percent / 100
-    if any(share < 0 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
-        raise ValueError(f"the shares of {text!r} must be positive and not exceed 100% together")
-    return shares
-
-
-def spread_faults(shares: dict[Fault, float], units: int) -> list[Fault]:
-    """A fault for each unit, by its number alone: the same numbers fail every time, spread over the whole fleet."""
-    spread = [Fault.NONE] * units
-    order = sorted(range(units), key=lambda unit: unit * 0.6180339887498949 % 1.0)
-    start = 0
-    for fault, share in shares.items():
-        count = round(share * units)
-        for unit in order[start : start + count]:
-            spread[unit] = fault
-        start += count
-    return spread

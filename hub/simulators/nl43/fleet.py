@@ -10,8 +10,9 @@ from importlib.util import find_spec
 import anyio
 from anyio.abc import TaskStatus
 
+from hub.simulators.fleet import check_ports, parse_faults, spread_faults
 from hub.simulators.nl43.control import open_control
-from hub.simulators.nl43.faults import Fault, parse_faults, spread_faults
+from hub.simulators.nl43.faults import Fault
 from hub.simulators.nl43.options import MeterOptions
 from hub.simulators.nl43.server import SimulatedMeter
 from hub.simulators.nl43.waveform import RandomWalk
@@ -61,7 +62,7 @@ async def open_fleet(options: FleetOptions) -> AsyncIterator[Fleet]:
     Raises OSError when a port cannot be had or the system allows too few open files.
     """
     raise_file_limit(options.units * _FILES_PER_METER + _FILES_BESIDE)
-    faults = spread_faults(options.faults, options.units)
+    faults = spread_faults(options.faults, options.units, Fault.NONE)
     meters: list[SimulatedMeter] = []
     try:
         for unit, fault in enumerate(faults):
@@ -100,11 +101,8 @@ def simulate(
     `faults` is written as `mute=10%,refuse=5%`. `announce` gets one line when all ports listen.
     Raises ValueError for what cannot be, OSError when a port cannot be had.
     """
-    if units < 1:
-        raise ValueError(f"simulate at least one meter, not {units}")
-    if not 0 < base_port <= base_port + units - 1 <= 65535:
-        raise ValueError(f"{units} meters from port {base_port} do not fit below port 65536")
-    options = FleetOptions(units, base_port, host, parse_faults(faults or ""), control_port)
+    check_ports(units, base_port)
+    options = FleetOptions(units, base_port, host, parse_faults(faults or "", Fault), control_port)
     run_blocking(options, announce)
 
 

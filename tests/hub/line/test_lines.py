@@ -31,6 +31,12 @@ def test_lines_do_not_depend_on_how_the_bytes_are_cut(end: bytes, pieces: list[b
     expected = at_once.receive_data(data)
     found = [line for at in range(0, len(data), size) for line in in_pieces.receive_data(data[at : at + size])]
     assert (found, in_pieces.overlong) == (expected, at_once.overlong)
+    if not in_pieces.is_within_line:
+        assert (
+            in_pieces.dropped_bytes
+            == at_once.dropped_bytes
+            == sum(len(line) for line in data.split(end) if len(line) > LONGEST)
+        )
 
 
 @given(ENDS, PIECES)
@@ -77,3 +83,10 @@ def test_bytes_that_are_no_utf_8_are_read_as_latin_1() -> None:
 @given(st.binary())
 def test_any_bytes_can_be_decoded(line: bytes) -> None:
     assert decoded(line) == decoded(line).strip("\r\n")
+
+
+def test_a_reader_that_begins_in_the_middle_drops_the_first_line() -> None:
+    reader = LineReader(b"\r\n", from_middle=True)
+    assert reader.receive_data(b"3.5,40\r") == []
+    assert reader.receive_data(b"\n23.6,41\r\n") == ["23.6,41"]
+    assert (reader.overlong, reader.dropped_bytes) == (0, 6)

@@ -1,10 +1,8 @@
 """Spoiled replies, and which units have which fault."""
 
-from collections import Counter
-
 import pytest
 
-from hub.simulators.nl43.faults import OF_REPLY, Fault, FaultState, parse_faults, spoil, spread_faults
+from hub.simulators.nl43.faults import OF_REPLY, Fault, FaultState, spoil
 
 REPLY = [b"R+0000\r\n", b" 46.2, 43.7\r\n"]
 
@@ -42,25 +40,3 @@ def test_a_fault_without_a_count_lasts() -> None:
     state = FaultState(Fault.GARBLED)
     assert {state.take() for _ in range(9)} == {Fault.GARBLED}
     assert Fault.MUTE not in OF_REPLY
-
-
-def test_shares_are_read_in_percent() -> None:
-    assert parse_faults("mute=10%, refuse=2.5") == {Fault.MUTE: 0.1, Fault.REFUSE: 0.025}
-    assert parse_faults("") == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"), [("mut=1%", "is no fault"), ("mute", "needs a share"), ("mute=60%,refuse=60%", "exceed")]
-)
-def test_what_cannot_be_read_says_why(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        parse_faults(text)
-
-
-def test_the_same_units_fail_every_time_and_not_side_by_side() -> None:
-    shares = parse_faults("mute=10%,refuse=5%")
-    spread = spread_faults(shares, 1000)
-    assert spread == spread_faults(shares, 1000)
-    assert Counter(spread) == {Fault.NONE: 850, Fault.MUTE: 100, Fault.REFUSE: 50}
-    for start in range(0, 1000, 100):
-        assert 7 <= spread[start : start + 100].count(Fault.MUTE) <= 13

@@ -8,7 +8,7 @@ import sys
 import anyio
 import pytest
 
-from hub.simulators.nl43.faults import Fault, parse_faults
+from hub.simulators.nl43.faults import Fault
 from hub.simulators.nl43.fleet import FleetOptions, open_fleet, raise_file_limit, run_fleet, simulate
 from tests.child_process import open_child
 from tests.hub.simulators.nl43.client import connect_outcome
@@ -40,7 +40,7 @@ async def test_the_fleet_tells_where_it_listens() -> None:
 
 
 async def test_faults_are_dealt_out_from_the_start() -> None:
-    async with open_fleet(FleetOptions(10, faults=parse_faults("refuse=30%"))) as fleet:
+    async with open_fleet(FleetOptions(10, faults={Fault.REFUSE: 0.3})) as fleet:
         for meter in fleet.meters:
             expected = "refused" if meter.fault is Fault.REFUSE else "connected"
             assert await connect_outcome(meter.port) == expected
@@ -49,7 +49,7 @@ async def test_faults_are_dealt_out_from_the_start() -> None:
 
 @pytest.mark.parametrize(("units", "base_port"), [(0, 2255), (2, 65535), (1, 0)])
 def test_a_fleet_that_does_not_fit_is_refused(units: int, base_port: int) -> None:
-    with pytest.raises(ValueError, match=r"meter"):
+    with pytest.raises(ValueError, match=r"unit"):
         simulate(units, base_port)
 
 
