@@ -36,6 +36,7 @@ async def run_memory_upkeep(
     look_s: float | None = None,
     resident: Callable[[], int | None] = resident_bytes,
     trim: Callable[[], None] | None = None,
+    collect: Callable[[], object] = gc.collect,
 ) -> NoReturn:
     """Tidy up while the process is a tenth above its lowest: soon, then ever less often, once a minute at least.
 
@@ -56,7 +57,7 @@ async def run_memory_upkeep(
         if abs(now - left) > left * _CHANGED:
             times = 0
         if times < _TIMES:
-            gc.collect()
+            collect()
             await close_idle()
             await to_thread.run_sync(trim or _trim)
             left, times = resident() or 0, times + 1

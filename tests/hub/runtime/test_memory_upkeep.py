@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 async def trims(*resident_mb: int) -> int:
     """How often it tidies up. Sizes: at the start, then after each pause and after each tidying."""
-    left, trimmed, closed = iter(resident_mb), 0, 0
+    left, trimmed, closed, collected = iter(resident_mb), 0, 0, 0
 
     def trim() -> None:
         nonlocal trimmed
@@ -21,14 +21,18 @@ async def trims(*resident_mb: int) -> int:
         nonlocal closed
         closed += 1
 
+    def collect() -> None:  # a real one takes seconds in a process that holds a whole test suite
+        nonlocal collected
+        collected += 1
+
     def resident() -> int:
         if (now := next(left, None)) is None:
             raise LookupError
         return now * 1_000_000
 
     with pytest.raises(LookupError):
-        await run_memory_upkeep(close_idle, 0.001, resident, trim)
-    assert closed == trimmed
+        await run_memory_upkeep(close_idle, 0.001, resident, trim, collect)
+    assert collected == closed == trimmed
     return trimmed
 
 

@@ -43,7 +43,7 @@ async def test_faults_are_dealt_out_from_the_start() -> None:
     async with open_fleet(FleetOptions(10, faults={Fault.REFUSE: 0.3})) as fleet:
         for meter in fleet.meters:
             expected = "refused" if meter.fault is Fault.REFUSE else "connected"
-            assert await connect_outcome(meter.port) == expected
+            assert await connect_outcome(meter.port, expected) == expected
         assert [meter.fault for meter in fleet.meters].count(Fault.REFUSE) == 3
 
 

@@ -14,7 +14,7 @@ async def test_a_second_connect_hangs_until_the_first_has_gone() -> None:
     async with open_simulator() as meter:
         async with connected(meter.port) as client:
             await client.ask(c.MEASURE)
-            assert await connect_outcome(meter.port) == "hangs"
+            assert await connect_outcome(meter.port, "hangs") == "hangs"
             assert (await client.ask(c.MEASURE)).line == "Stop"
         await meter.until(lambda: not meter.has_session)
         assert await connect_outcome(meter.port) == "connected"
@@ -70,7 +70,8 @@ async def test_each_fault_has_its_signature_on_both_ports(fault: Fault, control:
     async with open_simulator(MeterOptions(ftp_port=0)) as meter:
         ports = (meter.port, meter.ftp_port)
         meter.set_fault(fault)
-        assert (await connect_outcome(meter.port), await connect_outcome(meter.ftp_port)) == (control, ftp)
+        assert await connect_outcome(meter.port, control) == control
+        assert await connect_outcome(meter.ftp_port, ftp) == ftp
         meter.set_fault(Fault.NONE)
         await meter.until(lambda: not meter.has_session)
         assert (meter.port, meter.ftp_port) == ports
