@@ -28,11 +28,17 @@ MAY_IMPORT = {
     "hub.cache": "hub.runtime",
     "hub.oracle": "hub.cache",
     "hub.database": "alerts.store hub.runtime",
-    "hub.readings": "alerts.model alerts.config hub.runtime",
-    "hub.nl43": "hub.readings hub.runtime",
+    "hub.readings": "alerts.model hub.runtime",
+    "hub.fields": "alerts.model hub.cache",
+    "hub.instruments": "alerts.model hub.fields hub.readings hub.runtime",
+    "hub.nl43": "alerts.model hub.fields hub.instruments hub.readings hub.runtime",
     "hub.line": "",
-    "hub.config": "alerts.model alerts.config alerts.rules alerts.delivery hub.cache hub.readings hub.runtime",
-    "hub.store": "alerts alerts.model alerts.store hub.database hub.nl43 hub.readings hub.runtime",
+    "hub.kinds": "hub.instruments hub.nl43",
+    "hub.config": (
+        "alerts.config alerts.delivery alerts.model alerts.rules hub.fields hub.instruments hub.kinds "
+        "hub.readings hub.runtime"
+    ),
+    "hub.store": "alerts alerts.model alerts.store hub.database hub.instruments hub.nl43 hub.readings hub.runtime",
     "hub.store.migrations": "hub.store",
     "hub.store.migrations.versions": "",
     "hub.trace": "hub.cache hub.config hub.oracle hub.runtime",
@@ -40,8 +46,8 @@ MAY_IMPORT = {
         "alerts alerts.model hub.cache hub.config hub.database hub.oracle hub.readings hub.runtime hub.store"
     ),
     "hub.units": (
-        "alerts alerts.config alerts.rules alerts.delivery hub.config hub.database hub.nl43 "
-        "hub.readings hub.runtime hub.store"
+        "alerts alerts.config alerts.rules alerts.delivery hub.database hub.instruments "
+        "hub.kinds hub.readings hub.runtime hub.store"
     ),
     "hub.web.http": "hub.database",
     "hub.web.server": "hub.web.http",
@@ -51,22 +57,23 @@ MAY_IMPORT = {
     ),
     "hub.web.auth": "alerts.model hub.config hub.runtime hub.web hub.web.http",
     "hub.web.routes": (
-        "alerts.model alerts.config alerts.store alerts.rules alerts.delivery hub.database hub.equipment "
-        "hub.nl43 hub.oracle hub.readings hub.runtime hub.store hub.trace hub.units hub.web hub.web.auth "
-        "hub.web.http hub.web.server"
+        "alerts.config alerts.delivery alerts.model alerts.rules alerts.store hub.database hub.equipment "
+        "hub.instruments hub.oracle hub.readings hub.runtime hub.store hub.trace hub.units hub.web "
+        "hub.web.auth hub.web.http hub.web.server"
     ),
     "hub.app": (
-        "alerts alerts.model alerts.config alerts.store alerts.rules alerts.delivery hub.cache hub.config "
-        "hub.database hub.equipment hub.runtime hub.simulators hub.simulators.nl43 hub.store hub.trace "
-        "hub.units hub.web hub.web.http hub.web.routes hub.web.server"
+        "alerts alerts.config alerts.delivery alerts.model alerts.rules alerts.store hub.cache hub.config "
+        "hub.database hub.equipment hub.fields hub.runtime hub.simulators hub.simulators.nl43 hub.store "
+        "hub.trace hub.units hub.web hub.web.http hub.web.routes hub.web.server"
     ),
     "hub.bench": (
         "alerts.model alerts.config alerts.rules hub.app hub.cache hub.config hub.equipment hub.oracle "
         "hub.readings hub.runtime hub.simulators.nl43 hub.trace hub.units"
     ),
     "hub.cli": (
-        "alerts.model alerts.config alerts.rules alerts.delivery alerts.testing hub.app hub.bench hub.config "
-        "hub.database hub.nl43 hub.readings hub.runtime hub.simulators.nl43 hub.store hub.web.server"
+        "alerts.config alerts.delivery alerts.model alerts.rules alerts.testing hub.app hub.bench "
+        "hub.config hub.database hub.fields hub.instruments hub.kinds hub.nl43 hub.readings hub.runtime "
+        "hub.simulators.nl43 hub.store hub.web.server"
     ),
     "hub": "hub.cli",
 }
@@ -92,6 +99,7 @@ ONLY_IN = {
 HOLD_AN_ENGINE = ("alerts/service.py", "alerts/testing/", "hub/bench/rules.py")
 PURE = (
     "alerts/model/sample.py",
+    "alerts/model/metrics.py",
     "alerts/model/alert.py",
     "alerts/rules/evaluate.py",
     "alerts/delivery/message.py",

@@ -5,6 +5,7 @@ import re
 import zoneinfo
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -21,6 +22,7 @@ from alerts.config.receiver_fields import (
 )
 from alerts.config.trust import ClientCertificate, client_context
 from alerts.model.duration import Duration
+from alerts.model.metrics import Metric, metric_of
 from alerts.model.sample import Value
 
 Severity = Literal["info", "warning", "critical"]
@@ -28,12 +30,6 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
-RUN_TOTALS = frozenset({"leq", "le", "lmax", "lmin", "lpeak", "ln1", "ln2", "ln3", "ln4", "ln5"})
-WINDOWED = frozenset({"laeq_1m", "laeq_5m", "laeq_15m", "laeq_1h", "la10_15m", "la90_15m"})
-LEVELS = RUN_TOTALS | WINDOWED | {"lp"}
-MACHINE_METRICS = frozenset({"status", "status_category", "lot_count", "age_s"})
-TEXT_METRICS = frozenset({"status", "status_category"})
-METRICS = LEVELS | MACHINE_METRICS | {"reachable"}
 CATEGORIES = ("PRODUCTIVE", "STANDBY", "DOWN", "ENGINEERING", "NOT_SCHEDULED", "INACTIVE", "OTHER")  # SEMI E10
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -51,7 +47,7 @@ _RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
 Format = Literal["hub"]
 FORMATS: tuple[str, ...] = get_args(Format)
 _CONDITIONS = ("above", "below", "equals", "in", "levels")
-_HIGHEST_DB, _LOWEST_DB = 200.0, -50.0  # no sound level meter shows a level beyond these
+_METRIC_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 class _Frozen(BaseModel):
@@ -135,9 +131,13 @@ class EquipmentMatch(_Frozen):
 
 
 class Rule(_Frozen):
-    """A threshold on a metric of some subjects. Durations in seconds, levels in dB."""
+    """A threshold on a metric of some subjects. Durations in seconds, values in the unit of the metric.
 
-    metrics: ClassVar[frozenset[str]] = METRICS
+    A metric that is not in the table of metrics is a quantity of a unit; whether any unit measures it is not known
+    here.
+    """
+
+    is_of_the_hub: ClassVar[bool] = False  # its own metrics are for its own rules
 
     name: Name
     match: dict[str, str] = {}
@@ -149,7 +149,7 @@ class Rule(_Frozen):
     equals: float | bool | str | None = None
     in_: tuple[str, ...] | None = Field(None, alias="in")
     levels: tuple[Level, ...] | None = None
-    clear_margin: float | None = None  # None: 2 for dB metrics, else 0
+    clear_margin: float | None = None  # None: the margin of the metric
     for_: Duration = Field(0.0, alias="for")
     clear_for: Duration | None = None  # None: the same as `for`
     every: Duration | None = None
@@ -162,10 +162,8 @@ class Rule(_Frozen):
 
     @property
     def margin(self) -> float:
-        """How far back over the threshold a value must go to clear; dB for levels."""
-        if self.clear_margin is not None:
-            return self.clear_margin
-        return 2.0 if self.metric in LEVELS else 0.0
+        """How far back over the threshold a value must go to clear, in the unit of the metric."""
+        return metric_of(self.metric).margin if self.clear_margin is None else self.clear_margin
 
     @property
     def clear_for_s(self) -> float:
@@ -174,12 +172,11 @@ class Rule(_Frozen):
 
     @field_validator("metric")
     @classmethod
-    def _known_metric(cls, metric: str) -> str:
-        if metric in cls.metrics:
-            return metric
-        close = difflib.get_close_matches(metric.lower(), cls.metrics, 1)
-        hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(sorted(cls.metrics))}"
-        raise ValueError(f"{metric!r} is not a metric; {hint}")
+    def _is_a_name(cls, metric: str) -> str:
+        is_for_others = metric_of(metric).of != "hub" or cls.is_of_the_hub
+        if not _METRIC_NAME.fullmatch(metric) or not is_for_others:
+            raise ValueError(f"{metric[:64]!r} is not a metric; a name has letters, digits and _, such as laeq_15m")
+        return metric
 
     @field_validator("above", "below")
     @classmethod
@@ -221,7 +218,7 @@ class Rule(_Frozen):
             return values
         if not values:
             raise ValueError("`in` without values never fires; name at least one, such as [DOWN]")
-        if info.data["metric"] not in TEXT_METRICS:
+        if metric_of(info.data["metric"]).sort != "state":
             raise ValueError(
                 f"`in` compares text and {info.data['metric']} is not text; use above, below or equals"
             )
@@ -258,11 +255,12 @@ class Rule(_Frozen):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"a rule has exactly one of above, below, equals, in, levels; this one has {found}")
-        if self.metric in MACHINE_METRICS and self.units is not None:
+        is_of_machines = metric_of(self.metric).of == "machine"
+        if is_of_machines and self.units is not None:
             raise ValueError(
                 f"{self.metric} is known of machines, not of units; write `equipment` instead of `units`"
             )
-        if self.metric not in MACHINE_METRICS and self.equipment is not None:
+        if not is_of_machines and self.equipment is not None:
             raise ValueError(
                 f"{self.metric} is known of units, not of machines; write `units` instead of `equipment`"
             )
@@ -334,25 +332,30 @@ def _check_category(name: str) -> None:
         raise ValueError(f"{name!r} is not a status category, so this never fires; {hint}")
 
 
-def _check_threshold(metric: str, side: str, threshold: float) -> None:
+def _check_threshold(name: str, side: str, threshold: float) -> None:
     """Raise ValueError where no value of the metric can lie beyond the threshold."""
-    if metric in TEXT_METRICS or metric == "reachable":
-        instead = "equals: false" if metric == "reachable" else "equals or in"
-        raise ValueError(f"`{side}` compares numbers and {metric} is not a number; write `{instead}`")
-    lowest, highest = (_LOWEST_DB, _HIGHEST_DB) if metric in LEVELS else (0.0, float("inf"))
-    if not (threshold > lowest if side == "below" else threshold < highest):
-        between = f"between {lowest:g} and {highest:g} dB" if metric in LEVELS else "of 0 or more"
-        raise ValueError(f"{metric} {side} {threshold:g} can never fire; write a number {between}")
+    metric = metric_of(name)
+    if not metric.is_number:
+        instead = "equals: false" if metric.sort == "flag" else "equals or in"
+        raise ValueError(f"`{side}` compares numbers and {name} is not a number; write `{instead}`")
+    if not (threshold > metric.lowest if side == "below" else threshold < metric.highest):
+        raise ValueError(f"{name} {side} {threshold:g} can never fire; write a number {_range(metric)}")
+
+
+def _range(metric: Metric) -> str:
+    if isfinite(metric.highest):
+        return f"between {metric.lowest:g} and {metric.highest:g} {metric.unit}"
+    return f"of {metric.lowest:g} or more" if isfinite(metric.lowest) else "other than infinity"
 
 
 def _check_value(metric: str, side: str, value: Value) -> None:
     """Raise ValueError where the metric can never have the value."""
     if metric == "status_category":
         _check_category(str(value))
-    elif metric in TEXT_METRICS:
+    elif metric_of(metric).sort == "state":
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{metric} is text, so {value!r} never occurs; write the text in quotes")
-    elif metric in ("reachable", "ok"):
+    elif metric_of(metric).sort == "flag":
         if not isinstance(value, bool):
             raise ValueError(f"{metric} is true or false, so {value!r} never occurs; write `{side}: false`")
     elif isinstance(value, bool) or not isinstance(value, int | float):

@@ -3,12 +3,11 @@
 import math
 
 from alerts.config.caption import UNNAMED, Caption
-from alerts.config.rule import LEVELS, Rule
+from alerts.config.rule import Rule
 from alerts.delivery.message import subject_id
 from alerts.model.alert import Alert, Transition, TransitionType
+from alerts.model.metrics import Metric
 from alerts.model.sample import Value
-
-_DB_MARGIN = 2.0
 
 
 def spoken_duration(seconds: float) -> str:
@@ -54,14 +53,14 @@ def _summary(transition: Transition, rule: Rule | None, caption: Caption) -> str
     who = subject_id(alert.subject)
     if caption.name is not None and caption.name != who:
         who = f"{who} ({caption.name})"
-    what = f"{who} {caption.metric_label(alert.metric) or alert.metric}"
+    what, metric = f"{who} {caption.metric_label(alert.metric) or alert.metric}", caption.metric(alert.metric)
     match transition.type:
         case TransitionType.ONSET:
-            return _onset(alert, rule, who, what)
+            return _onset(alert, rule, who, what, metric)
         case TransitionType.CLEAR:
-            return _clear(alert, rule, who, what)
+            return _clear(alert, rule, who, what, metric)
         case TransitionType.LEVEL:
-            return f"{_onset(alert, None, who, what)}, now {alert.severity}"
+            return f"{_onset(alert, None, who, what, metric)}, now {alert.severity}"
         case TransitionType.NO_DATA:
             held = f" for {spoken_duration(rule.no_data.after)}" if rule else ""
             return f"{what} no data{held}"
@@ -72,22 +71,22 @@ def _summary(transition: Transition, rule: Rule | None, caption: Caption) -> str
             return f"{what} no longer acknowledged"
 
 
-def _onset(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
+def _onset(alert: Alert, rule: Rule | None, who: str, what: str, metric: Metric) -> str:
     if alert.metric == "reachable" and alert.value is not True:
         return f"{who} unreachable: {alert.reason}" if alert.reason else f"{who} unreachable"
     if alert.metric == "ok":
         return f"{who} {alert.rule}: {alert.reason}"
     held = f" for {spoken_duration(rule.for_)}" if rule and rule.for_ else ""
     if not _is_number(alert.threshold):
-        return f"{what} {_shown(alert.value, alert.metric)}{held}"
+        return f"{what} {_shown(alert.value, metric)}{held}"
     below = rule is not None and rule.below is not None
     if rule is None and _is_number(alert.value):
         below = float(alert.value or 0) < float(alert.threshold or 0)
-    value = "over range" if alert.value is None else _shown(alert.value, alert.metric)
-    return f"{what} {value} {'<' if below else '>'} {_shown(alert.threshold, alert.metric)}{held}{_basis(alert)}"
+    value = "over range" if alert.value is None else _shown(alert.value, metric)
+    return f"{what} {value} {'<' if below else '>'} {_shown(alert.threshold, metric)}{held}{_basis(alert)}"
 
 
-def _clear(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
+def _clear(alert: Alert, rule: Rule | None, who: str, what: str, metric: Metric) -> str:
     lasted = alert.lasted
     if lasted is None and alert.started_at is not None and alert.cleared_at is not None:  # of an older version
         lasted = max(0.0, (alert.cleared_at - alert.started_at).total_seconds())
@@ -96,27 +95,24 @@ def _clear(alert: Alert, rule: Rule | None, who: str, what: str) -> str:
         return f"{who} reachable again{after}"
     if alert.metric == "ok":
         return f"{who} {alert.rule} over{after}"
-    peak = f", peak {_shown(alert.peak, alert.metric)}" if _is_number(alert.peak) else ""
+    peak = f", peak {_shown(alert.peak, metric)}" if _is_number(alert.peak) else ""
     limit = None if rule is None or alert.reason else _clear_limit(rule)
     if limit is not None and rule is not None:
         side = "above" if rule.below is not None else "below"
-        return f"{what} back {side} {_shown(limit, alert.metric)}{after}{peak}{_basis(alert)}"
+        return f"{what} back {side} {_shown(limit, metric)}{after}{peak}{_basis(alert)}"
     if alert.reason:
         return f"{what} cleared{after}: {alert.reason}{peak}"
-    now = "" if alert.value is None else f" {_shown(alert.value, alert.metric)}"
+    now = "" if alert.value is None else f" {_shown(alert.value, metric)}"
     return f"{what}{now}, cleared{after}{peak}"
 
 
 def _clear_limit(rule: Rule) -> float | None:
-    margin = rule.clear_margin
-    if margin is None:
-        margin = _DB_MARGIN if rule.metric in LEVELS else 0.0
     if rule.above is not None:
-        return rule.above - margin
+        return rule.above - rule.margin
     if rule.below is not None:
-        return rule.below + margin
+        return rule.below + rule.margin
     if rule.levels:
-        return min(level.above for level in rule.levels) - margin
+        return min(level.above for level in rule.levels) - rule.margin
     return None
 
 
@@ -124,11 +120,11 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(value: Value, metric: str) -> str:
+def _shown(value: Value, metric: Metric) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        if metric in LEVELS:
-            return f"{value:.1f} dB" if math.isfinite(value) else "over range"
-        return spoken_duration(value) if metric == "age_s" else f"{value:g}"
+        if not math.isfinite(value):
+            return "over range"
+        return spoken_duration(value) if metric.name == "age_s" else metric.shown(value)
     return "unknown" if value is None else value

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from alerts.config.rule import LEVELS, RUN_TOTALS, WINDOWED, Rule, Severity
+from alerts.config.rule import Rule, Severity
 from alerts.config.schedule import Window
 from alerts.model.alert import Alert
+from alerts.model.metrics import metric_of
 from alerts.model.sample import Quality, Sample, Value
 
 NO_DATA = "no-data"
@@ -116,17 +117,18 @@ def gap_s(cadence_s: float) -> float:
 
 def sampling_s(rule: Rule, watched_s: float) -> float:
     """How often a rule wants its unit sampled; infinity where it asks for nothing."""
-    if rule.metric not in LEVELS:
+    metric = metric_of(rule.metric)
+    if metric.of != "unit" or not metric.is_number:
         return float("inf")
     if rule.every is not None:
         return max(rule.every, watched_s)
-    return watched_s if rule.metric in WINDOWED else max(rule.for_ / 3, watched_s)
+    return watched_s if metric.sort == "window" else max(rule.for_ / 3, watched_s)
 
 
 def warnings_for(rule: Rule) -> list[str]:
     """What `hub check` should say of a rule that is right but may not do what was meant."""
     found = []
-    if rule.metric in RUN_TOTALS:
+    if metric_of(rule.metric).sort == "total":
         windowed = _WINDOWED_FOR.get(rule.metric, "lp")
         found.append(
             f"{rule.metric} is a total of the whole run and freezes when the run stops; "

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import translate
 
-from alerts.config.rule import MACHINE_METRICS, Rule
+from alerts.config.rule import Rule
+from alerts.model.metrics import metric_of
 from alerts.rules.system import SystemRule
 
 Attributes = Mapping[str, str]
@@ -23,7 +24,7 @@ def matcher_of(rule: Rule) -> Matcher:
         return lambda subject, labels, attributes: subject.startswith(prefix)
     asked = tuple(rule.match.items())
     machine = rule.equipment
-    kind = "equipment/" if rule.metric in MACHINE_METRICS else "unit/"
+    kind = "equipment/" if metric_of(rule.metric).of == "machine" else "unit/"
     ids = _globs(machine.id if machine else rule.units or ())
     categories = frozenset(machine.category if machine else ())
     statuses = frozenset(machine.status if machine else ())

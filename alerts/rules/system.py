@@ -28,7 +28,7 @@ SYSTEM_SUBJECTS: Mapping[str, str] = MappingProxyType(
 class SystemRule(Rule):
     """A rule of the hub on itself: the metric `ok` (or `reachable`) of the subjects under a prefix turns False."""
 
-    metrics: ClassVar[frozenset[str]] = frozenset({"ok", "reachable"})
+    is_of_the_hub: ClassVar[bool] = True
 
     prefix: str
 

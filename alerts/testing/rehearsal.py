@@ -19,16 +19,18 @@ run_ended. `70 x 30` is thirty of them. An expected transition is compared in th
 clear, level or no_data. Time passes (a tick) every second.
 """
 
+import difflib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from alerts.config.rule import Rule, Schedule, Severity
 from alerts.model.duration import Duration
+from alerts.model.metrics import METRICS
 
 
 class RehearsalError(Exception):
@@ -78,6 +80,16 @@ class Rehearsal(_Strict):
     subjects: dict[str, SubjectOf] = {}
     series: tuple[SeriesOf, ...]
     expect: tuple[Expected, ...] = ()
+
+    @model_validator(mode="after")
+    def _metrics_are_known(self) -> Self:
+        known = METRICS.keys() | {series.metric for series in self.series}
+        for rule in self.rules:
+            if rule.metric not in known:
+                close = difflib.get_close_matches(rule.metric.lower(), known, 1)
+                hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(sorted(known))}"
+                raise ValueError(f"rule {rule.name}: no series has {rule.metric!r}; {hint}")
+        return self
 
     @field_validator("timezone")
     @classmethod

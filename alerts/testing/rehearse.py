@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from alerts.config.rule import MACHINE_METRICS
 from alerts.model.alert import Transition
 from alerts.model.duration import format_duration
+from alerts.model.metrics import metric_of
 from alerts.model.sample import Quality, Sample, Value
 from alerts.rules.engine import Engine
 from alerts.rules.system import UNIT_UNREACHABLE, system_rule
@@ -101,11 +101,12 @@ def _samples(series: SeriesOf, start: datetime) -> Iterator[Sample]:
 def _value(metric: str, written: bool | float | str) -> tuple[Value, Quality]:
     if isinstance(written, str) and written in _STAND_INS:
         return None, _STAND_INS[written]
-    if metric in ("status", "status_category"):
+    sort = metric_of(metric).sort
+    if sort == "state":
         return str(written), Quality.OK
-    if metric == "reachable":
+    if sort == "flag":
         if str(written).lower() not in ("true", "false"):
-            raise RehearsalError(f"{written!r} is no value of reachable; write true or false")
+            raise RehearsalError(f"{written!r} is no value of {metric}; write true or false")
         return str(written).lower() == "true", Quality.OK
     try:
         return float(written), Quality.OK
@@ -116,7 +117,7 @@ def _value(metric: str, written: bool | float | str) -> tuple[Value, Quality]:
 
 def _full(subject: str, metric: str) -> str:
     """The subject as the engine knows it: `gate-a` is `unit/gate-a`; a machine is written in full."""
-    if metric in MACHINE_METRICS and not subject.startswith("equipment/"):
+    if metric_of(metric).of == "machine" and not subject.startswith("equipment/"):
         raise RehearsalError(f"{subject!r} is no machine; write equipment/<feed>/{subject}")
     return subject if "/" in subject else f"unit/{subject}"
 

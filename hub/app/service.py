@@ -14,7 +14,7 @@ from hub.app.descriptors import raise_limit
 from hub.config.file import Loaded, load_config
 from hub.config.problem import ConfigError
 from hub.config.reload import watch_files
-from hub.config.spelling import counted
+from hub.fields.spelling import counted
 from hub.runtime.interpreter import settle_interpreter
 from hub.runtime.memory_upkeep import settle_allocator
 from hub.runtime.supervisor import EssentialChildFailed

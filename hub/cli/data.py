@@ -12,7 +12,7 @@ import typer
 
 from hub.cli.outcome import CONFIGURATION, fail
 from hub.cli.service import DEFAULT_CONFIG, load, start
-from hub.config.spelling import counted
+from hub.fields.spelling import counted
 
 if TYPE_CHECKING:
     from hub.config.models import Config

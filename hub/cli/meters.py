@@ -49,8 +49,10 @@ def probe(
     if not port_text.isdigit() or not 0 < int(port_text) < 65536 or not host:
         raise typer.BadParameter("write it as HOST or HOST:PORT, with a port from 1 to 65535")
 
-    from hub.cli.probe import Finding
-    from hub.cli.probe import probe as probe_meter
+    from hub.instruments.kind import Finding
+    from hub.instruments.unit_config import Poll
+    from hub.nl43.config import NL43Config
+    from hub.nl43.probe import probe as probe_meter
 
     def show(finding: Finding) -> None:
         if as_json:
@@ -60,7 +62,10 @@ def probe(
         took = "" if finding.took_ms is None else f"  ({finding.took_ms:.0f} ms)"
         typer.echo(f"{mark}{finding.step:<28} {finding.text}{took}")
 
-    raise typer.Exit(0 if run_async(probe_meter, host.strip("[]"), int(port_text), gap, show) else FAILED)
+    # not validated: a host that cannot be one is a finding
+    poll = Poll.model_construct(gap=gap)
+    meter = NL43Config.model_construct(id="probe", host=host.strip("[]"), port=int(port_text), poll=poll)
+    raise typer.Exit(0 if run_async(probe_meter, meter, show) else FAILED)
 
 
 def watch(

@@ -5,16 +5,18 @@ from datetime import datetime
 from functools import partial
 
 from alerts.config.caption import Caption
-from alerts.config.rule import LEVELS, Rule
+from alerts.config.rule import Rule
 from alerts.delivery.summary import summarize
 from alerts.model.alert import Transition
+from alerts.model.metrics import metric_of
 from alerts.model.sample import Sample
 from alerts.rules.matching import matcher_of
 from alerts.testing.replay import replay
-from hub.config.models import Config, UnitConfig
-from hub.config.spelling import counted
+from hub.config.models import Config
 from hub.database.database import open_database
-from hub.nl43.labels import labels
+from hub.fields.spelling import counted
+from hub.instruments.unit_config import UnitConfig
+from hub.kinds.registry import kind_of
 from hub.readings.samples import UnitSampler, unit_subject
 from hub.readings.snapshot import Snapshot
 from hub.runtime.clock import rfc3339
@@ -37,8 +39,9 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
     if rule is None:
         known = ", ".join(rule.name for rule in config.alerts.rules) or "none"
         raise ReplayError(f"there is no rule {name!r}; configured: {known}")
-    if rule.metric not in LEVELS:
-        raise ReplayError(f"{name} is about {rule.metric}; only levels are stored reading by reading")
+    metric = metric_of(rule.metric)
+    if metric.of != "unit" or not metric.is_number:
+        raise ReplayError(f"{name} is about {rule.metric}; only what units measure is stored reading by reading")
     lines: list[str] = []
     readings = units = 0
     matches = matcher_of(rule)
@@ -55,7 +58,8 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
             readings += count
             rows = await database.read(partial(settings_of, unit_id=unit.id))
             for t in found:
-                caption = Caption(unit.name, labels(settings_at(rows, t.at)))
+                kind = kind_of(unit)
+                caption = Caption(unit.name, kind.symbols(unit, settings_at(rows, t.at)), kind.quantities(unit))
                 lines.append(f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule, caption)}")
     lines.sort()
     return [

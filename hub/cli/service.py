@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, reader_gone, run_async
-from hub.config.spelling import counted
+from hub.fields.spelling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

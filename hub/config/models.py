@@ -1,38 +1,35 @@
 """config.yaml as frozen models: attribute names are the keys, durations are seconds, secrets do not print."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from alerts.config.rule import AlertsConfig
 from alerts.model.addresses import is_loopback
 from alerts.model.duration import Duration
-from hub.config.fields import (
+from hub.fields.scalars import (
     BearerToken,
     Count,
     DatabaseUrl,
     Folder,
-    Host,
     HubName,
     Id,
-    LabelName,
-    LabelValue,
     Listen,
     Network,
     OracleDsn,
     OracleUser,
-    Port,
     PublicUrl,
     RedisUrl,
     Retention,
     Size,
     Timezone,
-    UnitName,
     between,
     matching,
     parse_listen,
 )
+from hub.instruments.unit_config import Frozen, UnitConfig
+from hub.kinds.registry import unit_model
 
 Role = Literal["viewer", "operator", "admin"]
 PersonalColumn = Literal[
@@ -41,11 +38,7 @@ PersonalColumn = Literal[
 _OBJECT_NAME = r"[A-Za-z][A-Za-z0-9_$#]*(\.[A-Za-z][A-Za-z0-9_$#]*){0,2}"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Token(_Frozen):
+class Token(Frozen):
     """A secret that opens the hub's HTTP interface, and what it is good for."""
 
     name: Id
@@ -53,7 +46,7 @@ class Token(_Frozen):
     role: Role
 
 
-class HubSection(_Frozen):
+class HubSection(Frozen):
     """The process: its name, where it listens, where its files are, who may talk to it.
 
     `public_url` is where people reach it, and `trusted_proxies` whose X-Forwarded headers count.
@@ -84,7 +77,7 @@ class HubSection(_Frozen):
         return is_loopback(self.host)
 
 
-class RetentionSection(_Frozen):
+class RetentionSection(Frozen):
     """How long rows are kept, seconds."""
 
     readings: Retention = 14 * 86400.0
@@ -92,7 +85,7 @@ class RetentionSection(_Frozen):
     alerts: Retention = 5 * 365 * 86400.0
 
 
-class DatabaseSection(_Frozen):
+class DatabaseSection(Frozen):
     """Where rows are kept. `max_size` in bytes; `keep_raw` stores the meter's own lines with the readings."""
 
     url: DatabaseUrl = Field(SecretStr("sqlite:///data/hub.db"), validate_default=True)
@@ -101,50 +94,20 @@ class DatabaseSection(_Frozen):
     max_size: Size | None = None
 
 
-class RedisSection(_Frozen):
+class RedisSection(Frozen):
     """The shared cache; without it the cache of the process serves alone."""
 
     url: RedisUrl
     prefix: Id = "hub"
 
 
-class Poll(_Frozen):
-    """Seconds from send to send; `gap` is from the end of a reply to the next send, and wins."""
-
-    watched: Annotated[Duration, between("100ms", "1h")] = 1.0
-    idle: Annotated[Duration, between("100ms", "1d")] = 10.0
-    background: Annotated[Duration, between("100ms", "1d")] = 60.0
-    gap: Annotated[Duration, between("0s", "1m")] = 1.0
+if TYPE_CHECKING:
+    _Unit = UnitConfig
+else:
+    _Unit = unit_model()
 
 
-class Timeouts(_Frozen):
-    """How long a meter may take, seconds."""
-
-    connect: Annotated[Duration, between("10ms", "5m")] = 5.0
-    reply: Annotated[Duration, between("10ms", "5m")] = 3.0
-
-
-class UnitConfig(_Frozen):
-    """One meter. `reconnect` is the pause after a lost connection, seconds; `offline_after` counts failed polls.
-
-    `keep_awake` lets the hub write `Sleep Mode,Off` to the meter while no run is on; it writes nothing else.
-    """
-
-    id: Id
-    kind: Literal["nl43"] = "nl43"
-    name: UnitName | None = None
-    host: Host
-    port: Port = 2255
-    labels: Annotated[dict[LabelName, LabelValue], Field(max_length=32)] = {}
-    monitor: bool = True
-    poll: Poll = Poll()
-    timeouts: Timeouts = Timeouts()
-    offline_after: Annotated[Count, Field(ge=1, le=1000)] = 3
-    reconnect: Annotated[Duration, between("10ms", "1h")] = 5.0
-    keep_awake: bool = False
-
-
-class TraceSection(_Frozen):
+class TraceSection(Frozen):
     """Bulk reads of the history in a feed's database.
 
     `workers`: statements at once for one request. `bulk_sessions`: sessions of this hub for all of them.
@@ -157,7 +120,7 @@ class TraceSection(_Frozen):
     max_rss: Size | None = None  # 1500MB
 
 
-class OracleEquipmentFeed(_Frozen):
+class OracleEquipmentFeed(Frozen):
     """The equipment view of an Oracle database, read every `interval` seconds."""
 
     kind: Literal["oracle-equipment"]
@@ -174,7 +137,7 @@ class OracleEquipmentFeed(_Frozen):
     trace: TraceSection = TraceSection()
 
 
-class SampleEquipmentFeed(_Frozen):
+class SampleEquipmentFeed(Frozen):
     """Invented machines inside the process, for demonstration; the same seed gives the same machines."""
 
     kind: Literal["sample-equipment"]
@@ -187,14 +150,14 @@ class SampleEquipmentFeed(_Frozen):
 FeedConfig = Annotated[OracleEquipmentFeed | SampleEquipmentFeed, Field(discriminator="kind")]
 
 
-class Config(_Frozen):
+class Config(Frozen):
     """The whole of config.yaml; units of included files are in `units`."""
 
     # validated where they are left out, too: a relative path in them is taken from the folder of config.yaml
     hub: HubSection = Field(default={}, validate_default=True)
     database: DatabaseSection = Field(default={}, validate_default=True)
     redis: RedisSection | None = None
-    units: tuple[UnitConfig, ...] = ()
+    units: tuple[_Unit, ...] = ()
     feeds: tuple[FeedConfig, ...] = ()
     alerts: AlertsConfig = AlertsConfig()
     include: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from hub.config.spelling import counted
+from hub.fields.spelling import counted
 from hub.runtime.regular_file import Stamp
 
 _SHOWN = 100

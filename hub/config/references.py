@@ -6,16 +6,19 @@ from fnmatch import translate
 from functools import cache
 from glob import has_magic
 
-from alerts.config.rule import FORMATS, MACHINE_METRICS
+from alerts.config.rule import FORMATS
 from alerts.delivery.known_services import unsuitable_format
 from alerts.model.duration import format_duration
+from alerts.model.metrics import metric_of
 from alerts.rules.compiled import sampling_s, warnings_for
 from alerts.rules.matching import matcher_of
 from alerts.rules.system import SYSTEM_SUBJECTS
-from hub.config.fields import parse_listen
-from hub.config.models import Config, HubSection, UnitConfig
+from hub.config.measured import Measured
+from hub.config.models import Config, HubSection
 from hub.config.problem import Problem
 from hub.config.yaml_source import Loc, Source
+from hub.fields.scalars import parse_listen
+from hub.instruments.unit_config import UnitConfig
 from hub.readings.windows import READINGS_NEEDED, WINDOWS
 
 _Subjects = list[tuple[str, dict[str, str]]]  # id and labels
@@ -38,8 +41,12 @@ def reference_problems(source: Source) -> Iterator[Problem]:
     feeds = [(name, {"feed": name}) for _, name in _names(source, ("feeds",), "id")]
     units = [(name, _labels_of(source, name_loc[:-1])) for name_loc, name in _names(source, ("units",), "id")]
     matching = _matcher(name for name, _ in units)
+    measured = Measured()
+    for loc, unit in _entries(source, ("units",)):
+        if (unit_id := source.spots[(*loc, "id")].text if "id" in unit else None) is not None:
+            measured.add(unit_id, unit)
     for loc, rule in _entries(source, ("alerts", "rules")):
-        yield from _rule(source, loc, rule, units, feeds, matching)
+        yield from _rule(source, loc, rule, units, feeds, matching, measured)
 
 
 def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
@@ -197,15 +204,19 @@ def _rule(
     units: _Subjects,
     feeds: _Subjects,
     matching: Callable[[str], frozenset[str]],
+    measured: Measured,
 ) -> Iterator[Problem]:
     """What a rule refers to; a rule that can never have a subject can never fire."""
-    is_on_machines = rule.get("equipment") is not None or rule.get("metric") in MACHINE_METRICS
+    metric = rule.get("metric")
+    is_on_machines = rule.get("equipment") is not None or (
+        isinstance(metric, str) and metric_of(metric).of == "machine"
+    )
     if is_on_machines and not feeds:
         key = "metric" if rule.get("equipment") is None else "equipment"
         yield source.problem((*loc, key), "there is no feed that could deliver machines; add one under feeds")
         return
     globs = list(_words(source, (*loc, "units")))
-    subjects = feeds if is_on_machines else units
+    subjects, chosen = feeds if is_on_machines else units, None
     if globs and not is_on_machines:
         for glob_loc, glob in globs:
             if not matching(glob):
@@ -215,6 +226,10 @@ def _rule(
         subjects = [unit for unit in units if unit[0] in chosen]
         if not subjects:
             return
+    if isinstance(metric, str) and not is_on_machines:
+        problem = measured.problem_with(metric, chosen, source.suggestions)
+        if problem is not None:
+            yield source.problem((*loc, "metric"), problem)
     yield from _labels(source, (*loc, "match"), [labels for _, labels in subjects])
 
 

@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar
 import anyio
 from anyio import to_thread
 
-from hub.config.models import Config, FeedConfig, UnitConfig
+from hub.config.models import Config, FeedConfig
+from hub.instruments.unit_config import UnitConfig
 from hub.runtime.regular_file import Stamp
 
 _LOOK_S = 1.0

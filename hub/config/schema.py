@@ -7,8 +7,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from alerts.model.duration import format_duration, parse_duration
-from hub.config.fields import parse_size
 from hub.config.models import Config
+from hub.fields.scalars import parse_size
 
 _DURATION = {
     "type": ["string", "integer"],

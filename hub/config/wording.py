@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 
 from hub.config.models import Config
 from hub.config.problem import Problem
-from hub.config.spelling import Suggestions
 from hub.config.yaml_source import Loc, Source
+from hub.fields.spelling import Suggestions
 
 _NAME_PATTERN = "^[A-Za-z0-9_.-]{1,64}$"
 
@@ -60,7 +60,7 @@ def problems_of(error: ValidationError, source: Source) -> Iterator[Problem]:
         if detail["type"] == "missing":
             loc = (*loc, detail["loc"][-1])
         elif detail["type"].startswith("union_tag_"):
-            loc = (*loc, detail["ctx"]["discriminator"].strip("'"))
+            loc = (*loc, "kind")
         if loc not in seen:
             seen.add(loc)
             at_key = detail["type"] == "extra_forbidden" or detail["loc"][-1] == "[key]"

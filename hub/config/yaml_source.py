@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.config.problem import Position, Problem
-from hub.config.spelling import Suggestions
 from hub.config.yaml_nodes import Mapping, Node, Scalar, Sequence
+from hub.fields.spelling import Suggestions
 from hub.runtime.regular_file import Stamp, read_regular
 
 Loc = tuple[str | int, ...]

@@ -5,17 +5,16 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from enum import IntEnum
 from itertools import count
 from random import random
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import anyio
 
+from hub.instruments.exchange import LastError, LinkDown, LinkStatistics, NotWanted, Priority
 from hub.nl43.commands import DOD, Command
 from hub.nl43.dial import DialFailed, dial, is_open
-from hub.nl43.dialogue import Answer as Answer
-from hub.nl43.dialogue import Dialogue, ExchangeFailed
+from hub.nl43.dialogue import Answer, Dialogue, ExchangeFailed
 from hub.nl43.holdback import Holdback
 from hub.nl43.meter_socket import Connection
 from hub.nl43.pauses import Pauses
@@ -32,50 +31,6 @@ _LONGEST_SLEEP_S = 1.0
 _GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
 
-class Priority(IntEnum):
-    """Who asks; the lowest goes first."""
-
-    OPERATOR = 0
-    MONITOR = 1
-    BACKGROUND = 2
-
-
-class LinkDown(Exception):
-    """The meter could not be asked, or did not answer as it should. `retry_in_s` is when it can be tried again.
-
-    `was_tried` False: nothing was sent and no connect made, because the link pauses or is being stopped.
-    `is_name_unknown`: the host name has no address, so the meter has nothing to do with it.
-    """
-
-    def __init__(
-        self,
-        failure: Failure,
-        detail: str,
-        retry_in_s: float,
-        was_tried: bool = True,
-        is_name_unknown: bool = False,
-    ) -> None:
-        super().__init__(f"{failure.value}: {detail}")
-        self.failure = failure
-        self.detail = detail
-        self.retry_in_s = retry_in_s
-        self.was_tried = was_tried
-        self.is_name_unknown = is_name_unknown
-
-
-class NotWanted(Exception):
-    """The command was not sent, because at the moment of sending nobody wanted it any more."""
-
-
-class LastError(NamedTuple):
-    """The last thing that went wrong; `time` on the steady clock, seconds."""
-
-    failure: Failure
-    detail: str
-    time: float
-    is_name_unknown: bool = False
-
-
 class _Request:
     __slots__ = ("answer", "command", "done", "error", "is_abandoned", "parse", "wanted")
 
@@ -87,25 +42,6 @@ class _Request:
         self.answer: Answer[object] | None = None
         self.error: Exception | None = None
         self.is_abandoned = False
-
-
-class LinkStatistics(NamedTuple):
-    """What a link has seen since it was made. Times are the steady clock, seconds; None where it never was.
-
-    `connected_since` is None while there is no connection. `failures` counts every exchange or connect that failed.
-    """
-
-    connected_since: float | None
-    connects: int
-    last_answer: float | None
-    last_took_s: float | None
-    last_error: LastError | None
-    failures: dict[Failure, int]
-    retry_in_s: float
-    queued: int
-    bytes_received: int
-    bytes_sent: int
-    stale_bytes: int
 
 
 class Link:

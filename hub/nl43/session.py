@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hub.instruments.setting import Setting
 from hub.nl43.commands import MEASURE, SERIAL_NUMBER, SLEEP_MODE, SLEEP_MODE_OFF, TYPE, Command, Kind
 from hub.nl43.fields import FieldError, parse_on_off, parse_run_state
 from hub.nl43.protocol import Result
 from hub.nl43.run import Evidence, RunTotals
-from hub.nl43.settings import IDENTITY, LONGEST_VALUE, SETTINGS, Setting
+from hub.nl43.settings import IDENTITY, LONGEST_VALUE, SETTINGS
 from hub.readings.reading import Reading
 
 RUN_STATE_LIFE_S = 90.0

@@ -1,6 +1,4 @@
-"""The settings of a meter: which are asked for, what was answered, and how old that is."""
-
-from typing import NamedTuple
+"""The settings of a meter that are asked for."""
 
 from hub.nl43.commands import (
     FREQUENCY_WEIGHTING,
@@ -20,16 +18,3 @@ SETTINGS: tuple[Command, ...] = (
 IDENTITY = (TYPE, SERIAL_NUMBER)
 LONGEST_VALUE = 100
 """Characters of a value that are kept."""
-
-
-class Setting(NamedTuple):
-    """What the meter answered, as it wrote it. Times are the steady clock, seconds.
-
-    `value` is None where it refused, with the result code `refusal`, such as `R+0001`. `asked_s` is when it was
-    asked last, `since_s` when it gave this value for the first time.
-    """
-
-    value: str | None
-    asked_s: float
-    since_s: float
-    refusal: str | None = None

@@ -1,11 +1,59 @@
-"""What one line of the meter says: levels in dB, missing is None."""
+"""What one poll of an instrument says: values by the name of their quantity, missing is None."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from alerts.model.metrics import Metric
 
 LEVEL_NAMES = (
     "lp", "leq", "le", "lmax", "lmin", "ln1", "ln2", "ln3", "ln4", "ln5", "lpeak", "lieq", "leq_mov", "ltm5",
 )  # fmt: skip
 """The fourteen levels of a channel, in the order of `DOD?`."""
+
+_LEVELS = frozenset(LEVEL_NAMES)
+
+
+class AnyReading(Protocol):
+    """What every reading answers. `raw` is the instrument's text; `over` and `under` None where it does not say."""
+
+    @property
+    def raw(self) -> str: ...
+
+    @property
+    def over(self) -> bool | None: ...
+
+    @property
+    def under(self) -> bool | None: ...
+
+    @property
+    def quantities(self) -> Mapping[str, float | None] | None:
+        """Every value by name; None for the levels of a sound level meter, which have fields of their own."""
+
+    def value(self, name: str) -> float | None:
+        """The value of a quantity; None where it is missing."""
+
+    def qualities(self, run_state: str | None) -> tuple[str, ...]:
+        """What is wrong with the values, in the words of `alerts.model.sample.Quality`."""
+
+
+class QuantityReading(NamedTuple):
+    """The values of an instrument by the names of its quantities, in their order; `metrics` says what they are."""
+
+    quantities: Mapping[str, float | None]
+    metrics: Mapping[str, Metric]
+    raw: str = ""
+    over: bool | None = None
+    under: bool | None = None
+
+    def value(self, name: str) -> float | None:
+        """The value of a quantity; None where it is missing."""
+        return self.quantities.get(name)
+
+    def qualities(self, run_state: str | None) -> tuple[str, ...]:
+        """`missing` where any value is; the instrument has no runs."""
+        is_missing = None in self.quantities.values()
+        flags = (("over", self.over), ("under", self.under), ("missing", is_missing))
+        return tuple(name for name, is_set in flags if is_set)
 
 
 class Reading(NamedTuple):
@@ -31,6 +79,28 @@ class Reading(NamedTuple):
     over: bool | None
     under: bool | None
     raw: str
+
+    @property
+    def quantities(self) -> None:
+        """None: the levels are fields."""
+
+    def value(self, name: str) -> float | None:
+        """A level in dB by its name; None where it is missing, and for what is no level."""
+        found: float | None = getattr(self, name) if name in _LEVELS else None
+        return found
+
+    def qualities(self, run_state: str | None) -> tuple[str, ...]:
+        """What is wrong with the levels; the totals are `frozen` once the run has stopped."""
+        if not (self.over or self.under or self.lp is None or run_state != "Start"):
+            return ()
+        flags = (
+            ("over", self.over is True),
+            ("under", self.under is True),
+            ("missing", self.lp is None),
+            ("unknown_run", run_state is None),
+            ("frozen", run_state == "Stop"),
+        )
+        return tuple(name for name, is_set in flags if is_set)
 
 
 class DrdReading(NamedTuple):

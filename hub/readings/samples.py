@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 
-from alerts.config.rule import RUN_TOTALS, WINDOWED
+from alerts.model.metrics import Metric, metric_of
 from alerts.model.sample import Quality, Sample, WindowBasis
 from hub.readings.snapshot import Event, PollFailure, Snapshot
 from hub.readings.windows import LevelWindows, LpReading
-
-_PLAIN = ("lp", *sorted(RUN_TOTALS))
 
 
 def unit_subject(unit_id: str) -> str:
@@ -21,15 +19,16 @@ class UnitSampler:
     def __init__(self, unit_id: str, metrics: frozenset[str]) -> None:
         self._subject = unit_subject(unit_id)
         self._windows = LevelWindows(frozenset())
-        self._plain: tuple[str, ...] = ()
+        self._plain: tuple[Metric, ...] = ()
         self._wants_reachable = False
         self.need(metrics)
 
     def need(self, metrics: frozenset[str]) -> bool:
         """Sample these metrics from now on. True when there are windows that begin empty: `refill` them."""
-        self._plain = tuple(name for name in _PLAIN if name in metrics)
+        wanted = [metric_of(name) for name in sorted(metrics)]
+        self._plain = tuple(metric for metric in wanted if metric.sort in ("instant", "total"))
         self._wants_reachable = "reachable" in metrics
-        windowed = metrics & WINDOWED
+        windowed = frozenset(metric.name for metric in wanted if metric.sort == "window")
         if windowed == self._windows.metrics:
             return False
         self._windows = LevelWindows(windowed)
@@ -70,14 +69,14 @@ class UnitSampler:
         if self._wants_reachable:
             samples.append(Sample(subject, "reachable", True, at, time, Quality.OK, None, cadence_s))
         ranged = Quality.OVER if reading.over else Quality.UNDER if reading.under else Quality.OK
-        for name in self._plain:
-            value = getattr(reading, name)
+        for metric in self._plain:
+            value = reading.value(metric.name)
             quality = Quality.MISSING if value is None else ranged
-            if name != "lp" and snapshot.run_state != "Start":
+            if metric.sort == "total" and snapshot.run_state != "Start":
                 quality = Quality.RUN_ENDED if snapshot.run_state == "Stop" else Quality.UNKNOWN_RUN
-            samples.append(Sample(subject, name, value, at, time, quality, None, cadence_s))
+            samples.append(Sample(subject, metric.name, value, at, time, quality, None, cadence_s))
         if self._windows.metrics:
-            self._windows.add(reading.lp, time, cadence_s, bool(reading.under), bool(reading.over))
+            self._windows.add(reading.value("lp"), time, cadence_s, bool(reading.under), bool(reading.over))
             for name, level, basis in self._windows.levels(time):
                 quality = Quality.UNDER if basis.quality and Quality.UNDER in basis.quality else Quality.OK
                 if level is None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from hub.readings.reading import Reading
+from hub.readings.reading import AnyReading
 from hub.runtime.clock import rfc3339
 
 RunState = Literal["Start", "Stop"]
@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
     sequence: int
     at: datetime
     time: float
-    reading: Reading
+    reading: AnyReading
     run_state: RunState | None
     run_started_at: datetime | None
     quality: tuple[str, ...]
@@ -113,7 +113,7 @@ def frame(
         raw = ""
     else:
         reading = snapshot.reading
-        values = {name: getattr(reading, name) for name in FRAME_LEVELS}
+        values = {name: reading.value(name) for name in FRAME_LEVELS}
         age_s = max(0.0, round(now_s - snapshot.time, 3))
         if status is FeedStatus.OK and age_s > stale_after_s(snapshot.cadence_s):
             status = FeedStatus.STALE

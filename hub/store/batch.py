@@ -13,6 +13,7 @@ from hub.readings.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateCh
 Row = tuple[Any, ...]
 
 _levels = itemgetter(*(Reading._fields.index(name) for name in FRAME_LEVELS))
+_NO_LEVELS = (None,) * len(FRAME_LEVELS)
 
 
 @dataclass(slots=True)
@@ -126,12 +127,12 @@ class BatchMaker:
         self._last_s[unit_id] = time_s
         key = (unit_id, at.replace(second=0, microsecond=0))
         minute = self._minutes.get(key) or MinuteSum()
-        minute.add(reading.lp, weight_s, covered_s)
+        minute.add(reading.value("lp"), weight_s, covered_s)
         row = (
             unit_id,
             self._time_of(at),
             sequence,
-            *_levels(reading),
+            *(_levels(reading) if isinstance(reading, Reading) else _NO_LEVELS),
             reading.over,
             reading.under,
             _clean(run_state),

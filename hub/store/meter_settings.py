@@ -12,7 +12,7 @@ from sqlmodel import Session, select
 
 from alerts.store.database import Database
 from hub.database.errors import describe_trouble
-from hub.nl43.settings import Setting
+from hub.instruments.setting import Setting
 from hub.runtime.backoff import backoff
 from hub.runtime.clock import Clock
 from hub.store.tables import StoredMeterSetting

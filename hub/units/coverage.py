@@ -95,8 +95,9 @@ class Coverage:
             self._alerts.report(subject, True)
             return
         basis, window_s = self._samplers[unit_id].basis(hearing.metric, now_s), WINDOWS[hearing.metric].seconds
+        symbol = self._units[unit_id].instrument.symbols[hearing.metric]
         reason = (
-            f"{self._units[unit_id].quantities[hearing.metric]} has had no value for {spoken_duration(window_s)}: "
+            f"{symbol} has had no value for {spoken_duration(window_s)}: "
             f"{basis.samples} readings cover {basis.coverage:.0%} of it, "
             f"{READINGS_NEEDED} and {COVERAGE_NEEDED:.0%} are needed"
         )

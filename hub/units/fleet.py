@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 
 import structlog
@@ -9,9 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from alerts.config.caption import UNNAMED, Caption
 from alerts.service import AlertService
-from hub.config.models import UnitConfig
 from hub.database.database import Database
-from hub.nl43.settings import Setting
+from hub.instruments.setting import Setting
+from hub.instruments.unit_config import UnitConfig
+from hub.kinds.registry import kind_of
 from hub.readings.samples import UnitSampler, unit_subject
 from hub.readings.snapshot import Event
 from hub.readings.windows import WINDOWS
@@ -24,7 +26,7 @@ from hub.store.resume import latest_snapshots, recent_lp
 from hub.store.tables import UnitState, load_unit_states, save_unit_state
 from hub.units.coverage import Coverage
 from hub.units.monitor import run_unit
-from hub.units.unit import Unit, link_options
+from hub.units.unit import Unit
 
 log = structlog.get_logger()
 
@@ -87,11 +89,10 @@ class Fleet:
     async def change(self, config: UnitConfig) -> None:
         """Take up another configuration of a unit; its numbers and its latest reading go on.
 
-        Only where the link needs another one is the unit restarted, as the meter frees its socket slowly.
+        Only where it needs another connection is the unit restarted, as a meter frees its socket slowly.
         """
         unit = self.units[config.id]
-        if link_options(config) == link_options(unit.config):
-            unit.config = config
+        if unit.configure(config):
             self._introduce(unit)
             await self.rules_changed()
             self._feeds.start(_child(unit.id))  # one that was given up
@@ -142,7 +143,7 @@ class Fleet:
         """
         is_unit = subject.startswith(("unit/", "hub/rule/"))
         unit = self.units.get(subject.rpartition("/")[2]) if is_unit else None
-        return UNNAMED if unit is None else Caption(unit.name, unit.quantities)
+        return UNNAMED if unit is None else Caption(unit.name, unit.instrument.symbols, unit.instrument.quantities)
 
     def close_streams(self) -> None:
         """End every viewer's stream."""
@@ -154,14 +155,15 @@ class Fleet:
             config,
             self._clock,
             self._take,
+            partial(kind_of(config).connect, config, self._clock),
             before.next_sequence if before else self._first_sequence,
             on_latency=self._poll_s.observe,
             on_settings=self._on_settings,
         )
-        unit.link.rest_until(self._resting.get((config.host, config.port), 0.0))
+        unit.instrument.rest_until(self._resting.get((config.host, config.port), 0.0))
         if before is not None:
             same = (before.config.host, before.config.port) == (config.host, config.port)  # else another meter
-            unit.resume(before.latest, before.session.settings if same else {})
+            unit.resume(before.latest, before.instrument.settings if same else {})
             unit.reachable, unit.reason = before.reachable, before.reason
         state = self._states.get(config.id)
         if state is not None:
@@ -186,7 +188,7 @@ class Fleet:
         await self._feeds.remove(_child(unit.id))
         now_s = self._clock.steady()
         self._resting = {address: until_s for address, until_s in self._resting.items() if until_s > now_s}
-        self._resting[unit.config.host, unit.config.port] = now_s + unit.link.retry_in_s
+        self._resting[unit.config.host, unit.config.port] = now_s + unit.instrument.retry_in_s
 
     def _spawn(self, unit: Unit, phase: float) -> None:
         self._feeds.spawn(_child(unit.id), lambda: run_unit(unit, self._clock, phase))
@@ -221,4 +223,4 @@ def _child(unit_id: str) -> str:
 
 
 def _hash(config: UnitConfig) -> str:
-    return sha256(config.model_dump_json(exclude={"keep_awake"}).encode()).hexdigest()[:16]
+    return sha256(config.model_dump_json(include=set(UnitConfig.model_fields)).encode()).hexdigest()[:16]

@@ -4,16 +4,16 @@ from math import ceil
 
 import anyio
 
-from hub.nl43.link import LinkDown, NotWanted, Priority
+from hub.instruments.exchange import LinkDown, NotWanted, Priority, Refused
 from hub.runtime.clock import Clock
-from hub.units.unit import MeterRefused, Unit
+from hub.units.unit import Unit
 
 _FIRST_WITHIN_S = 2.0
 _GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
 
 async def run_unit(unit: Unit, clock: Clock, phase: float) -> None:
-    """Own a unit until cancelled: its link and its polls, but for the time it is released.
+    """Own a unit until cancelled: its connection and its polls, but for the time it is released.
 
     `phase` in [0, 1) is the unit's place within a cadence, so that a fleet is spread in time.
     """
@@ -21,7 +21,7 @@ async def run_unit(unit: Unit, clock: Clock, phase: float) -> None:
         while unit.is_released:
             await unit.wait_for_demand()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(unit.link.run)
+            tasks.start_soon(unit.instrument.run)
             tasks.start_soon(_run_polls, unit, clock, phase)
             while not unit.is_released:
                 await unit.wait_for_demand()
@@ -48,7 +48,7 @@ async def _run_monitor(unit: Unit, clock: Clock, phase: float) -> None:
         if unit.cadence_s < cadence_s:
             due = min(due, clock.steady())
         cadence_s = unit.cadence_s
-        delay = max(due - clock.steady(), unit.link.retry_in_s)
+        delay = max(due - clock.steady(), unit.instrument.retry_in_s)
         if delay > _GRAIN_S:
             await unit.wait_for_demand(delay)
             continue
@@ -62,7 +62,7 @@ async def _poll(unit: Unit, priority: Priority) -> None:
         await unit.poll(priority, wanted)
     except NotWanted:
         unit.skipped_by_poller += 1
-    except (LinkDown, MeterRefused):
+    except (LinkDown, Refused):
         pass
     else:
         await unit.ask_questions(priority)

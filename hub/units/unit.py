@@ -1,22 +1,17 @@
-"""One meter: what is known of it, who wants it, and how a poll becomes a snapshot."""
+"""One unit: what is known of it, who wants it, and how a poll becomes a snapshot."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any, Literal, TypedDict
+from datetime import timedelta
+from typing import Any, Literal
 
 import anyio
 import structlog
 
-from hub.config.models import UnitConfig
-from hub.nl43.commands import DOD, MEASURE, Command
-from hub.nl43.fields import parse_dod, parse_run_state
-from hub.nl43.labels import labels
-from hub.nl43.link import Answer, Link, LinkDown, Priority
-from hub.nl43.protocol import Result
-from hub.nl43.session import Session
-from hub.nl43.settings import Setting
-from hub.readings.reading import Reading
+from hub.instruments.exchange import LinkDown, Priority, Received, Refused
+from hub.instruments.instrument import Instrument, OnChange, OnSettings
+from hub.instruments.setting import Setting
+from hub.instruments.unit_config import UnitConfig
 from hub.readings.snapshot import (
     Event,
     FeedStatus,
@@ -31,6 +26,8 @@ from hub.runtime.clock import Clock
 from hub.units.fanout import Fanout, Subscription
 
 Mode = Literal["watched", "idle", "backoff", "off"]
+Connect = Callable[[OnChange, OnSettings], Instrument]
+"""Makes the instrument of a unit; opens nothing."""
 
 _PAUSE_CAP_S = 60.0
 _WATCHED_PAUSE_CAP_S = 10.0
@@ -39,30 +36,11 @@ _LATENCY_OUTCOMES = ("ok", "refusal", "refused", "timeout", "mute", "protocol", 
 log = structlog.get_logger()
 
 
-class LinkOptions(TypedDict):
-    """Arguments of a `Link`; durations in seconds."""
-
-    host: str
-    port: int
-    gap_s: float
-    connect_timeout_s: float
-    reply_timeout_s: float
-    reconnect_s: float
-
-
-class MeterRefused(Exception):
-    """The meter answered a poll with a refusal; the connection is good."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(f"R+{result:04d}: {result.meaning}")
-        self.result = result
-
-
 class Unit:
-    """State and demand of one meter. `publish` gets every event; `sequence` numbers go on from `first_sequence`.
+    """State and demand of one instrument. `publish` gets every event; `sequence` goes on from `first_sequence`.
 
-    `config` may be replaced by one with the same `link_options`. `on_settings(unit_id, settings)` hears of all that
-    is known of the meter's settings each time one was asked for.
+    `on_settings(unit_id, settings)` hears of all that is known of the instrument's settings each time one was asked
+    for.
     A monitor runs while `is_wanted`; whoever changes the demand wakes it through `demand_changed`.
     """
 
@@ -71,16 +49,15 @@ class Unit:
         config: UnitConfig,
         clock: Clock,
         publish: Callable[[Event], None],
+        connect: Connect,
         first_sequence: int = 1,
-        link: Link | None = None,
         on_latency: Callable[[float], None] = lambda seconds: None,
         on_settings: Callable[[str, Mapping[str, Setting]], None] = lambda unit_id, settings: None,
     ) -> None:
         self.config = config
         self.id = config.id
         self.fanout: Fanout[Event] = Fanout()
-        self.session = Session()
-        self.link = link or Link(clock=clock, **link_options(config))
+        self.instrument = connect(self._changed, lambda settings: on_settings(config.id, settings))
         self.latest: Snapshot | None = None
         self.reachable: bool | None = None
         self.reason: str | None = None
@@ -95,12 +72,10 @@ class Unit:
         self._judged_s = clock.steady()  # the last poll that says something about the meter
         self._publish = publish
         self._on_latency = on_latency
-        self._on_settings = on_settings
         self._round_s = 0.0  # from the last poll sent until the next command could be
         self.next_sequence = first_sequence
         self._viewers = 0
         self._run_state: RunState | None = None
-        self._run_started: tuple[float, datetime] | None = None  # steady, and as it is shown
         self._demand = anyio.Event()
         self._naps: set[anyio.CancelScope] = set()
         self._is_background_due = False
@@ -109,11 +84,6 @@ class Unit:
     def name(self) -> str:
         """What people call the unit; its id where the configuration gives it no name."""
         return self.config.name or self.id
-
-    @property
-    def quantities(self) -> dict[str, str]:
-        """How the unit's levels are called, as far as its meter's settings are known: `lp` is `LAF`."""
-        return labels({name: setting.value for name, setting in self.session.settings.items()})
 
     @property
     def is_wanted(self) -> bool:
@@ -141,7 +111,7 @@ class Unit:
         """What the monitor does, as `/api/monitors` says it."""
         if not self.is_wanted:
             return "off"
-        if self.failures_in_a_row and not self.link.is_connected:
+        if self.failures_in_a_row and not self.instrument.is_connected:
             return "backoff"
         return "watched" if self.cadence_s <= self.config.poll.watched else "idle"
 
@@ -159,13 +129,17 @@ class Unit:
         now_s = self._clock.steady()
         return frame(self.id, self.latest, self.status, self.reason, now_s, dropped, with_raw)
 
+    def configure(self, config: UnitConfig) -> bool:
+        """Take up another configuration; False, and nothing changed, where its instrument has to be another one."""
+        if not self.instrument.configure(config):
+            return False
+        self.config = config
+        return True
+
     def resume(self, latest: Snapshot | None, settings: Mapping[str, Setting]) -> None:
-        """Go on with what was known of the unit before: its latest reading and its meter's settings."""
+        """Go on with what was known of the unit before: its latest reading and its instrument's settings."""
         self.latest = latest
-        self.session.restore(settings.items())
-        if latest is not None and latest.run_state == "Start" and latest.run_started_at is not None:
-            age_s = (self._clock.now() - latest.run_started_at).total_seconds()
-            self.session.run.presume(self._clock.steady() - age_s)
+        self.instrument.resume(latest, settings)
 
     @contextmanager
     def watch(self, size: int) -> Iterator[Subscription[Event]]:
@@ -192,7 +166,7 @@ class Unit:
 
         A rule is nobody who looks: it is told of the outage, and reconnects do a meter that answers badly no good.
         """
-        self.link.limit_pauses(_WATCHED_PAUSE_CAP_S if self._viewers > 0 else _PAUSE_CAP_S)
+        self.instrument.limit_pauses(_WATCHED_PAUSE_CAP_S if self._viewers > 0 else _PAUSE_CAP_S)
         self._wake()
 
     def order_background_poll(self) -> None:
@@ -230,7 +204,7 @@ class Unit:
             self.reachable = self.reason = None
             self.failures_in_a_row = 0
             if not at_start:
-                self._change("released", str(not released).lower(), str(released).lower(), None)
+                self._changed("released", str(not released).lower(), str(released).lower())
             self.demand_changed()
 
     async def poll(
@@ -239,59 +213,47 @@ class Unit:
         wanted: Callable[[], bool] | None = None,
         patience_s: float = 0.0,
     ) -> Snapshot:
-        """Ask the meter for a reading. Raises LinkDown, MeterRefused or NotWanted.
+        """Ask the instrument for a reading. Raises LinkDown, Refused or NotWanted.
 
         A link that pauses has not failed once more: such a LinkDown is not counted.
         """
         try:
-            answer = await self.link.request(DOD, parse_dod, priority, wanted, patience_s)
+            received = await self.instrument.poll(priority, wanted, patience_s)
         except LinkDown as down:
             if down.was_tried and not self._is_excused():
                 self._poll_failed(down)
             raise
-        self._judged_s = answer.time
-        if answer.value is None:
+        except Refused as refused:
+            self._judged_s = refused.time
             self.polls["refusal"] += 1
-            raise MeterRefused(answer.result)
-        return self._poll_answered(answer, answer.value)
+            raise
+        self._judged_s = received.time
+        return self._poll_answered(received)
 
     async def ask_questions(self, priority: Priority) -> None:
-        """Ask what the session has to ask, if it is time for it; a failure shows at the next poll."""
-        self.session.keep_awake = self.config.keep_awake
-        cost_s = self._round_s
-        while (question := self.session.next_question(self._clock.steady(), self.cadence_s, cost_s)) is not None:
-            if not self.link.is_connected:
-                return
-            self.session.asked(question, self._clock.steady())
-            parse: Callable[[str], object] = _checked_run_state if question == MEASURE else str
-            try:
-                answer = await self.link.request(question, parse, priority)
-            except LinkDown as down:
-                if down.was_tried:
-                    self.session.failed(question, self._clock.steady())
-                return
-            self._question_answered(question, answer)
+        """Ask what the instrument has to ask, if it is time for it; a failure shows at the next poll."""
+        while await self.instrument.ask_question(priority, self.cadence_s, self._round_s):
+            self._refreshed_run_state(self._clock.steady())
 
-    def _poll_answered(self, answer: Answer[Reading], reading: Reading) -> Snapshot:
+    def _poll_answered(self, received: Received) -> Snapshot:
         self.polls["ok"] += 1
-        self._on_latency(answer.took_s)
-        self._round_s = answer.took_s + max(self.config.poll.gap, answer.held_s)
-        self.session.polled(self.link.connects, reading, answer.time)
+        self._on_latency(received.took_s)
+        self._round_s = received.took_s + max(self.config.poll.gap, received.held_s)
         self.failures_in_a_row = 0
         if self.reachable is not True:
             self._set_reachable(True, None)
         now = self._clock.steady()
-        at = self._clock.now() - timedelta(seconds=now - answer.time)
+        at = self._clock.now() - timedelta(seconds=now - received.time)
         run_state = self._refreshed_run_state(now)
         snapshot = self.latest = Snapshot(
             self.id,
             self.next_sequence,
             at,
-            answer.time,
-            reading,
+            received.time,
+            received.reading,
             run_state,
-            self.run_started_at,
-            qualities(reading, run_state),
+            self.instrument.run_started_at,
+            received.reading.qualities(run_state),
             max(self.cadence_s, self._round_s),
         )
         self.next_sequence += 1
@@ -335,78 +297,18 @@ class Unit:
             log.warning("unit unreachable", unit=self.id, reason=reason, detail=detail)
         elif old is not None:
             log.info("unit recovered", unit=self.id)
-        self._change("reachability", old, "reachable" if reachable else "unreachable", reason)
-
-    def _question_answered(self, question: Command, answer: Answer[Any]) -> None:
-        was_asleep = self.session.is_sleep_mode_on
-        line = answer.value if answer.value is None else str(answer.value)
-        session, meter = self.session, self.session.meter
-        swaps, before = session.swaps, session.settings.get(question.name)
-        session.answered(question, answer.result, line, answer.time)
-        if question == MEASURE:
-            self._refreshed_run_state(answer.time)
-            return
-        if session.swaps != swaps:
-            log.warning("another meter answers", unit=self.id, before=meter, now=session.meter)
-            self._change("meter", meter, session.meter, None)
-        elif before is not None and before.value != (now := session.settings[question.name].value):
-            self._change(question.name, before.value, now, None)
-        self._on_settings(self.id, session.settings)
-        if self.session.is_sleep_mode_on is not was_asleep:
-            on = {True: "on", False: "off", None: None}
-            self._change("sleep_mode", on[was_asleep], on[self.session.is_sleep_mode_on], None)
+        self._changed("reachability", old, "reachable" if reachable else "unreachable", reason)
 
     def _refreshed_run_state(self, now_s: float) -> RunState | None:
-        new, old = self.session.run_state(now_s), self._run_state
+        new, old = self.instrument.run_state(now_s), self._run_state
         if new != old:
             self._run_state = new
-            self._change("run_state", old, new, None)
+            self._changed("run_state", old, new)
         return new
 
-    @property
-    def run_started_at(self) -> datetime | None:
-        """When the run that is on began, to the second; None while no run is known to be on, or nothing tells."""
-        started_s = self.session.run.started_s
-        if self._run_state != "Start" or started_s is None:
-            return None
-        if self._run_started is None or self._run_started[0] != started_s:
-            at = self._clock.now() - timedelta(seconds=self._clock.steady() - started_s - 0.5)
-            self._run_started = started_s, at.replace(microsecond=0)
-        return self._run_started[1]
-
-    def _change(self, what: str, old: str | None, new: str | None, reason: str | None) -> None:
+    def _changed(self, what: str, old: str | None, new: str | None, reason: str | None = None) -> None:
         self._emit(StateChange(self.id, self._clock.now(), self._clock.steady(), what, old, new, reason))
 
     def _emit(self, event: Event) -> None:
         self._publish(event)
         self.fanout.publish_nowait(event)
-
-
-def link_options(config: UnitConfig) -> LinkOptions:
-    """What of a unit's configuration its link is made of; the rest can change while the socket is kept."""
-    return {
-        "host": config.host,
-        "port": config.port,
-        "gap_s": config.poll.gap,
-        "connect_timeout_s": config.timeouts.connect,
-        "reply_timeout_s": config.timeouts.reply,
-        "reconnect_s": config.reconnect,
-    }
-
-
-def qualities(reading: Reading, run_state: RunState | None) -> tuple[str, ...]:
-    """What is wrong with the values of a reading, in the words of `alerts.model.sample.Quality`."""
-    if not (reading.over or reading.under or reading.lp is None or run_state != "Start"):
-        return ()
-    flags = (
-        ("over", reading.over is True),
-        ("under", reading.under is True),
-        ("missing", reading.lp is None),
-        ("unknown_run", run_state is None),
-        ("frozen", run_state == "Stop"),
-    )
-    return tuple(name for name, is_set in flags if is_set)
-
-
-def _checked_run_state(line: str) -> str:
-    return parse_run_state(line).value

@@ -1,16 +1,24 @@
 """A link that answers without a meter: for tests of those who ask."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
 
+from hub.instruments.exchange import LinkDown, NotWanted, Priority
+from hub.instruments.unit_config import UnitConfig
 from hub.nl43.commands import DOD, Command, Kind
+from hub.nl43.config import NL43Config
+from hub.nl43.dialogue import Answer
 from hub.nl43.fields import parse_dod
-from hub.nl43.link import Answer, Link, LinkDown, NotWanted, Priority
+from hub.nl43.instrument import NL43Instrument
+from hub.nl43.link import Link
 from hub.nl43.protocol import Result
+from hub.nl43.session import Session
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock
+from hub.units.unit import Connect, Unit
 from tests.hub.nl43.scripted_meter import DOD_LINE
 
 READING = parse_dod(DOD_LINE)
@@ -71,3 +79,20 @@ class FakeLink(Link):
     def polls(self) -> list[float]:
         """When polls were sent."""
         return [at for at, line, _ in self.asked if line == "DOD?"]
+
+
+def linked(config: UnitConfig, link: Link, clock: Clock) -> Connect:
+    """What connects a unit to an NL-43 over this link."""
+    assert isinstance(config, NL43Config)
+    return partial(NL43Instrument, config, clock, link=link)
+
+
+def meter_of(unit: Unit) -> NL43Instrument:
+    """The NL-43 of a unit."""
+    assert isinstance(unit.instrument, NL43Instrument)
+    return unit.instrument
+
+
+def session_of(unit: Unit) -> Session:
+    """What the NL-43 of a unit was asked and answered."""
+    return meter_of(unit).session

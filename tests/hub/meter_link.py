@@ -6,9 +6,10 @@ from typing import Any
 
 import anyio
 
-from hub.config.models import UnitConfig
+from hub.instruments.exchange import NotWanted, Priority
 from hub.nl43.commands import Command
-from hub.nl43.link import Answer, NotWanted, Priority
+from hub.nl43.config import NL43Config
+from hub.nl43.dialogue import Answer
 from hub.nl43.protocol import Result
 from hub.readings.snapshot import Event
 from hub.runtime.clock import Clock
@@ -17,7 +18,7 @@ from hub.simulators.nl43.options import MeterOptions
 from hub.simulators.nl43.waveform import RandomWalk
 from hub.units.monitor import run_unit
 from hub.units.unit import Unit
-from tests.hub.fake_link import FakeLink
+from tests.hub.fake_link import FakeLink, linked
 
 
 class MeterLink(FakeLink):
@@ -71,7 +72,8 @@ class MeterLink(FakeLink):
 async def watched_unit(link: MeterLink, **config: Any) -> AsyncIterator[tuple[Unit, list[Event]]]:
     """A unit that is polled at its `watched` cadence while the block lasts."""
     events: list[Event] = []
-    unit = Unit(UnitConfig(**{"id": "gate-a", "host": "meter", **config}), link.clock, events.append, link=link)
+    unit_config = NL43Config(**{"id": "gate-a", "host": "meter", **config})
+    unit = Unit(unit_config, link.clock, events.append, linked(unit_config, link, link.clock))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_unit, unit, link.clock, 0.0)
         with unit.watch(1):

@@ -50,7 +50,7 @@ def link_routes() -> APIRouter:
 
 async def get_link(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
     """How the connection to the meter stands, from memory: the meter is not asked."""
-    seen, now_s, now = unit.link.statistics(), parts.clock.steady(), parts.clock.now()
+    seen, now_s, now = unit.instrument.statistics(), parts.clock.steady(), parts.clock.now()
 
     def at(time: float) -> str:
         return rfc3339(now - timedelta(seconds=now_s - time))
@@ -58,7 +58,7 @@ async def get_link(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
     error = seen.last_error
     return {
         "unit_id": unit.id,
-        "connected": unit.link.is_connected,
+        "connected": unit.instrument.is_connected,
         "connected_s": None if seen.connected_since is None else round(now_s - seen.connected_since, 3),
         "connects": seen.connects,
         "retry_in_s": round(seen.retry_in_s, 3),

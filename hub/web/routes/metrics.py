@@ -99,19 +99,19 @@ class PartsCollector(Collector):
         reachable = {unit.id: float(unit.reachable) for unit in units if unit.reachable is not None}
         drops = sum(unit.fanout.dropped for unit in units)
         skipped = sum(unit.skipped_by_poller for unit in units)
-        connects = sum(unit.link.connects for unit in units)
+        links = [unit.instrument.statistics() for unit in units]
         yield _gauge("hub_units", "Units in the configuration.", len(parts.units))
         yield _gauge("hub_unit_reachable", "1 while the unit answers.", reachable, "unit")
         yield _gauge("hub_unit_sample_age_seconds", "Age of the last reading.", ages, "unit")
         yield _gauge("hub_viewers", "Viewers of single units.", sum(unit.viewers for unit in units))
-        yield _gauge("hub_commands_waiting", "Commands in the links' queues.", sum(u.link.queued for u in units))
+        yield _gauge("hub_commands_waiting", "Commands in the links' queues.", sum(link.queued for link in links))
         yield _counter("hub_polls", "Polls by outcome.", polls, "outcome")
         yield _counter("hub_polls_skipped", "Background polls that a monitor made needless.", skipped)
-        yield _counter("hub_connects", "Connections opened to meters.", connects)
+        yield _counter("hub_connects", "Connections opened to meters.", sum(link.connects for link in links))
         yield _counter(
             "hub_stale_bytes",
             "Bytes of meters that were dropped because they belong to no answer.",
-            sum(unit.link.stale_bytes for unit in units),
+            sum(link.stale_bytes for link in links),
         )
         yield _counter("hub_fanout_dropped", "Events that slow subscribers lost.", drops)
 

@@ -9,10 +9,9 @@ import anyio.lowlevel
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from hub.nl43.commands import SERIAL_NUMBER, TYPE
-from hub.nl43.link import LinkDown, Priority
+from hub.instruments.exchange import LinkDown, Priority, Refused
 from hub.runtime.clock import Clock, rfc3339
-from hub.units.unit import MeterRefused, Unit
+from hub.units.unit import Unit
 from hub.web.access import PartsOf, UnitOf
 from hub.web.auth.roles import Operator, for_viewers
 from hub.web.http.problems import Problem, busy
@@ -149,7 +148,7 @@ async def get_unit(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
 async def get_settings(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
     """The meter's own settings with their age, from memory: the meter is not asked."""
     items = _settings(unit, parts.clock)
-    return {"unit_id": unit.id, "meter": _meter(unit), "quantities": unit.quantities, "items": items}
+    return {"unit_id": unit.id, "meter": _meter(unit), "quantities": unit.instrument.symbols, "items": items}
 
 
 async def get_snapshot(unit: UnitOf) -> dict[str, Any]:
@@ -164,9 +163,8 @@ async def poll_unit(unit: UnitOf, caller: Operator) -> dict[str, Any]:
     try:
         with anyio.fail_after(_ASK_S):
             await unit.poll(Priority.OPERATOR, patience_s=_PATIENCE_S)
-    except MeterRefused as refusal:
-        code = f"R+{refusal.result:04d}"
-        raise Problem(409, f"{unit.id} answered {code}: {refusal.result.meaning}", code=code) from None
+    except Refused as refused:
+        raise Problem(409, f"{unit.id} answered {refused}", code=refused.code) from None
     except LinkDown as down:
         raise busy(f"{unit.id} cannot be asked now: {down.detail}", down.retry_in_s, reason=down.failure) from None
     except TimeoutError:
@@ -182,7 +180,7 @@ def describe(unit: Unit) -> dict[str, Any]:
         "name": unit.name,
         "kind": config.kind,
         "labels": config.labels,
-        "quantities": unit.quantities,
+        "quantities": unit.instrument.symbols,
         "config": config.model_dump(mode="json"),
         "state": frame["feed_status"],
         "reason": unit.reason,
@@ -192,8 +190,7 @@ def describe(unit: Unit) -> dict[str, Any]:
 
 
 def _meter(unit: Unit) -> dict[str, str | None]:
-    model, number = (unit.session.settings.get(question.name) for question in (TYPE, SERIAL_NUMBER))
-    return {"type": model and model.value, "serial_number": number and number.value}
+    return unit.instrument.identity._asdict()
 
 
 def _settings(unit: Unit, clock: Clock) -> list[dict[str, Any]]:
@@ -207,5 +204,5 @@ def _settings(unit: Unit, clock: Clock) -> list[dict[str, Any]]:
             "age_s": round(max(0.0, now_s - setting.asked_s), 3),
             "since_at": rfc3339(now - timedelta(seconds=now_s - setting.since_s)),
         }
-        for name, setting in sorted(unit.session.settings.items())
+        for name, setting in sorted(unit.instrument.settings.items())
     ]

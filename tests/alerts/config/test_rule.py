@@ -21,9 +21,9 @@ def complaint(**fields: object) -> str:
     [
         ({}, "exactly one of above, below, equals, in, levels; this one has none"),
         ({"above": 65, "below": 30}, "this one has above and below"),
-        ({"metric": "laeq15m", "above": 65}, "did you mean laeq_15m?"),
-        ({"metric": "LEQ", "above": 65}, "did you mean leq?"),
-        ({"metric": "xyz", "above": 65}, "write one of"),
+        ({"metric": "laeq 15m", "above": 65}, "'laeq 15m' is not a metric; a name has letters, digits and _"),
+        ({"metric": "temperature", "above": float("inf")}, "can never fire; write a number other than infinity"),
+        ({"metric": "temperature", "equals": "hot"}, "temperature is a number, so 'hot' never occurs"),
         ({"above": 200}, "lp above 200 can never fire; write a number between -50 and 200 dB"),
         ({"above": float("nan")}, "can never fire"),
         ({"below": -60}, "lp below -60 can never fire"),

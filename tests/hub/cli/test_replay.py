@@ -62,5 +62,5 @@ async def test_only_the_time_asked_for_is_replayed(tmp_path: Path) -> None:
 async def test_what_cannot_be_replayed_is_said(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="configured: loud, silent, away"):
         await replay_rule(config(tmp_path), "lout", START, START)
-    with pytest.raises(ReplayError, match="only levels are stored"):
+    with pytest.raises(ReplayError, match="only what units measure is stored"):
         await replay_rule(config(tmp_path), "away", START, START)

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.model.duration import format_duration, parse_duration
-from hub.config.fields import parse_listen, parse_size
-from hub.config.models import Config, HubSection, OracleEquipmentFeed, UnitConfig
+from hub.config.models import Config, HubSection, OracleEquipmentFeed
+from hub.fields.scalars import parse_listen, parse_size
+from hub.nl43.config import NL43Config
 
 
-def unit(**changes: object) -> UnitConfig:
-    return UnitConfig.model_validate({"id": "a", "host": "10.0.0.1"} | changes)
+def unit(**changes: object) -> NL43Config:
+    return NL43Config.model_validate({"id": "a", "host": "10.0.0.1"} | changes)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from hub.config.models import UnitConfig
+from hub.nl43.config import NL43Config
 from hub.nl43.link import Link
 from hub.units.monitor import run_unit
 from hub.units.unit import Unit
+from tests.hub.fake_link import linked
 from tests.hub.nl43.scripted_meter import DOD_LINE
 from tests.hub.nl43.wire import Arrivals, WiredMeter
 from tests.virtual_time import VirtualClock, virtual
@@ -32,9 +33,9 @@ async def live(script: Script, seconds: float, viewers: int = 0) -> tuple[WiredM
     """A unit that a rule wants every second."""
     clock = VirtualClock()
     meter = WiredMeter(clock, script)
-    config = UnitConfig(id="gate", kind="nl43", host="meter")
+    config = NL43Config(id="gate", kind="nl43", host="meter")
     link = Link("meter", 2255, clock, open_socket=meter.open_socket)
-    unit = Unit(config, clock, lambda event: None, link=link)
+    unit = Unit(config, clock, lambda event: None, linked(config, link, clock))
     unit.rule_cadence_s = 1.0
     unit.demand_changed()
     for _ in range(viewers):
@@ -65,7 +66,7 @@ async def test_a_meter_that_answers_badly_is_connected_to_ever_more_rarely_thoug
 ) -> None:
     meter, unit = await live(script, DAY_S)
     assert 200 < meter.connections < 500
-    assert unit.latest is None or unit.latest.reading.lp == 45.8
+    assert unit.latest is None or unit.latest.reading.value("lp") == 45.8
 
 
 @virtual

@@ -6,9 +6,10 @@ from random import Random
 import anyio
 import pytest
 
+from hub.instruments.exchange import LinkDown, Priority
 from hub.nl43.commands import DOD, MEASURE
 from hub.nl43.fields import parse_dod, parse_run_state
-from hub.nl43.link import Link, LinkDown, Priority
+from hub.nl43.link import Link
 from tests.hub.nl43.fuzz_meter import REPLY_BYTES, FuzzMeter, number_of
 from tests.virtual_time import VirtualClock, virtual
 

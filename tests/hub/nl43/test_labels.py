@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.config.rule import LEVELS
+from alerts.model.metrics import LEVELS
 from hub.nl43.labels import labels
 from hub.readings.snapshot import FRAME_LEVELS
 
@@ -36,7 +36,7 @@ def test_percentages_are_those_the_meter_is_set_to() -> None:
 
 
 def test_every_level_that_is_shown_or_ruled_on_has_a_symbol() -> None:
-    assert set(labels({})) == {*FRAME_LEVELS, *LEVELS}
+    assert set(labels({})) == {*FRAME_LEVELS, *(metric.name for metric in LEVELS)}
 
 
 @given(st.dictionaries(st.sampled_from([F, T, "Percentile 1"]), st.none() | st.text(max_size=5)))

@@ -7,9 +7,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from hub.instruments.exchange import LinkDown, NotWanted, Priority
 from hub.nl43.commands import DOD, MEASURE, MEASURE_STOP, STORE_NAME
 from hub.nl43.fields import parse_dod, parse_run_state
-from hub.nl43.link import Link, LinkDown, NotWanted, Priority
+from hub.nl43.link import Link
 from hub.nl43.protocol import Result
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock

@@ -6,12 +6,14 @@ from typing import Any
 import anyio
 import pytest
 
+from hub.instruments.setting import Setting
 from hub.nl43.commands import SERIAL_NUMBER
 from hub.nl43.protocol import Result
 from hub.nl43.session import Session
-from hub.nl43.settings import SETTINGS, Setting
+from hub.nl43.settings import SETTINGS
 from hub.readings.snapshot import Snapshot, StateChange
 from hub.simulators.nl43.waveform import constant
+from tests.hub.fake_link import session_of
 from tests.hub.meter_link import MeterLink, watched_unit
 from tests.virtual_time import START_S, VirtualClock, virtual
 
@@ -54,8 +56,8 @@ async def test_where_a_question_costs_no_poll_the_settings_are_known_within_a_mi
     async with watched_unit(link, poll={"gap": "0s"}) as (unit, _):
         await anyio.sleep(60)
         assert share(link, 0, 60) >= 0.99
-        assert unit.session.meter == "NL-43 00412345"
-        assert set(unit.session.settings) == {question.name for question in SETTINGS}
+        assert session_of(unit).meter == "NL-43 00412345"
+        assert set(session_of(unit).settings) == {question.name for question in SETTINGS}
 
 
 @virtual
@@ -63,7 +65,7 @@ async def test_the_weighting_of_a_running_meter_is_known_within_seconds() -> Non
     link = MeterLink(VirtualClock(), items=(("Frequency Weighting (Main)", "C"),))
     async with watched_unit(link) as (unit, _):
         await anyio.sleep(10)
-        assert unit.session.settings["Frequency Weighting (Main)"].value == "C"
+        assert session_of(unit).settings["Frequency Weighting (Main)"].value == "C"
 
 
 @virtual
@@ -74,7 +76,7 @@ async def test_nothing_is_ever_written_unless_the_configuration_says_so() -> Non
         link.reconnect()
         await anyio.sleep(200)
         assert not [line for line in link.lines() if not line.endswith("?")]
-        assert unit.session.is_sleep_mode_on is True
+        assert session_of(unit).is_sleep_mode_on is True
         assert ("sleep_mode", "on") in [(e.what, e.new) for e in events if isinstance(e, StateChange)]
 
 
@@ -87,7 +89,7 @@ async def test_keep_awake_switches_sleep_mode_off_once_no_run_is_on() -> None:
         link.meter.execute("Measure,Stop", link.clock.steady())
         await anyio.sleep(100)
         assert link.lines().count("Sleep Mode,Off") == 1
-        assert unit.session.is_sleep_mode_on is False
+        assert session_of(unit).is_sleep_mode_on is False
 
 
 @virtual
@@ -96,7 +98,7 @@ async def test_keep_awake_holds_as_soon_as_the_configuration_says_so() -> None:
     async with watched_unit(link, poll={"gap": "0s"}) as (unit, _):
         await anyio.sleep(100)
         assert link.meter["Sleep Mode"] == "On"
-        unit.config = unit.config.model_copy(update={"keep_awake": True})
+        assert unit.configure(unit.config.model_copy(update={"keep_awake": True}))
         await anyio.sleep(10)
         assert link.meter["Sleep Mode"] == "Off"
 
@@ -108,7 +110,7 @@ async def test_a_write_that_is_refused_changes_nothing_and_is_not_repeated_at_on
     async with watched_unit(link, poll={"gap": "0s"}, keep_awake=True) as (unit, _):
         await anyio.sleep(600)
         assert link.lines().count("Sleep Mode,Off") == 1
-        assert unit.session.is_sleep_mode_on is True
+        assert session_of(unit).is_sleep_mode_on is True
 
 
 @virtual
@@ -141,8 +143,8 @@ async def test_a_swapped_meter_is_noticed_and_asked_for_everything_anew() -> Non
         await anyio.sleep(120)
         assert settings_asked(link)[0] == "Serial Number?"
         assert set(ASKED_FOR) <= set(link.lines())
-        assert unit.session.meter == "NL-43 00999999"
-        assert unit.session.settings["Frequency Weighting (Main)"].value == "C"
+        assert session_of(unit).meter == "NL-43 00999999"
+        assert session_of(unit).settings["Frequency Weighting (Main)"].value == "C"
     changes = [(e.what, e.old, e.new) for e in events if isinstance(e, StateChange)]
     assert ("meter", "NL-43 00412345", "00999999") in changes
 
@@ -156,8 +158,8 @@ async def test_what_the_meter_refuses_is_not_asked_for_again_before_the_next_day
             link.reconnect()
             await anyio.sleep(3600 - 10)
         assert {link.lines().count(line) for line in link.unknown} == {1}
-        assert unit.session.settings["Percentile 1"].refusal == "R+0001"
-        assert unit.session.settings["Percentile 1"].value is None
+        assert session_of(unit).settings["Percentile 1"].refusal == "R+0001"
+        assert session_of(unit).settings["Percentile 1"].value is None
 
 
 @virtual
@@ -222,8 +224,8 @@ async def test_a_start_is_noticed_at_once_because_the_totals_move() -> None:
         link.meter.execute("Measure,Start", link.clock.steady())
         await anyio.sleep(6)
         assert run_states(events)[-1] == ("Stop", "Start")
-        assert unit.run_started_at is not None
-        assert abs((unit.run_started_at - began).total_seconds()) <= 2
+        assert unit.instrument.run_started_at is not None
+        assert abs((unit.instrument.run_started_at - began).total_seconds()) <= 2
 
 
 @virtual
@@ -237,8 +239,8 @@ async def test_a_restart_between_two_readings_is_noticed_because_le_comes_nearer
         began = link.clock.now()
         await anyio.sleep(4)
         assert link.lines()[0] == "Measure?"
-        assert unit.run_started_at is not None
-        assert abs((unit.run_started_at - began).total_seconds()) <= 2
+        assert unit.instrument.run_started_at is not None
+        assert abs((unit.instrument.run_started_at - began).total_seconds()) <= 2
 
 
 @virtual
@@ -275,14 +277,14 @@ async def test_a_paused_meter_is_asked_ever_less_often() -> None:
     link = MeterLink(VirtualClock(), gap_s=0.0)
     async with watched_unit(link, poll={"gap": "0s"}) as (unit, _):
         await anyio.sleep(200)
-        began = unit.run_started_at
+        began = unit.instrument.run_started_at
         link.asked.clear()
         link.meter.execute("Pause,On", link.clock.steady())
         await anyio.sleep(600)
         assert 5 <= link.lines().count("Measure?") <= 15
         link.meter.execute("Pause,Off", link.clock.steady())
         await anyio.sleep(300)
-        assert unit.run_started_at == began
+        assert unit.instrument.run_started_at == began
 
 
 @virtual
@@ -294,7 +296,7 @@ async def test_what_was_known_before_a_restart_is_asked_for_again_only_of_anothe
         unit.resume(None, known)
         await anyio.sleep(200)
         assert settings_asked(link) == ["Serial Number?"]
-        assert unit.session.settings["Frequency Weighting (Main)"].since_s == START_S - 7200
+        assert session_of(unit).settings["Frequency Weighting (Main)"].since_s == START_S - 7200
 
 
 def test_a_serial_number_refused_does_not_make_the_meter_unknown() -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from hub.database.database import Database
-from hub.nl43.settings import Setting
+from hub.instruments.setting import Setting
 from hub.runtime.clock import Clock
 from hub.store.meter_settings import SettingsWriter, load_settings, restored, save_settings
 from hub.store.tables import StoredMeterSetting

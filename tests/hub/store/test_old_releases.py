@@ -113,11 +113,11 @@ async def test_a_start_goes_on_from_the_readings_of_an_old_release(old: Database
     latest = (await old.read(latest_snapshots))["gate-a"]
     missed = await old.read(lambda session: readings_after(session, "gate-a", 4294967297, 10))
     window = await old.read(lambda session: recent_lp(session, "gate-a", FROM))
-    assert (latest.at, latest.reading.lp, latest.run_started_at) in [
+    assert (latest.at, latest.reading.value("lp"), latest.run_started_at) in [
         (FIRST, 68.4, datetime(2026, 3, 18, 20, tzinfo=UTC)),
         (SECOND, None, None),  # made from the readings, of which it is the newest
     ]
-    assert [(one.sequence, one.reading.lp) for one in missed] == [(4294967298, None)]
+    assert [(one.sequence, one.reading.value("lp")) for one in missed] == [(4294967298, None)]
     assert [one.lp for one in window] == [68.4]
 
 

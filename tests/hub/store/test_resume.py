@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from hub.database.database import Database
+from hub.readings.reading import Reading
 from hub.readings.snapshot import Snapshot
 from hub.store.batch import BatchMaker, sqlite_time
 from hub.store.insert import write_batch
@@ -87,10 +89,15 @@ async def test_windows_get_every_level_since_a_time(database: Database) -> None:
     )
 
 
+def flagged_as(one: Snapshot, **flags: Any) -> Snapshot:
+    assert isinstance(one.reading, Reading)
+    return one._replace(reading=one.reading._replace(**flags))
+
+
 async def test_windows_are_filled_with_what_was_out_of_range_and_know_it(database: Database) -> None:
     low, mute, high = snapshot(1, 20.0), snapshot(2, None), snapshot(3, 130.0)
-    flagged = [one._replace(reading=one.reading._replace(under=True)) for one in (low, mute)]
-    over = [one._replace(reading=one.reading._replace(over=True)) for one in (high, snapshot(4, None))]
+    flagged = [flagged_as(one, under=True) for one in (low, mute)]
+    over = [flagged_as(one, over=True) for one in (high, snapshot(4, None))]
     await store(database, [*flagged, *over, snapshot(5, 52.0), snapshot(6, None)])
     found = await database.read(lambda session: recent_lp(session, "gate-a", START))
     assert [(one.lp, one.under, one.over) for one in found] == [

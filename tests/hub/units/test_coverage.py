@@ -11,12 +11,13 @@ from alerts.model.sample import Sample
 from alerts.rules.engine import Engine
 from alerts.rules.pairs import Hearing
 from alerts.rules.system import system_rules
-from hub.config.models import UnitConfig
+from hub.nl43.config import NL43Config
 from hub.readings.reading import Reading
 from hub.readings.samples import UnitSampler, unit_subject
 from hub.readings.snapshot import Failure, PollFailure, Snapshot
 from hub.units.coverage import Coverage
 from hub.units.unit import Unit
+from tests.hub.fake_link import FakeLink, linked
 from tests.virtual_time import VirtualClock
 
 START = datetime(2026, 3, 18, 22, tzinfo=UTC)
@@ -43,7 +44,9 @@ class Site:
         self.engine = Engine("UTC")
         rule = Rule.model_validate({"name": "limit", "metric": metric, "above": 65})
         self.engine.set_rules([rule, *system_rules("warning", ())], self.clock.now(), 0.0)
-        self.unit = Unit(UnitConfig(id="gate", host="meter"), self.clock, lambda event: None)
+        config = NL43Config(id="gate", host="meter")
+        link = FakeLink(self.clock)
+        self.unit = Unit(config, self.clock, lambda event: None, linked(config, link, self.clock))
         self.engine.add_subject(unit_subject("gate"), {}, self.clock.now(), 0.0)
         self.sampler = UnitSampler("gate", self.engine.metrics_of(unit_subject("gate")))
         self.units = {"gate": self.unit}

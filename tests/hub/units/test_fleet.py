@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from hub.config.models import UnitConfig
-from hub.nl43.settings import Setting
+from hub.instruments.setting import Setting
+from hub.nl43.config import NL43Config
 from hub.runtime.clock import Clock
 from hub.units.fleet import Fleet
 from hub.units.unit import Unit
-from tests.hub.fake_link import FakeLink
+from tests.hub.fake_link import FakeLink, linked
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_a_subject_is_called_by_its_units_name_and_its_meters_weighting(
     clock = Clock()
     parts: Any = None  # no part is asked for a caption
     fleet = Fleet(parts, parts, parts, parts, clock, parts, lambda unit_id, settings: None, 1)
-    for config in (UnitConfig(id="gate-a", name="Gate A", host="meter"), UnitConfig(id="yard", host="meter")):
-        fleet.units[config.id] = Unit(config, clock, lambda event: None, link=FakeLink(clock))
+    for config in (NL43Config(id="gate-a", name="Gate A", host="meter"), NL43Config(id="yard", host="meter")):
+        fleet.units[config.id] = Unit(config, clock, lambda event: None, linked(config, FakeLink(clock), clock))
     fleet.units["gate-a"].resume(None, {"Frequency Weighting (Main)": Setting("C", 0.0, 0.0)})
     caption = fleet.caption_of(subject)
     assert (caption.name, caption.metric_label("laeq_15m")) == (name, label)

@@ -8,20 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.config.models import UnitConfig
-from hub.nl43.link import Priority
+from hub.instruments.exchange import Priority
+from hub.nl43.config import NL43Config
 from hub.readings.snapshot import Event, Failure, Snapshot
 from hub.units.monitor import next_due, run_unit
 from hub.units.poller import Poller
 from hub.units.unit import Unit
-from tests.hub.fake_link import FakeLink
+from tests.hub.fake_link import FakeLink, linked
 from tests.virtual_time import VirtualClock, virtual
 
 
 @asynccontextmanager
 async def running_unit(link: FakeLink, phase: float = 0.0, **config: Any) -> AsyncIterator[Unit]:
     events: list[Event] = []
-    unit = Unit(UnitConfig(id="gate-a", host="meter", **config), link.clock, events.append, link=link)
+    unit_config = NL43Config(id="gate-a", host="meter", **config)
+    unit = Unit(unit_config, link.clock, events.append, linked(unit_config, link, link.clock))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_unit, unit, link.clock, phase)
         yield unit

@@ -1,13 +1,16 @@
-from hub.config.models import UnitConfig
+from hub.nl43.config import NL43Config
 from hub.units.poller import Poller
 from hub.units.unit import Unit
-from tests.hub.fake_link import FakeLink
+from tests.hub.fake_link import FakeLink, linked
 from tests.virtual_time import VirtualClock, virtual
 
 
 def units_of(clock: VirtualClock, *ids: str, monitor: bool = False) -> dict[str, Unit]:
-    configs = (UnitConfig(id=unit_id, host="meter", monitor=monitor) for unit_id in ids)
-    return {config.id: Unit(config, clock, lambda event: None, link=FakeLink(clock)) for config in configs}
+    configs = (NL43Config(id=unit_id, host="meter", monitor=monitor) for unit_id in ids)
+    return {
+        config.id: Unit(config, clock, lambda event: None, linked(config, FakeLink(clock), clock))
+        for config in configs
+    }
 
 
 def ordered(units: dict[str, Unit]) -> list[str]:
@@ -66,7 +69,7 @@ async def test_another_interval_is_taken_up_without_waiting_for_the_old_one() ->
     poller = Poller(units, clock)
     poller.order_due(1000.0)
     assert ordered(units) == ["a"]
-    units["a"].config = UnitConfig.model_validate(
+    units["a"].config = NL43Config.model_validate(
         {"id": "a", "host": "meter", "monitor": False, "poll": {"background": "5s"}}
     )
     turns = []

@@ -1,5 +1,6 @@
 import itertools
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -7,16 +8,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from alerts.model.sample import Value
-from hub.config.models import UnitConfig
+from hub.instruments.exchange import LinkDown, Priority, Refused
 from hub.nl43.commands import Command
-from hub.nl43.link import Answer, Link, LinkDown, Priority
+from hub.nl43.config import NL43Config
+from hub.nl43.dialogue import Answer
+from hub.nl43.instrument import NL43Instrument
+from hub.nl43.link import Link
 from hub.nl43.protocol import Result
 from hub.readings.samples import UnitSampler
 from hub.readings.snapshot import Event, Failure, FeedStatus, PollFailure, Snapshot, StateChange
 from hub.runtime.clock import Clock
 from hub.units.monitor import run_unit
-from hub.units.unit import MeterRefused, Unit, qualities
-from tests.hub.fake_link import READING, FakeLink
+from hub.units.unit import Unit
+from tests.hub.fake_link import READING, FakeLink, linked
 from tests.hub.nl43.scripted_meter import DOD_LINE
 from tests.hub.nl43.wire import Arrivals, WiredMeter
 from tests.virtual_time import VirtualClock, virtual
@@ -27,7 +31,10 @@ MONITOR = Priority.MONITOR
 def new_unit(link: FakeLink, first_sequence: int = 1, **config: Any) -> tuple[Unit, list[Event]]:
     events: list[Event] = []
     config = {"id": "gate-a", "host": "meter", **config}
-    return Unit(UnitConfig(**config), link.clock, events.append, first_sequence, link), events
+    unit_config = NL43Config(**config)
+    return Unit(
+        unit_config, link.clock, events.append, linked(unit_config, link, link.clock), first_sequence
+    ), events
 
 
 def changes(events: list[Event]) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -72,8 +79,9 @@ async def test_a_meter_that_is_slow_now_and_then_fills_its_windows() -> None:
     meter = WiredMeter(clock, slow_once_in_twenty)
     link = Link("meter", 2255, clock, gap_s=0.2, open_socket=meter.open_socket)
     sampler, levels = UnitSampler("gate-a", frozenset({"laeq_1m"})), list[Value]()
-    config = UnitConfig(id="gate-a", host="meter", poll={"gap": "200ms"})
-    unit = Unit(config, clock, lambda event: levels.extend(s.value for s in sampler.samples(event)), link=link)
+    config = NL43Config(id="gate-a", host="meter", poll={"gap": "200ms"})
+    connect = linked(config, link, clock)
+    unit = Unit(config, clock, lambda event: levels.extend(s.value for s in sampler.samples(event)), connect)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_unit, unit, clock, 0.0)
         with unit.watch(1):
@@ -199,9 +207,9 @@ async def test_a_refusal_stores_nothing_and_is_no_failure() -> None:
     link = FakeLink(VirtualClock())
     link.result = Result.STATUS
     unit, events = new_unit(link)
-    with pytest.raises(MeterRefused) as refused:
+    with pytest.raises(Refused) as refused:
         await unit.poll(MONITOR)
-    assert refused.value.result is Result.STATUS
+    assert refused.value.code == "R+0004"
     assert (events, unit.failures_in_a_row, unit.polls["refusal"]) == ([], 0, 1)
 
 
@@ -297,19 +305,14 @@ async def test_the_frame_tells_its_age_and_hides_the_raw_line_from_viewers() -> 
     assert unit.frame(with_raw=True)["raw_payload"] == READING.raw
 
 
-def test_qualities_say_what_is_wrong_with_a_reading() -> None:
-    assert qualities(READING, "Start") == ()
-    assert qualities(READING._replace(lp=None), "Start") == ("missing",)
-    assert qualities(READING._replace(over=True), None) == ("over", "unknown_run")
-
-
 @pytest.mark.anyio
 async def test_asking_while_the_link_pauses_is_no_failed_poll() -> None:
     clock = Clock()
     events: list[Event] = []
-    unit = Unit(UnitConfig(id="gate-a", host="127.0.0.1", port=1), clock, events.append)
+    config = NL43Config(id="gate-a", host="127.0.0.1", port=1)
+    unit = Unit(config, clock, events.append, partial(NL43Instrument, config, clock))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(unit.link.run)
+        tasks.start_soon(unit.instrument.run)
         for _ in range(4):
             with pytest.raises(LinkDown):
                 await unit.poll(MONITOR)

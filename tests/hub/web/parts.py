@@ -15,7 +15,7 @@ from alerts.model.sample import Sample
 from alerts.service import AlertService
 from hub.config.models import Config
 from hub.database.database import Database, open_database
-from hub.nl43.link import Priority
+from hub.instruments.exchange import Priority
 from hub.readings.snapshot import Event
 from hub.runtime.clock import Clock
 from hub.runtime.figures import Figures
@@ -27,7 +27,7 @@ from hub.units.unit import Unit
 from hub.web.parts import Parts
 from hub.web.routes.app import create_app
 from hub.web.server.server import Server, bind
-from tests.hub.fake_link import FakeLink
+from tests.hub.fake_link import FakeLink, linked
 
 TOKENS = (
     {"name": "wallboard", "token": "viewer-0123456789abcdef", "role": "viewer"},
@@ -131,7 +131,7 @@ def _build(config: Config, clock: Clock, database: Database, boot: int, tasks: T
     links = {}
     for unit_config in config.units:
         link = links[unit_config.id] = FakeLink(clock, latency_s=0.0)
-        units[unit_config.id] = Unit(unit_config, clock, publish, link=link)
+        units[unit_config.id] = Unit(unit_config, clock, publish, linked(unit_config, link, clock))
         alerts.add_subject(f"unit/{unit_config.id}", unit_config.labels)
     return Site(parts, links, tasks)
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from hub.config.models import UnitConfig
+from hub.nl43.config import NL43Config
 from hub.readings.reading import Reading
 from hub.readings.snapshot import Snapshot
 from hub.runtime.clock import Clock
 from hub.units.unit import Unit
 from hub.web.fleet_table import TICK_S, FleetTable, UnitFilter
-from tests.hub.fake_link import READING, FakeLink
+from tests.hub.fake_link import READING, FakeLink, linked
 
 
 class SetClock(Clock):
@@ -31,11 +31,13 @@ def read(unit: Unit, clock: SetClock, reading: Reading = READING) -> None:
 
 def table_of(*names: str) -> tuple[FleetTable, dict[str, Unit], SetClock]:
     clock = SetClock()
-    units = {
-        name: Unit(UnitConfig(id=name, host="127.0.0.1"), clock, lambda event: None, link=FakeLink(clock))
-        for name in names
-    }
+    units = {name: new_unit(name, clock) for name in names}
     return FleetTable(units, clock, dict), units, clock
+
+
+def new_unit(name: str, clock: SetClock) -> Unit:
+    config = NL43Config(id=name, host="127.0.0.1")
+    return Unit(config, clock, lambda event: None, linked(config, FakeLink(clock), clock))
 
 
 def ids(text: str | None) -> list[str]:
@@ -88,7 +90,7 @@ def test_a_unit_that_left_is_shown_once_as_off() -> None:
 def test_each_unit_is_shown_with_its_name_and_another_name_is_a_change() -> None:
     table, units, clock = table_of("a", "b")
     since = table.refresh()
-    units["a"].config = UnitConfig(id="a", name="Gate A", host="127.0.0.1")
+    units["a"].config = NL43Config(id="a", name="Gate A", host="127.0.0.1")
     clock.now_s += TICK_S
     table.refresh()
     text = table.text(since, UnitFilter("*"))
@@ -119,7 +121,7 @@ def test_a_glob_is_held_against_each_unit_once(monkeypatch: pytest.MonkeyPatch) 
     since = table.refresh()
     for new in ("c", "bb", "d"):
         read(units["a"], clock)
-        units[new] = Unit(UnitConfig(id=new, host="127.0.0.1"), clock, lambda event: None, link=FakeLink(clock))
+        units[new] = new_unit(new, clock)
         clock.now_s += TICK_S
         tick = table.refresh()
         table.text(since, chosen)

@@ -2,11 +2,11 @@
 
 import json
 
-from hub.config.models import UnitConfig
+from hub.nl43.config import NL43Config
 from hub.readings.snapshot import Snapshot
 from hub.units.unit import Unit
 from hub.web.frame_text import FrameText
-from tests.hub.fake_link import READING, FakeLink
+from tests.hub.fake_link import READING, FakeLink, linked
 from tests.hub.web.test_fleet_table import SetClock
 
 
@@ -47,5 +47,6 @@ def test_the_line_of_the_meter_is_only_where_it_is_asked_for() -> None:
 
 def test_what_is_known_of_a_unit_is_the_frame_of_the_unit() -> None:
     clock = SetClock()
-    unit = Unit(UnitConfig(id="a", host="127.0.0.1"), clock, lambda event: None, link=FakeLink(clock))
+    config = NL43Config(id="a", host="127.0.0.1")
+    unit = Unit(config, clock, lambda event: None, linked(config, FakeLink(clock), clock))
     assert json.loads(FrameText(clock.steady).of_unit(unit, 3, False)) == unit.frame(3)

@@ -5,11 +5,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from hub.nl43.link import LinkDown
+from hub.instruments.exchange import LinkDown
 from hub.readings.snapshot import Failure
 from hub.units.unit import Unit
 from hub.web.routes import fleet
-from tests.hub.fake_link import FakeLink
+from tests.hub.fake_link import FakeLink, linked
 from tests.hub.web.parts import TOKENS, Site, serving, until
 from tests.hub.web.routes.test_live import receive
 
@@ -116,6 +116,7 @@ async def test_a_unit_that_changed_is_watched_as_the_one_before(site: Site) -> N
     async with serving(site) as at, connect(f"ws://{at}/api/live?watch=true") as websocket:
         await receive(websocket)
         link = FakeLink(site.parts.clock, latency_s=0.0)
-        after = site.parts.units["gate-a"] = Unit(before.config, site.parts.clock, lambda event: None, link=link)
+        connect_to = linked(before.config, link, site.parts.clock)
+        after = site.parts.units["gate-a"] = Unit(before.config, site.parts.clock, lambda event: None, connect_to)
         await until(lambda: after.viewers == 1)
         assert before.viewers == 0

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from alerts.store.unstorable import Refused
 from hub.database.quarantine import Quarantine
-from hub.nl43.link import LinkDown
+from hub.instruments.exchange import LinkDown
 from hub.readings.snapshot import Failure
 from hub.runtime.supervisor import ChildState
 from hub.web.routes.alerts import alert_routes

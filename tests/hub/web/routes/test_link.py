@@ -5,11 +5,13 @@ from typing import Any
 import anyio
 import pytest
 
+from hub.instruments.exchange import LinkDown, Priority
 from hub.nl43.commands import DOD
 from hub.nl43.fields import parse_dod
-from hub.nl43.link import Link, LinkDown, Priority
+from hub.nl43.link import Link
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock
+from tests.hub.fake_link import meter_of
 from tests.hub.nl43.scripted_meter import obey, open_scripted_meter
 from tests.hub.web.parts import Site
 
@@ -27,7 +29,7 @@ async def link_of(site: Site, unit: str) -> dict[str, Any]:
 async def test_a_link_says_how_it_stands_and_what_went_wrong(site: Site) -> None:
     async with open_scripted_meter(lambda command: obey(command) and b"R+0000\r\n" * 2) as meter:
         link = Link("127.0.0.1", meter.port, Clock(), gap_s=0.0)
-        site.parts.units["gate-a"].link = link
+        meter_of(site.parts.units["gate-a"]).link = link
         before = await link_of(site, "gate-a")
         assert (before["connected"], before["last_error"], before["last_success_at"]) == (False, None, None)
         async with anyio.create_task_group() as tasks:

@@ -9,7 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from hub.database.lane import Lane
-from hub.nl43.link import LinkDown
+from hub.instruments.exchange import LinkDown
 from hub.readings.snapshot import Failure
 from hub.web.routes import live
 from tests.hub.web.parts import TOKENS, Site, serving, until

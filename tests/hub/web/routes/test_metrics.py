@@ -5,7 +5,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.nl43.link import LinkDown
+from hub.instruments.exchange import LinkDown
 from hub.readings.snapshot import Failure
 from tests.hub.web.parts import Site
 

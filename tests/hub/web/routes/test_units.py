@@ -2,8 +2,8 @@
 
 import pytest
 
+from hub.instruments.setting import Setting
 from hub.nl43.protocol import Result
-from hub.nl43.settings import Setting
 from hub.readings.snapshot import Failure
 from tests.hub.web.parts import TOKENS, Site
 

@@ -1,10 +1,11 @@
 """Finds out what is the matter with one meter: asks it step by step, and says in words what was found."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import anyio
 
+from hub.instruments.exchange import LinkDown, Priority
+from hub.instruments.kind import Finding
 from hub.nl43.commands import (
     BATTERY_LEVEL,
     CLOCK,
@@ -20,8 +21,9 @@ from hub.nl43.commands import (
     TYPE,
     Command,
 )
+from hub.nl43.config import NL43Config
 from hub.nl43.fields import parse_dod
-from hub.nl43.link import Link, LinkDown, Priority
+from hub.nl43.link import Link
 from hub.readings.reading import Reading
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock
@@ -41,18 +43,9 @@ _ADVICE = {
 _NAME_ADVICE = "check the spelling of the name and the name server of this machine, or give the IP address"
 
 
-class Finding(NamedTuple):
-    """One step of a probe: `is_good` None is for information only."""
-
-    step: str
-    is_good: bool | None
-    text: str
-    took_ms: float | None = None
-
-
-async def probe(host: str, port: int, gap_s: float, report: Callable[[Finding], None]) -> bool:
+async def probe(config: NL43Config, report: Callable[[Finding], None]) -> bool:
     """Ask a meter that no hub is talking to, over its only connection; True when nothing bad was found."""
-    link = Link(host, port, Clock(), gap_s=gap_s)
+    link = Link(config.host, config.port, Clock(), gap_s=config.poll.gap)
     findings: list[Finding] = []
 
     def found(finding: Finding) -> None:

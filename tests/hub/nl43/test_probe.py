@@ -2,7 +2,9 @@ import socket
 
 import pytest
 
-from hub.cli.probe import Finding, probe
+from hub.instruments.kind import Finding
+from hub.nl43.config import NL43Config
+from hub.nl43.probe import probe
 from hub.simulators.nl43 import MeterOptions, open_simulator
 
 pytestmark = pytest.mark.anyio
@@ -10,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 async def findings_of(port: int, host: str = "127.0.0.1") -> tuple[bool, list[Finding]]:
     found: list[Finding] = []
-    is_healthy = await probe(host, port, 0.0, found.append)
+    is_healthy = await probe(NL43Config(id="probe", host=host, port=port, poll={"gap": "0s"}), found.append)
     return is_healthy, found
 
 

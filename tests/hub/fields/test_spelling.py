@@ -1,6 +1,6 @@
 """Suggestions."""
 
-from hub.config.spelling import Suggestions, did_you_mean
+from hub.fields.spelling import Suggestions, did_you_mean
 
 
 def test_the_closest_is_suggested_whatever_its_case() -> None:

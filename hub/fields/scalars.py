@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from alerts.model.duration import Duration, parse_duration
-from hub.config.spelling import did_you_mean
+from alerts.model.metrics import METRICS
+from hub.fields.spelling import did_you_mean
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|KB|MB|GB|TB)")
 _SIZE_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _LONGEST_TOKEN = 1000  # what POST /api/login takes
+_COLUMNS = ("unit_id", "at", "sequence", "measurement_state", "quality", "name", "count", "coverage")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -187,6 +189,12 @@ def matching(pattern: str, wording: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _not_taken(name: str) -> str:
+    if name in METRICS or name in _COLUMNS:
+        raise ValueError(f"must be another name: the hub has a {name} of its own")
+    return name
+
+
 Id = Annotated[
     str,
     matching(r"[A-Za-z0-9_.-]{1,64}", "must be 1 to 64 letters, digits or any of _ . -"),
@@ -199,6 +207,12 @@ Host = Annotated[str, AfterValidator(_host)]
 OracleDsn = Annotated[str, AfterValidator(_oracle_dsn)]
 OracleUser = Annotated[str, AfterValidator(_oracle_user)]
 Retention = Annotated[Duration, between("1h", "100y")]
+QuantityName = Annotated[
+    str,
+    matching(r"[a-z][a-z0-9_]{0,39}", "must be 1 to 40 small letters, digits or _, a letter first"),
+    AfterValidator(_not_taken),
+]
+"""The name of something that an instrument measures: a metric of rules, a key of frames, a column of CSV."""
 LabelName = Annotated[str, matching(r"[^\W\d][\w.-]{0,63}", "must be a letter or _, then letters, digits, _ . -")]
 HubName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,64}", "must be 1 to 64 characters on one line")]
 UnitName = Annotated[str, matching(r"[^\x00-\x1f\x7f]{0,200}", "must be at most 200 characters on one line")]

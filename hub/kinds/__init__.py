@@ -1,0 +1,1 @@
+"""The kinds of instruments that a hub knows."""
