@@ -1,3 +1,4 @@
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -7,15 +8,15 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 from sqlalchemy import func, text
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 from trio.testing import MockClock
 
 from alerts.config.caption import UNNAMED, Caption
-from alerts.config.rule import AlertsConfig
+from alerts.config.rule import AlertsConfig, NoData
 from alerts.model.alert import Alert
 from alerts.model.delivery import Delivery
 from alerts.model.sample import Sample
-from alerts.service import AlertService
+from alerts.service import AlertService, Needs
 from alerts.store import queries as archive
 from alerts.store.tables import AlertRow, AlertStateRow, DeliveryRow, TransitionRow
 from tests.alerts.fakes import LoopClock, SqliteDatabase
@@ -367,3 +368,119 @@ async def test_a_comment_with_what_not_every_database_can_hold_is_stored_all_the
         row = database.run(lambda s: s.exec(select(AlertRow)).one())
     assert row.comment == "half \ufffd and \ufffd"
     assert not bench.alerts.is_storage_failing
+
+
+def acknowledge(bench: Bench) -> object:
+    return bench.alerts.acknowledge(str(bench.alert.id), "anna")
+
+
+def unacknowledge(bench: Bench) -> object:
+    acknowledge(bench)
+    return bench.alerts.unacknowledge(str(bench.alert.id))
+
+
+DECIDES: dict[str, tuple[Callable[[Bench], object], str]] = {
+    "submit": (lambda bench: bench.hear(60.0), "alert.clear"),
+    "report": (lambda bench: bench.alerts.report("hub/child/feeds/unit", False), "alert.onset"),
+    "add_subject": (lambda bench: bench.alerts.add_subject("unit/gate-a", {"site": "yard"}), "alert.clear"),
+    "remove_subject": (lambda bench: bench.alerts.remove_subject("unit/gate-a"), "alert.clear"),
+    "acknowledge": (acknowledge, "alert.ack"),
+    "unacknowledge": (unacknowledge, "alert.unack"),
+    "configure": (lambda bench: bench.alerts.configure(CONFIG.model_copy(update={"rules": ()})), "alert.clear"),
+    "run": (lambda bench: None, "alert.no_data"),  # time passes: the rule `silent` fires
+}
+DECIDES_NOTHING = {"set_reachable", "alert", "open_alerts", "rule_status", "labels_of", "needs", "hearing"}
+
+
+@pytest.mark.parametrize("name", DECIDES)
+async def test_what_a_call_decides_is_committed_and_announced_whatever_the_caller_does(
+    database: SqliteDatabase, name: str
+) -> None:
+    loud = CONFIG.rules[0].model_copy(update={"match": {"site": "dock"}})
+    silent = CONFIG.rules[0].model_copy(
+        update={"name": "silent", "metric": "lp", "no_data": NoData(after="60s", action="alarm")}
+    )
+    decide, expected = DECIDES[name]
+    async with running(Bench(database, config=CONFIG.model_copy(update={"rules": (loud, silent)}))) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(1)
+        decide(bench)
+        await anyio.sleep(62 if name == "run" else 1)
+    stored = database.run(lambda s: s.exec(select(TransitionRow).order_by(col(TransitionRow.at))).all())
+    assert len(stored) > 1
+    assert stored[-1].type == expected
+    assert bench.ops.types == [(row.type, True) for row in stored]
+    assert bench.alerts.counts.transitions == len(stored)
+
+
+async def test_what_a_restart_decides_is_committed_and_announced(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(1)
+    again = Bench(database)
+    await again.alerts.restore()  # the subject is gone
+    async with running(again):
+        await anyio.sleep(1)
+    assert again.ops.types == [("alert.clear", True)]
+    assert database.run(lambda s: s.exec(TRANSITIONS).one()) == 2
+
+
+def test_every_public_method_is_known_to_commit_what_it_decides_or_to_decide_nothing() -> None:
+    public = {name for name, _ in inspect.getmembers(AlertService, inspect.isfunction) if name[0] != "_"}
+    assert public == {*DECIDES, "restore"} | DECIDES_NOTHING
+
+
+async def test_where_too_much_waits_the_oldest_transition_is_announced_and_counted_as_lost(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database, room=2)) as bench:
+        database.gate = anyio.Event()
+        for subject in ("unit/a", "unit/b", "unit/c"):
+            bench.hear(66.0, subject)
+            await anyio.sleep(0.1)
+        assert bench.alerts.counts.lost_transitions == 1
+        [(oldest, is_persisted)] = bench.ops.offered
+        assert (json.loads(oldest.body)["alert"]["subject"], is_persisted) == ("a", False)
+        database.gate.set()
+        await anyio.sleep(1)
+        assert bench.ops.types == [("alert.onset", False), ("alert.onset", True), ("alert.onset", True)]
+
+
+async def test_an_alert_that_nobody_acknowledged_stays_as_it_is_when_that_is_taken_back(
+    database: SqliteDatabase,
+) -> None:
+    async with running(Bench(database)) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(1)
+        before = bench.alert
+        assert bench.alerts.unacknowledge(str(before.id)) is before
+        await anyio.sleep(1)
+    assert bench.ops.types == [("alert.onset", True)]
+
+
+async def test_a_report_on_a_known_part_of_the_hub_leaves_its_labels(database: SqliteDatabase) -> None:
+    bench = Bench(database)
+    bench.alerts.add_subject("hub/feed/fab", {"feed": "fab"})
+    bench.alerts.report("hub/feed/fab", False, "stale")
+    assert bench.alerts.labels_of("hub/feed/fab") == {"feed": "fab"}
+
+
+async def test_a_receiver_that_is_no_longer_configured_is_no_longer_failing(database: SqliteDatabase) -> None:
+    async with running(Bench(database)) as bench:
+        bench.alerts.report("hub/receiver/site", False, "refused")
+        await anyio.sleep(1)
+        assert bench.alert.rule == "receiver-failing"
+        bench.alerts.configure(CONFIG.model_copy(update={"receivers": CONFIG.receivers[:1]}))
+        await anyio.sleep(1)
+        assert bench.alerts.open_alerts() == []
+    assert bench.ops.types == [("alert.onset", True), ("alert.clear", True)]
+
+
+async def test_the_needs_of_a_subject_are_the_metrics_of_its_rules_and_how_often(database: SqliteDatabase) -> None:
+    bench = Bench(database)
+    bench.alerts.add_subject("unit/gate-a", {})
+    metrics, every_s = bench.alerts.needs("unit/gate-a", watched_s=1.0)
+    assert metrics == {"laeq_15m", "reachable"}
+    assert every_s is not None
+    bench.alerts.configure(AlertsConfig())
+    assert bench.alerts.needs("unit/gate-a", watched_s=1.0) == Needs(frozenset({"reachable"}), None)
