@@ -145,9 +145,18 @@ class AlertService:
         at, now_s = self._now()
         self.submit([Sample(subject, "ok", ok, at, now_s, reason=one_line(reason) if reason else None)])
 
-    def add_subject(self, subject: str, labels: Mapping[str, str], attributes: Attributes | None = None) -> None:
-        """Watch a subject, or give a known one other labels and attributes (a machine's status)."""
-        self._commit_later(self._engine.add_subject(subject, labels, *self._now(), attributes))
+    def add_subject(
+        self,
+        subject: str,
+        labels: Mapping[str, str],
+        attributes: Attributes | None = None,
+        metrics: Collection[str] | None = None,
+    ) -> None:
+        """Watch a subject, or give a known one other labels and attributes (a machine's status).
+
+        `metrics` are those it has: rules on others are not about it. None: it may have any.
+        """
+        self._commit_later(self._engine.add_subject(subject, labels, *self._now(), attributes, metrics))
 
     def remove_subject(self, subject: str) -> None:
         """Stop watching a subject, if it is watched; its open alerts close."""

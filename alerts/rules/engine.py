@@ -129,16 +129,18 @@ class Engine:
         at: datetime,
         now_s: float,
         attributes: Attributes | None = None,
+        metrics: Collection[str] | None = None,
     ) -> list[Transition]:
-        """Watch a subject; silence counts from now on. A known one gets other labels and attributes.
+        """Watch a subject; silence counts from now on. A known one gets other labels, attributes and metrics.
 
-        Attributes are a machine's `status` and `status_category`. A known subject may leave rules (their alerts
-        close) or join some.
+        Attributes are a machine's `status` and `status_category`. `metrics` are those the subject has: rules on
+        others are not about it; None: it may have any. A known subject may leave rules (their alerts close) or join
+        some.
         """
-        known = self._roster.subjects.get(subject)
-        if known is not None and (known.labels, known.attributes) == (labels, attributes or {}):
+        known, asked = self._roster.subjects.get(subject), (labels, attributes or {}, metrics)
+        if known is not None and (known.labels, known.attributes, known.metrics) == asked:
             return []
-        change = self._roster.put_subject(subject, labels, attributes or {}, now_s)
+        change = self._roster.put_subject(subject, labels, attributes or {}, now_s, metrics)
         return self._rearrange(change, at, now_s)
 
     def remove_subject(self, subject: str, at: datetime, now_s: float) -> list[Transition]:

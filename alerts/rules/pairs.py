@@ -1,7 +1,7 @@
 """What the engine keeps: subjects, their series of values, a pair per rule and subject, and what is due when."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from typing import NamedTuple
@@ -19,12 +19,13 @@ _LOOK_S = 20.0
 class Subject:
     """A unit, a machine or a part of the hub, with the pairs of the rules that are about it."""
 
-    __slots__ = ("attributes", "id", "is_away", "is_released", "labels", "pairs", "series")
+    __slots__ = ("attributes", "id", "is_away", "is_released", "labels", "metrics", "pairs", "series")
 
     def __init__(self, subject_id: str) -> None:
         self.id = subject_id
         self.labels: Mapping[str, str] = {}
         self.attributes: Attributes = {}
+        self.metrics: Collection[str] | None = None  # that it has; None: any
         self.series: dict[str, Series] = {}  # by metric
         self.pairs: dict[str, Pair] = {}  # by rule
         self.is_released = False

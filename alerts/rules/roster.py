@@ -1,6 +1,6 @@
 """Which rule is about which subject: subjects and rules come, go and change, and pairs of them form and part."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -46,10 +46,20 @@ class Roster:
             return "rule-removed"
         return "rule-changed" if rule.hash != alert.rule_hash else None
 
-    def put_subject(self, subject: str, labels: Mapping[str, str], attributes: Attributes, now_s: float) -> Change:
-        """Add a subject, or give a known one other labels and attributes."""
+    def put_subject(
+        self,
+        subject: str,
+        labels: Mapping[str, str],
+        attributes: Attributes,
+        now_s: float,
+        metrics: Collection[str] | None = None,
+    ) -> Change:
+        """Add a subject, or give a known one other labels, attributes and metrics.
+
+        A rule on another metric than these is not about it; None: it may have any.
+        """
         known = self.subjects.setdefault(subject, Subject(subject))
-        known.labels, known.attributes = labels, attributes
+        known.labels, known.attributes, known.metrics = labels, attributes, metrics
         change = Change()
         self._match_all(known, change, now_s)
         return change
@@ -92,7 +102,8 @@ class Roster:
     def _match(self, rule: CompiledRule, subject: Subject, change: Change, now_s: float) -> None:
         name, metric = rule.rule.name, rule.rule.metric
         pair = subject.pairs.get(name)
-        matches = self._matchers[name](subject.id, subject.labels, subject.attributes)
+        has_metric = subject.metrics is None or metric in subject.metrics
+        matches = has_metric and self._matchers[name](subject.id, subject.labels, subject.attributes)
         if matches and pair is None:
             series = subject.series.get(metric)
             if series is None:

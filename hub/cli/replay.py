@@ -47,7 +47,9 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
     matches = matcher_of(rule)
     async with open_database(config.database.url.get_secret_value(), exclusive=False) as database:
         for unit in config.units:
-            if not matches(unit_subject(unit.id), unit.labels, {}):
+            kind = kind_of(unit)
+            quantities = kind.quantities(unit)
+            if rule.metric not in quantities or not matches(unit_subject(unit.id), unit.labels, {}):
                 continue
             units += 1
             count, found = await database.read(
@@ -58,8 +60,7 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
             readings += count
             rows = await database.read(partial(settings_of, unit_id=unit.id))
             for t in found:
-                kind = kind_of(unit)
-                caption = Caption(unit.name, kind.symbols(unit, settings_at(rows, t.at)), kind.quantities(unit))
+                caption = Caption(unit.name, kind.symbols(unit, settings_at(rows, t.at)), quantities)
                 lines.append(f"{rfc3339(t.at)}  {t.type:<14} {summarize(t, rule, caption)}")
     lines.sort()
     return [

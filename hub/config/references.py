@@ -19,6 +19,7 @@ from hub.config.problem import Problem
 from hub.config.yaml_source import Loc, Source
 from hub.fields.scalars import parse_listen
 from hub.instruments.unit_config import UnitConfig
+from hub.kinds.registry import kind_of
 from hub.readings.windows import READINGS_NEEDED, WINDOWS
 
 _Subjects = list[tuple[str, dict[str, str]]]  # id and labels
@@ -74,17 +75,21 @@ def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
 
 def _uncovered_windows(source: Source, config: Config) -> Iterator[Problem]:
     """Windowed rules whose window the readings of a unit cannot fill, as often as the unit is read unwatched."""
-    rules = [(rule, matcher_of(rule)) for rule in config.alerts.rules]
-    windowed = [(i, rule, matches) for i, (rule, matches) in enumerate(rules) if rule.metric in WINDOWS]
-    if not windowed:
+    if not any(rule.metric in WINDOWS for rule in config.alerts.rules):
         return
+    rules = [(rule, matcher_of(rule)) for rule in config.alerts.rules]
     found: dict[int, list[tuple[UnitConfig, float]]] = {}
     for unit in config.units:
-        subject, poll = f"unit/{unit.id}", unit.poll
-        wishes = [sampling_s(rule, poll.watched) for rule, matches in rules if matches(subject, unit.labels, {})]
+        subject, poll, quantities = f"unit/{unit.id}", unit.poll, kind_of(unit).quantities(unit)
+        about_it = {
+            i: rule
+            for i, (rule, matches) in enumerate(rules)
+            if rule.metric in quantities and matches(subject, unit.labels, {})
+        }
+        wishes = [sampling_s(rule, poll.watched) for rule in about_it.values()]
         interval_s = max(min([poll.idle, *wishes]), poll.gap)
-        for i, rule, matches in windowed:
-            if matches(subject, unit.labels, {}) and WINDOWS[rule.metric].seconds < READINGS_NEEDED * interval_s:
+        for i, rule in about_it.items():
+            if rule.metric in WINDOWS and WINDOWS[rule.metric].seconds < READINGS_NEEDED * interval_s:
                 found.setdefault(i, []).append((unit, interval_s))
     for i, units in found.items():
         rule, (unit, interval_s) = config.alerts.rules[i], units[0]

@@ -182,7 +182,8 @@ class Fleet:
             unit.keep_alive = unit.config.monitor
         else:
             unit.keep_alive = said.keep_alive
-        self._alerts.add_subject(unit_subject(unit.id), unit.config.labels)
+        metrics = {*unit.instrument.quantities, "reachable"}
+        self._alerts.add_subject(unit_subject(unit.id), unit.config.labels, metrics=metrics)
 
     async def _stop(self, unit: Unit) -> None:
         await self._feeds.remove(_child(unit.id))

@@ -56,6 +56,16 @@ def test_new_labels_can_end_a_match() -> None:
     assert roster.pair("r", "unit/b") is None
 
 
+def test_a_rule_is_about_no_subject_that_has_not_its_metric() -> None:
+    roster = Roster()
+    roster.put_subject("unit/weather", {}, {}, 0.0, {"temperature", "reachable"})
+    roster.put_subject("unit/gate", {}, {}, 0.0, {"lp", "reachable"})
+    roster.set_rules(compiled(name="hot", metric="temperature", above=40) | compiled(name="loud", above=65), 0.0)
+    assert {pair.key for pair in roster.pairs()} == {("hot", "unit/weather"), ("loud", "unit/gate")}
+    change = roster.put_subject("unit/weather", {}, {}, 1.0, {"wind", "reachable"})
+    assert [(pair.key, reason) for pair, reason in change.left] == [(("hot", "unit/weather"), "no-longer-matches")]
+
+
 def test_rules_on_named_units_find_them_whichever_comes_first() -> None:
     roster = Roster()
     roster.put_subject("unit/a", {"site": "dockside"}, {}, 0.0)
