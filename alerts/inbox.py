@@ -1,18 +1,21 @@
 """Samples that wait to be evaluated: a bounded queue that drops the oldest."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import anyio
 
 from alerts.model.sample import Sample
 
+_CHUNK = 256  # samples between two looks at other tasks
+
 
 class Inbox:
-    """Holds `room` samples. One reader; any number of writers, none of which waits."""
+    """Holds `room` samples and calls `evaluate` with each, in the order they came."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, evaluate: Callable[[Sample], None]) -> None:
         self._room = room
+        self._evaluate = evaluate
         self._samples: deque[Sample] = deque()
         self._came = anyio.Event()
 
@@ -28,11 +31,19 @@ class Inbox:
         self._came.set()
         return dropped
 
-    def pop(self) -> Sample:
-        """The oldest sample. Raises IndexError where there is none."""
-        return self._samples.popleft()
+    async def run(self) -> None:
+        """Evaluate what comes until cancelled, letting other tasks run in between."""
+        while True:
+            await self._came.wait()
+            self._came = anyio.Event()
+            while self._samples:
+                self._evaluate_at_most(_CHUNK)
+                await anyio.lowlevel.checkpoint()
 
-    async def wait(self) -> None:
-        """Return once samples were added since the last call."""
-        await self._came.wait()
-        self._came = anyio.Event()
+    def evaluate_all(self) -> None:
+        """Evaluate what is left; for the end, after `run`."""
+        self._evaluate_at_most(len(self._samples))
+
+    def _evaluate_at_most(self, most: int) -> None:
+        for _ in range(min(len(self._samples), most)):
+            self._evaluate(self._samples.popleft())

@@ -6,7 +6,6 @@ was decided is committed, whoever asked for the decision. Methods that decide re
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 import anyio
 
@@ -23,14 +22,13 @@ from alerts.model.clock import Clock, wall_offset_s
 from alerts.model.sample import Sample
 from alerts.rules.engine import Engine
 from alerts.rules.matching import Attributes
-from alerts.rules.pairs import Hearing
+from alerts.rules.pairs import Hearing, Needs
 from alerts.rules.status import RuleStatus
-from alerts.rules.system import UNIT_UNREACHABLE, all_rules, own_subjects, receiver_subject
+from alerts.rules.system import all_rules, own_subjects
 from alerts.store import outbox
 from alerts.store.database import Database
 
 _TICK_S = 1.0
-_CHUNK = 256  # samples between two looks at other tasks
 _FINISH_S = 2.0
 _STORAGE = "hub/storage"
 
@@ -39,13 +37,6 @@ NOT_STORED = f"nothing could be stored for {FAILING_AFTER_S:g} s"
 
 OnLatency = Callable[[str, float], None]
 """Called with a stage and its seconds: `sample_to_decision` and `decision_to_commit` (per transition), `commit`."""
-
-
-class Needs(NamedTuple):
-    """What the rules ask of a subject: which metrics, and how often."""
-
-    metrics: frozenset[str]
-    every_s: float | None  # infinity: as it comes; None: no rule but `unit-unreachable` is about the subject
 
 
 class AlertService:
@@ -82,9 +73,9 @@ class AlertService:
         self._clock = clock
         self._resumed_s = resumed_s
         self._on_storage = on_storage or self._report_storage
-        self._config = AlertsConfig()
+        self._subjects: list[str] = []  # parts of the hub, as configured
         self._engine = Engine(timezone)
-        self._inbox = Inbox(room)
+        self._inbox = Inbox(room, self._evaluate)
         self._notices = Notices(self._engine.labels_of, caption_of)
         self._committer = Committer(
             database,
@@ -100,17 +91,16 @@ class AlertService:
 
     def configure(self, config: AlertsConfig) -> None:
         """Decide by these rules and notify these receivers; alerts of rules and receivers that are gone close."""
-        gone = {receiver.name for receiver in self._config.receivers} - {
-            receiver.name for receiver in config.receivers
-        }
-        self._config = config
-        # announced as those rules say that raised the alerts which close now
+        # the old configuration still describes and routes the alerts that close with their rules
         self._commit_later(self._engine.set_rules(all_rules(config), *self._now()))
         self._notices.configure(config)
-        for subject in own_subjects(config):
+        before, subjects = self._subjects, own_subjects(config)
+        self._subjects = subjects
+        for subject in subjects:
             self.add_subject(subject, {})
-        for name in gone:
-            self.remove_subject(receiver_subject(name))
+        for gone in before:
+            if gone not in subjects:
+                self.remove_subject(gone)
 
     async def restore(self) -> None:
         """Go on where the last process stood. Raises DBAPIError."""
@@ -124,13 +114,12 @@ class AlertService:
         """Work until cancelled; then what was decided is committed, for two seconds at most."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._run_evaluation)
+                tasks.start_soon(self._inbox.run)
                 tasks.start_soon(self._run_ticks)
                 tasks.start_soon(self._committer.run)
         finally:
             with anyio.move_on_after(_FINISH_S, shield=True):
-                while self._inbox:
-                    self._evaluate_some()
+                self._inbox.evaluate_all()
                 self._store_dirty()
                 await self._committer.finish()
 
@@ -210,10 +199,7 @@ class AlertService:
 
     def needs(self, subject: str, watched_s: float) -> Needs:
         """What the rules ask of a subject that is sampled every `watched_s` while people watch it."""
-        names = self._engine.rules_of(subject)
-        is_ruled = any(name != UNIT_UNREACHABLE for name in names)
-        every_s = self._engine.sampling_s(subject, watched_s) if is_ruled else None
-        return Needs(self._engine.metrics_of(subject), every_s)
+        return self._engine.needs(subject, watched_s)
 
     def hearing(self, subject: str, metrics: Collection[str]) -> list[Hearing]:
         """What each rule on one of these metrics hears of a subject."""
@@ -233,20 +219,9 @@ class AlertService:
     def _now(self) -> tuple[datetime, float]:
         return self._clock.now(), self._clock.time()
 
-    async def _run_evaluation(self) -> None:
-        while True:
-            await self._inbox.wait()
-            while self._inbox:
-                self._evaluate_some()
-                await anyio.lowlevel.checkpoint()
-
-    def _evaluate_some(self) -> None:
-        inbox, observe, time = self._inbox, self._engine.observe, self._clock.time
-        for _ in range(min(len(inbox), _CHUNK)):
-            self.counts.samples += 1
-            transitions = observe(inbox.pop(), time())
-            if transitions:
-                self._commit_later(transitions)
+    def _evaluate(self, sample: Sample) -> None:
+        self.counts.samples += 1
+        self._commit_later(self._engine.observe(sample, self._clock.time()))
 
     async def _run_ticks(self) -> None:
         known_s = float("-inf")

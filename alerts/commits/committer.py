@@ -162,9 +162,9 @@ class Committer:
         return True
 
     def _begin(self) -> Commit:
-        batch = self._waiting.take(_BATCH)
-        told = [self._waiting.told(notice) for notice in batch.notices]
-        return Commit(batch, told, self._clock, self._hub, self._is_apart)
+        batch = self._waiting.next_batch(_BATCH)
+        announced = [self._waiting.announcement(notice) for notice in batch.notices]
+        return Commit(batch, announced, self._clock, self._hub, self._is_apart)
 
     def _committed(self, commit: Commit) -> None:
         now_s, batch = self._clock.time(), commit.batch
@@ -175,13 +175,13 @@ class Committer:
         self._counts.set_aside += len(commit.refused)
         self._on_latency("commit", committed_s - commit.started_s)
         fresh: list[Delivery] = []
-        untold = self._waiting.committed(batch, now_s)
-        for notice in untold:
+        unannounced = self._waiting.committed(batch, now_s)
+        for notice in unannounced:
             self._on_latency("decision_to_commit", committed_s - notice.transition.decided_s)
             fresh += commit.deliveries(notice)
         self._storage_worked()
         announce(self._dispatchers, fresh, persisted=True)
-        if len(untold) < len(batch.notices):
+        if len(unannounced) < len(batch.notices):
             have_looked_again(self._dispatchers, batch.notices)
 
     def _storage_failed(self) -> None:
@@ -196,9 +196,9 @@ class Committer:
             self._on_storage()
 
     def _announce_unpersisted(self, notice: Notice) -> None:
-        if self._waiting.told(notice) is not None:
+        if self._waiting.announcement(notice) is not None:
             return
         deliveries = rendered(replace(notice, persisted=False), self._hub)
-        self._waiting.tell(notice, deliveries)
+        self._waiting.announced(notice, deliveries)
         self._counts.announced_unpersisted += 1
         announce(self._dispatchers, deliveries, persisted=False)

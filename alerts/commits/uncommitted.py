@@ -20,13 +20,13 @@ class Batch:
 
 
 class Uncommitted:
-    """Keeps everything until it is committed, and remembers what had to be told before."""
+    """Keeps everything until it is committed, with the deliveries of what was announced before that."""
 
     def __init__(self) -> None:
         self.since_s: float | None = None  # something has been waiting since
         self._notices: deque[Notice] = deque()
         self._states: dict[Pair, Alert] = {}
-        self._told: dict[tuple[str, int], list[Delivery]] = {}
+        self._announced: dict[tuple[str, int], list[Delivery]] = {}
 
     def __len__(self) -> int:
         return len(self._notices)
@@ -50,17 +50,17 @@ class Uncommitted:
 
     def drop_oldest(self) -> None:
         """Let the oldest transition go unstored."""
-        self._told.pop(_key(self._notices.popleft()), None)
+        self._announced.pop(_key(self._notices.popleft()), None)
 
-    def tell(self, notice: Notice, deliveries: list[Delivery]) -> None:
+    def announced(self, notice: Notice, deliveries: list[Delivery]) -> None:
         """It was announced from memory, with these deliveries."""
-        self._told[_key(notice)] = deliveries
+        self._announced[_key(notice)] = deliveries
 
-    def told(self, notice: Notice) -> list[Delivery] | None:
+    def announcement(self, notice: Notice) -> list[Delivery] | None:
         """The deliveries it was announced with from memory; None when it was not."""
-        return self._told.get(_key(notice))
+        return self._announced.get(_key(notice))
 
-    def take(self, most: int) -> Batch:
+    def next_batch(self, most: int) -> Batch:
         """The oldest transitions and the states that go with them; the transitions stay until `committed`."""
         notices = list(islice(self._notices, most))
         later = {_pair(notice.transition.alert) for notice in islice(self._notices, most, None)}
@@ -74,15 +74,15 @@ class Uncommitted:
         self._states = batch.states | self._states
 
     def committed(self, batch: Batch, now_s: float) -> list[Notice]:
-        """It was; returns the transitions that nobody has been told of."""
-        untold = []
+        """It was; returns the transitions that have not been announced yet."""
+        unannounced = []
         for notice in batch.notices:
             if self._notices and self._notices[0] is notice:
                 self._notices.popleft()
-            if self._told.pop(_key(notice), None) is None:
-                untold.append(notice)
+            if self._announced.pop(_key(notice), None) is None:
+                unannounced.append(notice)
         self.since_s = now_s if self else None
-        return untold
+        return unannounced
 
 
 def _pair(alert: Alert) -> Pair:

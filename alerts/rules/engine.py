@@ -11,7 +11,7 @@ from alerts.model.sample import Quality, Sample
 from alerts.rules.compiled import compile_rule, sampling_s
 from alerts.rules.evaluate import begin_at_most, close, evaluate, regrade
 from alerts.rules.matching import Attributes
-from alerts.rules.pairs import NEVER, DueQueue, Hearing, Pair, Subject
+from alerts.rules.pairs import NEVER, DueQueue, Hearing, Needs, Pair, Subject
 from alerts.rules.roster import Change, Roster
 from alerts.rules.status import RuleStatus, status_of
 from alerts.rules.system import UNIT_UNREACHABLE
@@ -20,7 +20,7 @@ _EXCUSED = 5.0  # standstills: a silence as long as this many is forgotten
 
 
 class Engine:
-    """Decides; the caller stores and announces the transitions it is handed, in order.
+    """Decides; the caller stores and announces the transitions that are returned, in order.
 
     `now_s` is the steady clock of the samples' `time`, `at` the wall clock (aware UTC). While a unit is away
     (its alert `unit-unreachable` is open, or `set_reachable` said so) its other alerts hold.
@@ -207,21 +207,13 @@ class Engine:
         known = self._roster.subjects.get(subject)
         return known.labels if known is not None else {}
 
-    def metrics_of(self, subject: str) -> frozenset[str]:
-        """The metrics of a subject that any rule asks for."""
+    def needs(self, subject: str, watched_s: float) -> Needs:
+        """What the rules ask of a subject that is sampled every `watched_s` while people watch it."""
         known = self._roster.subjects.get(subject)
-        return frozenset(known.series) if known is not None else frozenset()
-
-    def rules_of(self, subject: str) -> frozenset[str]:
-        """The names of the rules that are about a subject, the hub's own among them."""
-        known = self._roster.subjects.get(subject)
-        return frozenset(known.pairs) if known is not None else frozenset()
-
-    def sampling_s(self, subject: str, watched_s: float) -> float:
-        """How often the rules want the subject sampled; infinity where none asks."""
-        known = self._roster.subjects.get(subject)
-        pairs = known.pairs.values() if known is not None else ()
-        return min((sampling_s(pair.rule.rule, watched_s) for pair in pairs), default=NEVER)
+        rules = [pair.rule.rule for pair in known.pairs.values()] if known is not None else []
+        is_ruled = any(rule.name != UNIT_UNREACHABLE for rule in rules)
+        every_s = min(sampling_s(rule, watched_s) for rule in rules) if is_ruled else None
+        return Needs(frozenset(known.series) if known is not None else frozenset(), every_s)
 
     def hearing(self, subject: str, metrics: Collection[str], now_s: float) -> list[Hearing]:
         """What each rule on one of these metrics hears of a subject."""

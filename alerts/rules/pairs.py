@@ -70,6 +70,13 @@ class Hearing(NamedTuple):
     silent_s: float  # 0 while the subject is away
 
 
+class Needs(NamedTuple):
+    """What the rules ask of a subject: which metrics, and how often."""
+
+    metrics: frozenset[str]
+    every_s: float | None  # infinity: as it comes; None: no rule but `unit-unreachable` is about the subject
+
+
 class Pair:
     """One rule on one subject, and how it stands."""
 

@@ -1,4 +1,4 @@
-"""Who is told of what."""
+"""Which receivers are notified of an alert."""
 
 from collections.abc import Collection, Iterable
 
@@ -21,13 +21,13 @@ class Routing:
         """The rule of this name, if it is configured."""
         return self._rules.get(name)
 
-    def receivers_of(self, alert: Alert, told: Collection[str]) -> tuple[str, ...]:
-        """Who hears of a transition: whoever heard of the alert before, else whom the rule names.
+    def receivers_of(self, alert: Alert, notified: Collection[str]) -> tuple[str, ...]:
+        """The receivers of a transition: those `notified` of the alert before, else those that the rule names.
 
-        Receivers that are gone hear nothing, and none hears of its own failing.
+        Receivers that are no longer configured are left out, and so is one that the alert itself is about.
         """
         rule = self._rules.get(alert.rule)
         own: Iterable[str] = self._system if alert.rule in SYSTEM_SUBJECTS else ()
-        wanted: Iterable[str] = told or (own if rule is None else rule.notify)
+        wanted: Iterable[str] = notified or (own if rule is None else rule.notify)
         about = alert.subject.removeprefix(_RECEIVER) if alert.subject.startswith(_RECEIVER) else None
         return tuple(name for name in self._receivers if name in set(wanted) and name != about)

@@ -1,9 +1,12 @@
 """Samples that wait to be evaluated."""
 
+from dataclasses import dataclass, field
+
 import anyio
+import anyio.lowlevel
 
 from alerts.inbox import Inbox
-from alerts.model.sample import Sample
+from alerts.model.sample import Sample, Value
 from tests.alerts.fakes import START
 from tests.virtual_time import virtual
 
@@ -12,28 +15,49 @@ def samples(*values: float) -> list[Sample]:
     return [Sample("unit/a", "lp", value, START, value) for value in values]
 
 
-def test_samples_come_out_in_the_order_they_were_put_in() -> None:
-    inbox = Inbox(3)
+@dataclass
+class Rules:
+    """Keeps the values of the samples it is called with."""
+
+    seen: list[Value] = field(default_factory=list)
+
+    def evaluate(self, sample: Sample) -> None:
+        self.seen.append(sample.value)
+
+
+def test_samples_are_evaluated_in_the_order_they_came() -> None:
+    rules = Rules()
+    inbox = Inbox(3, rules.evaluate)
     assert inbox.put_nowait(samples(1.0, 2.0)) == 0
     assert inbox.put_nowait(samples(3.0)) == 0
-    assert [inbox.pop().value for _ in range(len(inbox))] == [1.0, 2.0, 3.0]
+    assert len(inbox) == 3
+    inbox.evaluate_all()
+    assert (rules.seen, len(inbox)) == ([1.0, 2.0, 3.0], 0)
 
 
 def test_a_full_inbox_drops_the_oldest_and_says_how_many() -> None:
-    inbox = Inbox(2)
+    rules = Rules()
+    inbox = Inbox(2, rules.evaluate)
     assert inbox.put_nowait(samples(1.0, 2.0, 3.0)) == 1
     assert inbox.put_nowait(samples(4.0)) == 1
-    assert [inbox.pop().value for _ in range(len(inbox))] == [3.0, 4.0]
+    inbox.evaluate_all()
+    assert rules.seen == [3.0, 4.0]
 
 
 @virtual
-async def test_the_reader_waits_for_samples_that_were_put_in_since_it_waited_last() -> None:
-    inbox = Inbox(2)
-    inbox.put_nowait(samples(1.0))
-    await inbox.wait()
-    with anyio.move_on_after(1) as scope:
-        await inbox.wait()
-    assert scope.cancelled_caught
-    inbox.put_nowait(samples(2.0))
-    with anyio.fail_after(1):
-        await inbox.wait()
+async def test_what_comes_is_evaluated_at_once_while_other_tasks_get_their_turn() -> None:
+    rules = Rules()
+    inbox = Inbox(5000, rules.evaluate)
+    inbox.put_nowait(samples(*(float(n) for n in range(4000))))
+    seen_by_others = set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(inbox.run)
+        while len(inbox):
+            seen_by_others.add(len(rules.seen))
+            await anyio.lowlevel.checkpoint()
+        await anyio.sleep(1)
+        inbox.put_nowait(samples(4000.0))
+        await anyio.sleep(0.001)
+        assert rules.seen == [float(n) for n in range(4001)]
+        tasks.cancel_scope.cancel()
+    assert len(seen_by_others) > 3

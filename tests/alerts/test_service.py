@@ -16,7 +16,8 @@ from alerts.config.rule import AlertsConfig, NoData
 from alerts.model.alert import Alert
 from alerts.model.delivery import Delivery
 from alerts.model.sample import Sample
-from alerts.service import AlertService, Needs
+from alerts.rules.pairs import Needs
+from alerts.service import AlertService
 from alerts.store import queries as archive
 from alerts.store.tables import AlertRow, AlertStateRow, DeliveryRow, TransitionRow
 from tests.alerts.fakes import LoopClock, SqliteDatabase

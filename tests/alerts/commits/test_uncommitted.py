@@ -15,45 +15,45 @@ def test_a_state_goes_with_the_transition_that_led_to_it() -> None:
     waiting = Uncommitted()
     waiting.add(FIRST, 1.0)
     waiting.add(SECOND, 2.0)
-    first = waiting.take(1)
+    first = waiting.next_batch(1)
     assert (first.notices, list(first.states.values())) == ([FIRST], [ONSET])
     assert waiting.committed(first, 3.0) == [FIRST]
     assert waiting.since_s == 3.0
-    second = waiting.take(1)
+    second = waiting.next_batch(1)
     assert (second.notices, list(second.states.values())) == ([SECOND], [CLEAR])
     waiting.committed(second, 4.0)
     assert not waiting
     assert waiting.since_s is None
 
 
-def test_what_was_not_committed_is_taken_again_with_the_newest_state() -> None:
+def test_what_was_not_committed_is_in_the_next_batch_with_the_newest_state() -> None:
     waiting = Uncommitted()
     waiting.add(FIRST, 1.0)
-    batch = waiting.take(9)
+    batch = waiting.next_batch(9)
     louder = replace(ONSET, peak=70.0)
     waiting.put(louder, 2.0)
     waiting.put_back(batch)
-    again = waiting.take(9)
+    again = waiting.next_batch(9)
     assert again.notices == [FIRST]
     assert list(again.states.values()) == [louder]
     assert waiting.since_s == 1.0
 
 
-def test_what_was_told_from_memory_is_not_told_again() -> None:
+def test_what_was_announced_from_memory_is_not_announced_again() -> None:
     waiting = Uncommitted()
     waiting.add(FIRST, 1.0)
-    batch = waiting.take(9)
-    waiting.tell(FIRST, [])
-    assert waiting.told(FIRST) == []
+    batch = waiting.next_batch(9)
+    waiting.announced(FIRST, [])
+    assert waiting.announcement(FIRST) == []
     assert waiting.committed(batch, 2.0) == []
-    assert waiting.told(FIRST) is None
+    assert waiting.announcement(FIRST) is None
 
 
 def test_the_oldest_can_be_dropped_while_it_is_being_committed() -> None:
     waiting = Uncommitted()
     waiting.add(FIRST, 1.0)
     waiting.add(SECOND, 1.0)
-    batch = waiting.take(9)
+    batch = waiting.next_batch(9)
     waiting.drop_oldest()
     waiting.committed(batch, 2.0)
     assert len(waiting) == 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from alerts.model.alert import State, TransitionType
 from alerts.model.sample import Quality
+from alerts.rules.pairs import Needs
 from alerts.rules.system import system_rule
 from alerts.store.stored import decode_alert, encode_alert
 from tests.alerts.play import BEGIN_S, Play, at, make_rule
@@ -43,10 +44,10 @@ def test_only_the_rules_of_the_metric_and_the_subject_are_asked() -> None:
     assert play.engine.evaluations == 1
     assert play.sample(1, 70.0, subject="unit/unknown") == []
     assert [alert.subject for alert in play.engine.open_alerts()] == ["unit/a"]
-    assert play.engine.metrics_of("unit/a") == {"lp", "leq"}
-    assert play.engine.metrics_of("unit/unknown") == frozenset()
-    assert play.engine.rules_of("unit/a") == {"r", "other"}
-    assert play.engine.rules_of("unit/unknown") == frozenset()
+    assert play.engine.needs("unit/a", 1.0).metrics == {"lp", "leq"}
+    assert play.engine.needs("unit/unknown", 1.0) == Needs(frozenset(), None)
+    assert play.engine.has_subject("unit/a")
+    assert not play.engine.has_subject("unit/unknown")
 
 
 def test_a_transition_says_when_it_was_measured_and_when_decided() -> None:
@@ -376,8 +377,15 @@ def test_the_sampling_of_a_subject_is_the_fastest_any_rule_asks_for() -> None:
         UNREACHABLE,
         subjects=["unit/a"],
     )
-    assert play.engine.sampling_s("unit/a", watched_s=1.0) == 5.0
-    assert play.engine.sampling_s("unit/b", watched_s=1.0) == float("inf")
+    assert play.engine.needs("unit/a", watched_s=1.0).every_s == 5.0
+    assert play.engine.needs("unit/b", watched_s=1.0).every_s is None
+
+
+def test_a_subject_is_sampled_as_it_comes_where_no_rule_asks_for_more_and_not_at_all_for_the_hubs_own() -> None:
+    play = Play(UNREACHABLE)
+    assert play.engine.needs("unit/a", watched_s=1.0) == Needs(frozenset({"reachable"}), None)
+    play = Play(UNREACHABLE, make_rule(metric="reachable", equals=False))
+    assert play.engine.needs("unit/a", watched_s=1.0).every_s == float("inf")
 
 
 def test_labels_are_those_last_given() -> None:

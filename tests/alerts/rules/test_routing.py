@@ -10,11 +10,11 @@ CONFIG = AlertsConfig.model_validate(
 )
 
 
-def test_a_rule_tells_its_own_receivers() -> None:
+def test_a_rule_notifies_its_own_receivers() -> None:
     assert Routing(CONFIG).receivers_of(onset(), ()) == ("ops",)
 
 
-def test_whoever_was_told_the_onset_hears_the_rest() -> None:
+def test_the_receivers_notified_of_the_onset_are_notified_of_the_rest() -> None:
     assert Routing(CONFIG).receivers_of(onset(), {"site", "gone"}) == ("site",)
 
 
@@ -28,5 +28,5 @@ def test_the_hubs_own_alerts_can_be_given_to_some() -> None:
     assert Routing(config).receivers_of(onset("disk-full", "hub/disk", metric="ok"), ()) == ("boss",)
 
 
-def test_the_end_of_an_alert_that_nobody_was_told_of_and_whose_rule_is_gone_is_told_to_nobody() -> None:
+def test_the_end_of_an_alert_without_receivers_whose_rule_is_gone_has_none_either() -> None:
     assert Routing(CONFIG).receivers_of(onset("gone"), ()) == ()

@@ -48,7 +48,7 @@ class Site:
         link = FakeLink(self.clock)
         self.unit = Unit(config, self.clock, lambda event: None, linked(config, link, self.clock))
         self.engine.add_subject(unit_subject("gate"), {}, self.clock.now(), 0.0)
-        self.sampler = UnitSampler("gate", self.engine.metrics_of(unit_subject("gate")))
+        self.sampler = UnitSampler("gate", self.engine.needs(unit_subject("gate"), 1.0).metrics)
         self.units = {"gate": self.unit}
         self.coverage = Coverage(self, self.clock, self.units, {"gate": self.sampler})
 
