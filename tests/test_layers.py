@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "hub.readings": "alerts.model hub.runtime",
     "hub.fields": "alerts.model hub.cache",
     "hub.instruments": "alerts.model hub.fields hub.readings hub.runtime",
-    "hub.nl43": "alerts.model hub.fields hub.instruments hub.readings hub.runtime",
+    "hub.links": "hub.instruments hub.runtime",
+    "hub.nl43": "alerts.model hub.fields hub.instruments hub.links hub.readings hub.runtime",
     "hub.line": "",
     "hub.kinds": "hub.instruments hub.nl43",
     "hub.config": (
@@ -120,7 +121,7 @@ PURE = (
     "hub/nl43/answers.py",
     "hub/nl43/commands.py",
     "hub/nl43/holdback.py",
-    "hub/nl43/pauses.py",
+    "hub/links/pauses.py",
     "hub/nl43/session.py",
     "hub/nl43/run.py",
     "hub/nl43/settings.py",

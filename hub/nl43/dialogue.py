@@ -6,11 +6,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 import anyio
 
+from hub.links.stream_socket import Connection
 from hub.nl43.answers import check_form
 from hub.nl43.commands import Command
 from hub.nl43.fields import FieldError
 from hub.nl43.holdback import Holdback
-from hub.nl43.meter_socket import Connection
 from hub.nl43.protocol import NEED_DATA, Protocol, ProtocolError, Reply, Result
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from itertools import count
 from random import random
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import anyio
-
-from hub.instruments.exchange import LastError, LinkDown, LinkStatistics, NotWanted, Priority
+from hub.instruments.exchange import LastError, LinkDown, LinkStatistics, Priority
+from hub.links.dial import DialFailed, dial, is_open
+from hub.links.inbox import Inbox, Request
+from hub.links.pauses import Pauses
+from hub.links.stream_socket import Connection
 from hub.nl43.commands import DOD, Command
-from hub.nl43.dial import DialFailed, dial, is_open
 from hub.nl43.dialogue import Answer, Dialogue, ExchangeFailed
 from hub.nl43.holdback import Holdback
-from hub.nl43.meter_socket import Connection
-from hub.nl43.pauses import Pauses
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock
 
@@ -27,21 +24,13 @@ Dial = Callable[[str, int, float], Awaitable[Connection]]
 FTP_PORT = 21
 _REFUSED_FIRST_S = 1.0
 _LONGEST_SETTLE_S = 2.0
-_LONGEST_SLEEP_S = 1.0
-_GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
 
-class _Request:
-    __slots__ = ("answer", "command", "done", "error", "is_abandoned", "parse", "wanted")
-
+class _Request(Request[Answer[Any]]):
     def __init__(self, command: Command, parse: Callable[[str], object], wanted: Callable[[], bool] | None) -> None:
+        super().__init__(wanted)
         self.command = command
         self.parse = parse
-        self.wanted = wanted
-        self.done = anyio.Event()
-        self.answer: Answer[object] | None = None
-        self.error: Exception | None = None
-        self.is_abandoned = False
 
 
 class Link:
@@ -85,9 +74,7 @@ class Link:
         self._is_in_step = True
         self._holdback = Holdback(reply_timeout_s, gap_s)
         self._pauses = Pauses(cap_s)
-        self._inbox: list[tuple[Priority, int, _Request]] = []
-        self._order = count()
-        self._wakeup: anyio.Event | None = None
+        self._inbox: Inbox[_Request] = Inbox(clock)
         self._next_send_s = 0.0
         self._failed_s = 0.0
         self._retry_s = 0.0
@@ -150,7 +137,7 @@ class Link:
 
     def _shorten_pause(self, most_s: float) -> None:
         self._retry_s = min(self._retry_s, self._failed_s + most_s)
-        self._wake()
+        self._inbox.wake()
 
     def rest_until(self, time: float) -> None:
         """Open no socket before `time` (steady clock, seconds): the meter may still hold its slot for another."""
@@ -177,53 +164,22 @@ class Link:
         if not self._may_send(command) or self.retry_in_s > patience_s:
             raise self._down(was_tried=False)
         request = _Request(command, parse, wanted)
-        heapq.heappush(self._inbox, (priority, next(self._order), request))
-        self._wake()
-        try:
-            await request.done.wait()
-        finally:
-            request.is_abandoned = True
-        if request.error is not None:
-            raise request.error
-        assert request.answer is not None
-        return request.answer  # type: ignore[return-value]
+        self._inbox.put(request, priority)
+        return await request.wait()
 
     async def run(self) -> None:
         """Serve requests until cancelled; then close the socket and fail what still waits."""
         try:
             while True:
-                request = await self._next_request()
-                if request.wanted is not None and not request.wanted():
-                    request.error = NotWanted()
-                else:
+                request = await self._inbox.next(self._ready_s)
+                if request.is_wanted():
                     await self._serve(request)
-                request.done.set()
         finally:
-            for _, _, request in self._inbox:
-                request.error = _given_up()
-                request.done.set()
-            self._inbox.clear()
+            self._inbox.fail_all(_given_up)
             self._close()
 
-    async def _next_request(self) -> _Request:
-        """The most urgent request, once the gap or the pause is over."""
-        while True:
-            while self._inbox and self._inbox[0][2].is_abandoned:
-                heapq.heappop(self._inbox)
-            if self._inbox:
-                ready_s = self._next_send_s if self._dialogue else max(self._next_send_s, self._retry_s)
-                delay = ready_s - self._clock.steady()
-                if delay <= 0:
-                    return heapq.heappop(self._inbox)[2]
-                # in pieces, because a pause may be cut short meanwhile
-                await anyio.sleep(min(delay, _LONGEST_SLEEP_S) + _GRAIN_S)
-            else:
-                self._wakeup = anyio.Event()
-                await self._wakeup.wait()
-
-    def _wake(self) -> None:
-        if self._wakeup is not None:
-            self._wakeup.set()
+    def _ready_s(self) -> float:
+        return self._next_send_s if self._dialogue else max(self._next_send_s, self._retry_s)
 
     def _may_send(self, command: Command) -> bool:
         """`DOD?` opens a connection, and proves one after a failure; everything else needs one that is proven."""
@@ -231,36 +187,33 @@ class Link:
 
     async def _serve(self, request: _Request) -> None:
         if not self._may_send(request.command):
-            request.error = self._down(was_tried=False)
+            request.fail(self._down(was_tried=False))
             return
         try:
             if self._dialogue is None:
-                await self._connect()  # which takes its time: look once more
-                if request.wanted is not None and not request.wanted():
-                    request.error = NotWanted()
-                    return
+                await self._connect()
             assert self._dialogue is not None
-            request.answer = answer = await self._dialogue.ask(request.command, request.parse)
-            self._last_answer = answer
-            self._is_in_step = True
-            self._pauses.answered(answer.time)
-            self._next_send_s = answer.time + self._gap_s
+            if request.is_wanted():  # once more, because a connect takes its time
+                answer = self._last_answer = await self._dialogue.ask(request.command, request.parse)
+                self._is_in_step = True
+                self._pauses.answered(answer.time)
+                self._next_send_s = answer.time + self._gap_s
+                request.answer(answer)
         except ExchangeFailed as failed:
             self._note(failed.failure, failed.detail)
             if failed.is_lost or (request.command == DOD and not failed.is_ambiguous):
                 self._drop()
             else:
                 self._is_in_step = False
-            request.error = self._down()
+            request.fail(self._down())
         except DialFailed as failed:
             await self._dial_failed(failed)
-            request.error = self._down()
+            request.fail(self._down())
         finally:
-            if request.answer is None:
+            if not request.is_answered:
                 self._next_send_s = self._clock.steady() + self._gap_s
-                if request.error is None:
-                    request.error = _given_up()
-                    request.done.set()
+            if not request.is_done:
+                request.fail(_given_up())
 
     async def _connect(self) -> None:
         host, port = self._address
@@ -288,7 +241,7 @@ class Link:
             self._note(Failure.WEDGED, text)
             self._pause(self._reconnect_s, was_connected=False)
         else:
-            self._note(Failure.REFUSED, str(failed))
+            self._note(Failure.REFUSED, f"{failed}: is TCP On in the meter?")
             self._pause(_REFUSED_FIRST_S, was_connected=False)
 
     def _note(self, failure: Failure, detail: str, is_name_unknown: bool = False) -> None:

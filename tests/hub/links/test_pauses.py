@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.nl43.pauses import Pauses
+from hub.links.pauses import Pauses
 
 DAY_S = 86_400.0
 

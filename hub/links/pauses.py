@@ -1,4 +1,4 @@
-"""How long a meter is left alone after a failure. Pure."""
+"""How long an instrument is left alone after a failure. Pure."""
 
 from hub.runtime.backoff import backoff
 
@@ -11,12 +11,12 @@ _LEAST_ROLL = 0.85
 
 
 class Pauses:
-    """Counts what a meter's connections came to and says how long to wait before the next.
+    """Counts what an instrument's connections came to and says how long to wait before the next.
 
-    Pauses double with each failure up to `cap_s`. One failure is forgiven per minute of answers, so that a meter
-    which answers once or for half a minute and then fails is not connected to at once, over and over. Where
-    connections open and then bring next to nothing, more than five of them in a row, pauses grow on to five times
-    the cap: reconnects are what such a meter can do without. Times are the steady clock, seconds.
+    Pauses double with each failure up to `cap_s`. One failure is forgiven per minute of answers, so that an
+    instrument which answers once or for half a minute and then fails is not connected to at once, over and over.
+    Where connections open and then bring next to nothing, more than five of them in a row, pauses grow on to five
+    times the cap: reconnects are what such an instrument can do without. Times are the steady clock, seconds.
     """
 
     def __init__(self, cap_s: float) -> None:
@@ -32,7 +32,7 @@ class Pauses:
         return int(self._failures)
 
     def answered(self, now_s: float) -> None:
-        """The meter answered as it should."""
+        """The instrument answered as it should."""
         if self._first_answer_s is None:
             self._first_answer_s = now_s
         self._last_answer_s = now_s

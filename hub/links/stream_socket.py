@@ -1,4 +1,4 @@
-"""A meter's socket without a buffer of its own: what has arrived can be taken out without waiting."""
+"""A socket without a buffer of its own: what has arrived can be taken out without waiting."""
 
 import socket
 from typing import Protocol
@@ -22,7 +22,7 @@ class Connection(Protocol):
         """Close it; once more changes nothing."""
 
 
-class MeterSocket:
+class StreamSocket:
     """A `Connection` over a connected stream socket, which it owns from now on."""
 
     def __init__(self, sock: socket.socket) -> None:

@@ -5,7 +5,7 @@ import socket
 import anyio
 import pytest
 
-from hub.nl43.meter_socket import MeterSocket
+from hub.links.stream_socket import StreamSocket
 
 pytestmark = pytest.mark.anyio
 
@@ -13,24 +13,24 @@ pytestmark = pytest.mark.anyio
 async def test_what_has_arrived_is_had_at_once_and_nothing_is_none() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        meter = MeterSocket(ours)
-        assert meter.receive_nowait(10) is None
+        near = StreamSocket(ours)
+        assert near.receive_nowait(10) is None
         theirs.sendall(b"R+0000")
-        assert meter.receive_nowait(4) == b"R+00"
-        assert meter.receive_nowait(4) == b"00"
-        assert meter.receive_nowait(4) is None
+        assert near.receive_nowait(4) == b"R+00"
+        assert near.receive_nowait(4) == b"00"
+        assert near.receive_nowait(4) is None
         theirs.close()
-        assert meter.receive_nowait(4) == b""
-        assert await meter.receive(4) == b""
+        assert near.receive_nowait(4) == b""
+        assert await near.receive(4) == b""
 
 
 async def test_receiving_waits_and_sending_sends_everything() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        meter, other = MeterSocket(ours), MeterSocket(theirs)
+        near, other = StreamSocket(ours), StreamSocket(theirs)
         received = bytearray()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(meter.send, b"x" * 1_000_000)
+            tasks.start_soon(near.send, b"x" * 1_000_000)
             while len(received) < 1_000_000:
                 received += await other.receive(4096)
         assert received == b"x" * 1_000_000
@@ -40,8 +40,8 @@ async def test_a_connection_that_broke_is_an_os_error_or_the_end() -> None:
     ours, theirs = socket.socketpair()
     with ours:
         theirs.close()
-        meter = MeterSocket(ours)
+        near = StreamSocket(ours)
         with pytest.raises(OSError, match="Broken pipe"):
-            await meter.send(b"DOD?\r\n")
-        meter.close()
-        meter.close()
+            await near.send(b"DOD?\r\n")
+        near.close()
+        near.close()

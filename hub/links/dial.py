@@ -1,4 +1,4 @@
-"""Opens a meter's socket, or says why it could not be opened."""
+"""Opens an instrument's socket, or says why it could not be opened."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from hub.nl43.meter_socket import MeterSocket
+from hub.links.stream_socket import StreamSocket
 
 _OPTIONS = (("TCP_NODELAY", 1), ("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 _PROBE_S = 2.0
@@ -25,7 +25,7 @@ class DialFailed(Exception):
         self.is_name_unknown = is_name_unknown
 
 
-async def dial(host: str, port: int, timeout_s: float) -> MeterSocket:
+async def dial(host: str, port: int, timeout_s: float) -> StreamSocket:
     """A connected socket with TCP keepalive. Raises DialFailed, its text fit to show."""
     try:
         with anyio.fail_after(timeout_s):
@@ -36,7 +36,7 @@ async def dial(host: str, port: int, timeout_s: float) -> MeterSocket:
         text = f"the name {host} cannot be resolved: {getattr(error, 'strerror', None) or 'it is no host name'}"
         raise DialFailed(text, is_name_unknown=True) from None
     except ConnectionRefusedError:
-        text = f"{host}:{port} refused the connection: is TCP On in the meter?"
+        text = f"{host}:{port} refused the connection"
         raise DialFailed(text, is_refused=True) from None
     except OSError as error:
         raise DialFailed(f"{host}:{port} cannot be reached: {error.strerror or type(error).__name__}") from None
@@ -51,8 +51,8 @@ async def is_open(host: str, port: int) -> bool:
     return True
 
 
-async def _connect_first(host: str, port: int) -> MeterSocket:
-    """Try the addresses of a name one after the other: never two connects to a meter at once."""
+async def _connect_first(host: str, port: int) -> StreamSocket:
+    """Try the addresses of a name one after the other: never two connects to an instrument at once."""
     failed: OSError | None = None
     for family, address in await _addresses(host, port):
         try:
@@ -72,7 +72,7 @@ async def _addresses(host: str, port: int) -> list[Address]:
     return [(family, (host, port))]
 
 
-async def _connect(family: socket.AddressFamily, address: tuple[Any, ...]) -> MeterSocket:
+async def _connect(family: socket.AddressFamily, address: tuple[Any, ...]) -> StreamSocket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -85,7 +85,7 @@ async def _connect(family: socket.AddressFamily, address: tuple[Any, ...]) -> Me
     except BaseException:
         sock.close()
         raise
-    return MeterSocket(sock)
+    return StreamSocket(sock)
 
 
 def _keep_alive(sock: socket.socket) -> None:

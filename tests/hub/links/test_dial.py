@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from hub.nl43.dial import DialFailed, dial, is_open
+from hub.links.dial import DialFailed, dial, is_open
 from tests.elapsed import takes_less_than
 from tests.hub.nl43.scripted_meter import open_scripted_meter
 

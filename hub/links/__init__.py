@@ -1,0 +1,1 @@
+"""What the link to any instrument is made of: its socket, its pauses, and the requests that wait for it."""
