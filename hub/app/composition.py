@@ -17,7 +17,7 @@ from hub.app.receivers import Receivers
 from hub.cache.redis import RedisClients, open_redis
 from hub.config.models import Config
 from hub.config.reload import Changes, ReloadState, changes_between
-from hub.database.checks import PROMISES
+from hub.database.checks import STORAGE_PARTS
 from hub.database.database import Database, open_database
 from hub.equipment.feeds import Feeds
 from hub.runtime.clock import Clock
@@ -68,7 +68,7 @@ class Hub:
         self.database = database
         self.boot = boot
         self.storage_alerts = StorageAlerts(self._report_storage)
-        database.outcomes.on_change = lambda promise, reason: self._storage_changed()
+        database.outcomes.on_change = lambda part, reason: self._storage_changed()
         self.figures = Figures()
         self.sinks = Supervisor("sinks", clock, on_failed=partial(self._child_failed, "sinks"))
         self.feeds = Supervisor("feeds", clock, on_failed=partial(self._child_failed, "feeds"))
@@ -169,7 +169,7 @@ class Hub:
         await self.fleet.open(self.config.units)
         await self.equipment.open(self.config.feeds)
         await self.alerts.restore()
-        self.storage_alerts.clear(PROMISES)
+        self.storage_alerts.clear(STORAGE_PARTS)
         self.config_rejected(None)  # the file of this start was good
         self.edge_overloaded(None)
         if (reason := too_few(self.config, limit())) is not None:
@@ -271,7 +271,7 @@ class Hub:
 async def open_hub(config: Config) -> AsyncIterator[Hub]:
     """A running hub; leaving the block stops it in the reverse order of its start, within 5 s.
 
-    Raises OSError for a port or folder that cannot be had, AlreadyRunning or DatabaseTaken where another hub
+    Raises OSError for a port or folder that cannot be had, AlreadyRunning or DatabaseInUse where another hub
     works on the same data, DBAPIError for a database that cannot be used.
     """
     load_everything()

@@ -103,10 +103,10 @@ def start(service: Any, *args: Any) -> int:
     """Run a service and turn what keeps it from starting into a line and an exit code."""
     from sqlalchemy.exc import DBAPIError
 
-    from hub.database.claim import DatabaseTaken
     from hub.database.database import DatabaseNotUtf8
     from hub.database.engines import SqliteTooOld
-    from hub.database.errors import describe_trouble
+    from hub.database.errors import describe_error
+    from hub.database.lock import DatabaseInUse
     from hub.runtime.lock import AlreadyRunning
     from hub.store.schema import DatabaseTooNew
     from hub.web.server.server import PortTaken
@@ -116,10 +116,10 @@ def start(service: Any, *args: Any) -> int:
         return code
     except PortTaken as error:
         return fail(str(error), PORT_TAKEN)
-    except (AlreadyRunning, DatabaseNotUtf8, DatabaseTaken, DatabaseTooNew, SqliteTooOld) as error:
+    except (AlreadyRunning, DatabaseNotUtf8, DatabaseInUse, DatabaseTooNew, SqliteTooOld) as error:
         return fail(str(error), FAILED)
     except DBAPIError as error:
-        return fail(f"the database cannot be used: {describe_trouble(error)}; see database.url", FAILED)
+        return fail(f"the database cannot be used: {describe_error(error)}; see database.url", FAILED)
     except BrokenPipeError:
         return reader_gone()
     except OSError as error:

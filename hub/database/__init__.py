@@ -1,1 +1,1 @@
-"""The one way to SQL: engines, sessions, transactions, and what their failures mean."""
+"""Access to SQL: engines, sessions, transactions, the lock of the database, and the names of its failures."""

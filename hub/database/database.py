@@ -1,4 +1,10 @@
-"""The one way to SQL: short transactions in worker threads, one writer and several readers."""
+"""Runs short SQL transactions in worker threads: one writer at a time, and several readers.
+
+- Only one thread writes at a time: everything that writes holds `_writing`.
+- Durable writers go before the others (`Precedence`), and `write_in_turn` lets no other writer in between.
+- The hub's own reads, people's queries and health checks have connections and threads of their own, so that none
+  of them waits for another.
+"""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -14,14 +20,14 @@ from sqlmodel import Session
 from alerts.store.database import Write
 from alerts.store.unstorable import Refused
 from hub.database.checkpoints import Checkpoints
-from hub.database.checks import broken_promises
-from hub.database.claim import Claim, FileClaim, ServerClaim
+from hub.database.checks import unreadable_parts
 from hub.database.engines import OWN_READERS, Dialect, open_engines, sqlite_path
 from hub.database.file import DatabaseFile
 from hub.database.lane import Lane
+from hub.database.lock import AdvisoryLock, DatabaseLock, FileLock
 from hub.database.outcomes import Outcomes
+from hub.database.part import PartDatabase
 from hub.database.precedence import Precedence
-from hub.database.purpose import Purpose
 from hub.database.quarantine import Quarantine, QuarantineFull
 from hub.database.sessions import Sessions
 from hub.database.transaction import run_raw
@@ -30,20 +36,20 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
-_QUEUE = 16  # of people's queries
-_PATIENCE_S = 5.0
+_MAX_WAITING = 16  # people's queries
+_LONGEST_WAIT_S = 5.0
 
 
 class DatabaseNotUtf8(Exception):
-    """The database cannot hold every text; the message says how to make one that can."""
+    """The database is not encoded in UTF-8; the message says how to create one that is."""
 
 
 class Database:
-    """Runs functions of a Session, each whole in one transaction in a worker thread.
+    """Runs functions of a Session, each in one transaction in a worker thread.
 
-    What is returned must stand without the session: rows and values, no lazy relations. Errors of the database
-    come as `sqlalchemy.exc.DBAPIError`; `describe_trouble` names them. A started transaction always ends, even
-    when the caller is cancelled meanwhile, so `work` must be short.
+    A function returns rows and values that are usable without the session, no lazy relations. Database errors are
+    raised as `sqlalchemy.exc.DBAPIError`; `describe_error` names them. A started transaction runs to its end even
+    when the caller is cancelled meanwhile, so functions must be short.
     """
 
     def __init__(self, sessions: Sessions, queries: int, quarantine: Quarantine) -> None:
@@ -51,12 +57,12 @@ class Database:
         self.quarantine = quarantine
         self.outcomes = Outcomes()
         self.checkpoints = Checkpoints(self.run_raw, self.outcomes)
-        self.lane = Lane(queries, _QUEUE, _PATIENCE_S)
+        self.lane = Lane(queries, _MAX_WAITING, _LONGEST_WAIT_S)
         self._querying = anyio.CapacityLimiter(queries)
         self._reading = anyio.CapacityLimiter(OWN_READERS)
         self._checking = anyio.CapacityLimiter(1)
         self._writing = anyio.CapacityLimiter(1)
-        self._looking = anyio.CapacityLimiter(1)
+        self._other = anyio.CapacityLimiter(1)
         self._precedence = Precedence()
 
     @property
@@ -66,70 +72,71 @@ class Database:
 
     @property
     def file(self) -> DatabaseFile | None:
-        """Of SQLite, where this process is the one hub of it."""
+        """The file of a SQLite database that this process has locked; else None."""
         return self.sessions.file
 
-    def of(self, promise: str) -> Purpose:
-        """The database for one part of the hub, whose failures count as broken `promise`."""
-        return Purpose(self, self.outcomes, promise)
+    def of(self, part: str) -> PartDatabase:
+        """The database for one part of the storage, which records the failures of that part."""
+        return PartDatabase(self, self.outcomes, part)
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """Runs `work` on a read-only snapshot. Statements beyond the read deadline end as DBAPIError `too slow`."""
+        """Run `work` on a read-only snapshot. Raises DBAPIError, `too slow` for a statement beyond the deadline."""
         return await self._read(self.sessions.engines.readers, work, self._reading)
 
-    async def query(self, work: Callable[[Session], T], *, goes_on: bool = False) -> T:
-        """Like `read`, for people: apart from the hub's own work, and in a bounded lane.
+    async def query(self, work: Callable[[Session], T], *, continues: bool = False) -> T:
+        """Like `read`, for people's queries: on connections of their own, and limited in number by the lane.
 
-        Raises LaneFull too, but not for what `goes_on` with an answer that has begun.
+        Raises LaneFull when too many wait, except for a query that `continues` a response that has begun.
         """
-        async with self.lane.place(goes_on):
+        async with self.lane.slot(continues):
             return await self._read(self.sessions.engines.queries, work, self._querying)
 
     async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
-        """Runs `work` and commits. With `durable` the commit is on the disk when this returns.
+        """Run `work` and commit. With `durable` the commit is on the disk when this returns.
 
         Durable writers go before the others: see `Precedence`.
         """
         if durable:
             with self._precedence.urgent():
-                return await self.alone(lambda: self.sessions.write(work, durable=True))
-        await self._precedence.let_pass()
-        return await self.alone(lambda: self.sessions.write(work, durable=False))
+                return await self.run_exclusive(lambda: self.sessions.write(work, durable=True))
+        await self._precedence.wait_turn()
+        return await self.run_exclusive(lambda: self.sessions.write(work, durable=False))
 
     async def write_in_turn(self, take: Callable[[], Write | None]) -> None:
-        """Runs what `take` gives until it gives None, before the other writers and with none in between.
+        """Run the writes that `take` returns until it returns None, with no other writer in between.
 
-        `take` is called in the event loop; a call says that what it gave before is committed. So a burst of
-        transactions does not wait for a turn of a busy loop more than once each.
+        `take` is called in the event loop; each call means that the write it returned before is committed. So each
+        transaction of a burst waits for the event loop only once.
         """
         with self._precedence.urgent():
-            await self.alone(lambda: self._write_in_turn(take))
+            await self.run_exclusive(lambda: self._write_in_turn(take))
 
-    async def broken_promises(self) -> dict[str, str]:
-        """Reason by promise, for those whose tables cannot be read now. Raises DBAPIError when nothing can."""
-        return await self._read(self.sessions.engines.upkeep, broken_promises, self._checking)
+    async def unreadable_parts(self) -> dict[str, str]:
+        """The reason by part, for the parts whose tables cannot be read now. Raises DBAPIError if none can."""
+        return await self._read(self.sessions.engines.upkeep, unreadable_parts, self._checking)
 
     async def check(self) -> dict[str, str]:
-        """Reason by promise, for those that are not kept now. Raises DBAPIError when nothing can be read."""
-        if self.file is not None and self.file.trouble is not None:
-            return {"file": self.file.trouble, **self.outcomes.failing}
-        return {**self.outcomes.failing, **await self.broken_promises()}
+        """The reason by part, for the parts that fail now. Raises DBAPIError when nothing can be read."""
+        if self.file is not None and self.file.failure is not None:
+            return {"file": self.file.failure, **self.outcomes.failing}
+        return {**self.outcomes.failing, **await self.unreadable_parts()}
 
     async def set_aside(self, refused: Sequence[Refused]) -> None:
-        """Puts rows that no database takes into quarantine; where that is full they are counted and logged only."""
+        """Write rows that no database accepts to the quarantine file; log them as lost when it is full."""
         try:
-            await self.beside(lambda: self.quarantine.keep(refused))
+            await self.run_in_thread(lambda: self.quarantine.add(refused))
         except (QuarantineFull, OSError) as error:
-            log.error("rows are lost that cannot be stored", rows=len(refused), reason=type(error).__name__)
+            reason = str(error) if isinstance(error, QuarantineFull) else error.strerror
+            log.error("rows that cannot be stored are lost", rows=len(refused), reason=reason)
 
-    async def claim(self) -> None:
-        """Makes this process the one hub of the database. Raises DatabaseTaken, DBAPIError."""
-        if self.sessions.claim is not None:
-            await self.beside(self.sessions.claim.take)
+    async def acquire_lock(self) -> None:
+        """Make this process the only hub on the database. Raises DatabaseInUse, DBAPIError."""
+        if self.sessions.lock is not None:
+            await self.run_in_thread(self.sessions.lock.acquire)
 
     async def begin(self) -> None:
-        """Claims the database and sees that it can be used. Raises DatabaseTaken, DatabaseNotUtf8, DBAPIError."""
-        await self.claim()
+        """Lock the database and check that it is usable. Raises DatabaseInUse, DatabaseNotUtf8, DBAPIError."""
+        await self.acquire_lock()
         if self.dialect == "postgresql":
             name, encoding = await self.read(lambda session: tuple(session.execute(_ENCODING).one()))
             if encoding != "UTF8":
@@ -138,31 +145,31 @@ class Database:
                     " `createdb --encoding=UTF8 --template=template0 NAME` and name it in database.url"
                 )
         if self.file is not None:
-            await self.beside(self.file.make_private)
+            await self.run_in_thread(self.file.make_private)
             self.file.remember()
 
     async def close_idle(self) -> None:
-        """Closes the connections that keep memory and that nobody uses now; who needs one next opens it."""
-        with suppress(DBAPIError):  # without a database there is none
-            await self.alone(self.sessions.close_idle)
+        """Close connections that are idle and hold memory; the next transaction opens a new one."""
+        with suppress(DBAPIError):  # without a database there is none to close
+            await self.run_exclusive(self.sessions.close_idle)
 
     async def close(self) -> None:
-        """Closes every connection and gives the claim up."""
-        await self.beside(self.sessions.close)
+        """Close every connection and release the lock."""
+        await self.run_in_thread(self.sessions.close)
 
-    async def run_raw(self, work: Callable[[Any], T], *, alone: bool) -> T:
-        """Runs `work` on a connection of the driver outside of any transaction; `alone` with the writers held."""
+    async def run_raw(self, work: Callable[[Any], T], *, exclusive: bool) -> T:
+        """Run `work` on a connection of the driver, outside a transaction; when `exclusive` without any writer."""
         upkeep = self.sessions.engines.upkeep
-        async with self._writing if alone else nullcontext():
+        async with self._writing if exclusive else nullcontext():
             return await anyio.to_thread.run_sync(run_raw, upkeep, work, limiter=self._checking)
 
-    async def alone(self, do: Callable[[], T]) -> T:
-        """Runs what no writer may meet, in a worker thread."""
+    async def run_exclusive(self, do: Callable[[], T]) -> T:
+        """Run `do` in a worker thread while no writer runs."""
         return await anyio.to_thread.run_sync(do, limiter=self._writing)
 
-    async def beside(self, do: Callable[[], T]) -> T:
-        """Runs what disturbs nobody, in a worker thread."""
-        return await anyio.to_thread.run_sync(do, limiter=self._looking)
+    async def run_in_thread(self, do: Callable[[], T]) -> T:
+        """Run `do`, which does not use the writers' connections, in a worker thread."""
+        return await anyio.to_thread.run_sync(do, limiter=self._other)
 
     async def _read(self, engine: Engine, work: Callable[[Session], T], limiter: anyio.CapacityLimiter) -> T:
         return await anyio.to_thread.run_sync(self.sessions.read, engine, work, limiter=limiter)
@@ -183,22 +190,22 @@ async def open_database(
     exclusive: bool = True,
     quarantine: Path | None = None,
 ) -> AsyncIterator[Database]:
-    """Opens `sqlite:///path` or `postgresql://user:pw@host/db`. Does not touch the schema: see `schema.upgrade`.
+    """Open `sqlite:///path` or `postgresql://user:pw@host/db`; see `schema.upgrade` for the tables.
 
-    With `exclusive` this process becomes the one hub of the database. Raises DatabaseTaken when there is one
-    already, DatabaseNotUtf8, DBAPIError when the server cannot be reached, ValueError for a URL it cannot serve.
-    `quarantine` is a file for rows that no database takes.
+    With `exclusive` this process locks the database. Raises DatabaseInUse when another hub has locked it,
+    DatabaseNotUtf8, DBAPIError when the server cannot be reached, ValueError for a URL that is not supported.
+    `quarantine` is the file for rows that no database accepts.
     """
     engines = open_engines(url, queries, read_deadline_s)
     parsed = make_url(url)
     is_file = parsed.get_backend_name() == "sqlite"
     file = DatabaseFile(sqlite_path(parsed)) if is_file and exclusive else None
-    claim: Claim | None = None
+    lock: DatabaseLock | None = None
     if file is not None:
-        claim = FileClaim(file.path)
-    elif exclusive and engines.claim is not None:
-        claim = ServerClaim(engines.claim)
-    database = Database(Sessions(engines, claim, file), queries, Quarantine(quarantine))
+        lock = FileLock(file.path)
+    elif exclusive and engines.lock is not None:
+        lock = AdvisoryLock(engines.lock)
+    database = Database(Sessions(engines, lock, file), queries, Quarantine(quarantine))
     try:
         await database.begin()
         yield database

@@ -1,4 +1,4 @@
-"""SQLAlchemy engines for SQLite and PostgreSQL, set up so that nothing waits for long."""
+"""SQLAlchemy engines for SQLite and PostgreSQL, with deadlines for locks and statements."""
 
 import math
 import sqlite3
@@ -12,25 +12,25 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 Dialect = Literal["sqlite", "postgresql"]
 
 _OLDEST_SQLITE = (3, 33, 0)  # UPDATE … FROM
-_LOCK_WAIT_S = 1.0  # writers queue behind each other: none may sit long on a lock of somebody else's
+_LOCK_WAIT_S = 1.0  # writers queue behind each other, so none may wait long for a lock of another process
 _WRITE_DEADLINE_S = 20.0
-_CLAIM_DEADLINE_S = 5.0
-_QUERY_CACHE = "-4000"  # kB each: people read ranges once, and what is cached for them stays in memory for good
-_STEPS_BETWEEN_LOOKS = 20_000  # SQLite instructions, about a millisecond
+_LOCK_DEADLINE_S = 5.0
+_QUERY_CACHE = "-4000"  # kB each: people read a range once, and a larger cache would stay in memory
+_DEADLINE_CHECK_STEPS = 20_000  # SQLite instructions between two checks, about a millisecond
 
 
 class SqliteTooOld(Exception):
-    """The library that came with this Python lacks what the hub writes with."""
+    """The SQLite library of this Python lacks statements that the hub needs."""
 
 
 OWN_READERS = 3
 
 
 class Engines(NamedTuple):
-    """`writer` may lose the last commits when the power goes, `durable` never does; the first three cannot write.
+    """`writer` may lose the last commits at a power failure, `durable` never does; the first three cannot write.
 
-    `queries` are for people, `readers` for the hub's own work, `upkeep` for health and checkpoints: whoever asks
-    for much holds up his like only. `claim` is for the lock of PostgreSQL.
+    `queries` serve people, `readers` the hub's own work, `upkeep` health checks and checkpoints, so that none of
+    them delays another. `lock` has the connection of PostgreSQL's advisory lock.
     """
 
     queries: Engine
@@ -38,11 +38,11 @@ class Engines(NamedTuple):
     upkeep: Engine
     writer: Engine
     durable: Engine
-    claim: Engine | None = None
+    lock: Engine | None = None
 
 
 def open_engines(url: str, queries: int, read_deadline_s: float) -> Engines:
-    """Builds the engines; no connection is made yet. Raises SqliteTooOld, ValueError for a URL it cannot serve."""
+    """Build the engines without connecting. Raises SqliteTooOld, ValueError for a URL that is not supported."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
@@ -64,20 +64,20 @@ def open_engines(url: str, queries: int, read_deadline_s: float) -> Engines:
             _postgres(parsed, 1, read_deadline_s, reading),
             _postgres(parsed, 1, _WRITE_DEADLINE_S, "-c synchronous_commit=off"),
             _postgres(parsed, 1, _WRITE_DEADLINE_S, "-c synchronous_commit=on"),
-            _postgres(parsed, 1, _CLAIM_DEADLINE_S, ""),
+            _postgres(parsed, 1, _LOCK_DEADLINE_S, ""),
         )
     raise ValueError("database.url must start with sqlite:/// or postgresql://")
 
 
 def sqlite_path(url: URL) -> Path:
-    """The file behind a SQLite URL. Raises ValueError where there is none."""
+    """The file of a SQLite URL. Raises ValueError for a database in memory."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ValueError("database.url must name a file, such as sqlite:///data/hub.db")
     return Path(url.database).resolve()
 
 
 def missing_file(url: str) -> Path | None:
-    """The file of a SQLite database that is not there, which a connection would create; else None."""
+    """The file of a SQLite database that does not exist yet; else None."""
     parsed = make_url(url)
     path = sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
     return None if path is None or path.exists() else path
@@ -94,7 +94,7 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
         "page_size": "2048",  # each reading goes to a page of its own unit, so pages are what is written
         "journal_mode": "WAL",
         "foreign_keys": "ON",
-        "wal_autocheckpoint": "40000",  # pages; long before that `Database.run_checkpoints` has done it
+        "wal_autocheckpoint": "40000",  # pages; `Checkpoints` empties the log long before
         "journal_size_limit": str(64 * 1024 * 1024),
         "cache_size": "-32000",
         **pragmas,
@@ -102,13 +102,13 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
 
     @event.listens_for(engine, "do_connect")
     def name_the_file(_dialect: object, _record: object, args: list[Any], how: dict[str, Any]) -> None:
-        # a file that was deleted meanwhile is not made again, empty
+        # mode=rw: a file that was deleted meanwhile must not be created again, empty
         args[0] = f"file:{quote(str(sqlite_path(url)))}?mode=rw"
         how["uri"] = True
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver then leaves BEGIN to us
+        connection.isolation_level = None  # so that the driver sends no BEGIN of its own
         for name, value in settings.items():
             connection.execute(f"PRAGMA {name}={value}")
         _add_missing_functions(connection)
@@ -118,14 +118,14 @@ def _sqlite(url: URL, size: int, begin: str, pragmas: dict[str, str], deadline_s
         if deadline_s is not None:
             ends_s = time.monotonic() + deadline_s
             driver: Any = connection.connection.driver_connection
-            driver.set_progress_handler(lambda: time.monotonic() > ends_s, _STEPS_BETWEEN_LOOKS)
+            driver.set_progress_handler(lambda: time.monotonic() > ends_s, _DEADLINE_CHECK_STEPS)
         connection.exec_driver_sql(begin)
 
     return engine
 
 
 def _add_missing_functions(connection: sqlite3.Connection) -> None:
-    """Some builds of SQLite come without mathematics."""
+    """Define the functions that builds of SQLite without mathematics lack."""
     try:
         connection.execute("SELECT log10(10.0), power(10.0, 2.0)")
     except sqlite3.OperationalError:

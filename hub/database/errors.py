@@ -1,4 +1,4 @@
-"""What is wrong with the database, in two words people can act on; never a statement, a value or a password."""
+"""Short names for database errors that people can act on; never a statement, a value or a password."""
 
 import re
 
@@ -37,15 +37,15 @@ _POSTGRES = {
     "58": "disk error",
     "XX": "damaged",
 }
-_AT_CONNECT = (  # where psycopg has no code, only what the server wrote
+_AT_CONNECT = (  # psycopg gives no code for these, only the server's message
     (re.compile(r'FATAL: +database ".*" does not exist'), _NO_DATABASE),
     (re.compile(r"FATAL: +.*unsupported startup parameter"), _NO_POOLER),
     (re.compile(r'FATAL: +(.*authentication failed|no pg_hba|role ".*" does not exist)'), "access denied"),
 )
 
 
-def describe_trouble(error: SQLAlchemyError) -> str:
-    """Names the trouble: `disk full`, `locked`, `unreachable`, `too slow`, ...; else the class of the error."""
+def describe_error(error: SQLAlchemyError) -> str:
+    """A name such as `disk full`, `locked`, `unreachable`, `too slow`; else the class of the driver's error."""
     if not isinstance(error, DBAPIError):
         return type(error).__name__
     cause = error.orig
@@ -63,5 +63,5 @@ def describe_trouble(error: SQLAlchemyError) -> str:
         "OperationalError",
         "ConnectionTimeout",
     ):
-        return next((words for said, words in _AT_CONNECT if said.search(str(cause))), "unreachable")
+        return next((words for message, words in _AT_CONNECT if message.search(str(cause))), "unreachable")
     return type(cause).__name__

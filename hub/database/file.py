@@ -1,4 +1,11 @@
-"""The file of a SQLite database: made private, and watched, because SQLite goes on with a file that was deleted."""
+"""Watches the file of a SQLite database: SQLite keeps writing to a file that was deleted, moved or replaced.
+
+`DatabaseFile.check` moves between these values of `failure`:
+
+    None ──missing──> GONE ──back again──> None        any ──another inode at `path`──> REPLACED
+    None ──size 0──> EMPTIED ──has a size again──> REPLACED
+    GONE for 10 checks: `is_lost`, and the connections' copy is restored        REPLACED: the hub opens the new file
+"""
 
 import os
 from contextlib import suppress
@@ -12,76 +19,76 @@ EMPTIED = "the file was emptied, restore it"
 REPLACED = "another file is in its place"
 LOG_GONE = "the log of the database was deleted, restart the hub"
 
-_LOST_AFTER_LOOKS = 10
+_LOST_AFTER_CHECKS = 10
 
 
 class Identity(NamedTuple):
-    """What a file is, whatever it is called."""
+    """Identifies a file independently of its name."""
 
     device: int
     inode: int
 
 
 class DatabaseFile:
-    """Methods do short I/O: call them in a worker thread.
+    """The methods do short I/O: call them in a worker thread.
 
-    `trouble` says that the connections do not work on what is at `path` any more: what they write would be lost.
+    `failure` is set while the connections do not use the file at `path`: what they write would be lost.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.trouble: str | None = None
+        self.failure: str | None = None
         self.is_log_lost = False
         self._known: Identity | None = None
         self._known_log: Identity | None = None
-        self._looks_gone = 0
+        self._missing_checks = 0
 
     def make_private(self) -> None:
-        """Takes everybody else the rights on it and on SQLite's own files, which get the rights of the database."""
+        """Remove the rights of other users from the file and from SQLite's own files beside it."""
         for path in (self.path, *self._logs):
             make_private(path)
 
     def remember(self) -> None:
-        """The connections work on what is at `path` now."""
+        """Record the file at `path` as the one that the connections use."""
         self._known, self._known_log = _identity(self.path), None
-        self.trouble, self.is_log_lost = None, False
+        self.failure, self.is_log_lost = None, False
 
-    def look(self) -> str | None:
-        """Compares what is at `path` with what the connections work on; returns and keeps the trouble, if any."""
+    def check(self) -> str | None:
+        """Compare the file at `path` with the one that the connections use; returns `failure`."""
         found = _identity(self.path)
-        self._looks_gone = self._looks_gone + 1 if found is None else 0
+        self._missing_checks = self._missing_checks + 1 if found is None else 0
         if found is None:
-            self.trouble = GONE
+            self.failure = GONE
         elif found != self._known:
-            self.trouble = REPLACED
+            self.failure = REPLACED
         elif self.path.stat().st_size == 0:
-            self.trouble = EMPTIED
-        elif self.trouble is None:
-            self._look_at_log()
-        elif self.trouble == GONE:
-            self.trouble = None  # it was moved, and moved back
-        elif self.trouble == EMPTIED:
-            self.trouble = REPLACED
-        return self.trouble
+            self.failure = EMPTIED
+        elif self.failure is None:
+            self._check_log()
+        elif self.failure == GONE:
+            self.failure = None  # it was moved, and moved back
+        elif self.failure == EMPTIED:
+            self.failure = REPLACED
+        return self.failure
 
     def forget_log(self) -> None:
-        """No connection is open any more, so SQLite has removed its log, and the next connection makes another."""
+        """Forget the log: all connections are closed, so SQLite has removed it, and will create a new one."""
         self._known_log = None
 
     @property
     def is_in_place(self) -> bool:
-        """Whether `path` still leads to the file that the connections work on."""
+        """Whether the file at `path` is still the one that the connections use."""
         return self._known is None or _identity(self.path) == self._known
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has been gone for so long that nobody is just about to put it back."""
-        return self._looks_gone >= _LOST_AFTER_LOOKS
+        """Whether the file has been missing for so many checks that nobody is about to move it back."""
+        return self._missing_checks >= _LOST_AFTER_CHECKS
 
     def rescue(self, connection: Any) -> None:
-        """Copies what the connection still has, though it has no name any more, to `path`. Raises OSError.
+        """Copy the database of an open connection, whose file has been deleted, to `path`. Raises OSError.
 
-        A file that appears at `path` meanwhile is left alone.
+        A file that appears at `path` meanwhile stays.
         """
         copy = self.path.with_name(f"{self.path.name}.rescued")
         copy.unlink(missing_ok=True)
@@ -95,13 +102,13 @@ class DatabaseFile:
             os.close(file)
             copy.unlink()
 
-    def set_old_log_aside(self) -> None:
-        """Renames the log of the former file, while it is open here: SQLite would put it into the new file."""
+    def rename_old_log(self) -> None:
+        """Rename the log of the former file while it is open here: SQLite would apply it to the new file."""
         for log in self._logs:
             if _is_open_here(_identity(log)):
                 log.rename(log.with_name(f"{log.name}.former"))
 
-    def _look_at_log(self) -> None:
+    def _check_log(self) -> None:
         found = _identity(self._logs[0])
         if self._known_log is None:
             self._known_log = found
@@ -124,7 +131,7 @@ def _identity(path: Path) -> Identity | None:
 def _is_open_here(identity: Identity | None) -> bool:
     """Whether this process has the file open."""
     for name in os.listdir("/dev/fd"):
-        with suppress(OSError):  # the one that lists them is closed again
+        with suppress(OSError):  # the descriptor of this listing is closed already
             found = os.fstat(int(name))
             if (found.st_dev, found.st_ino) == identity:
                 return True

@@ -1,4 +1,4 @@
-"""A bounded lane: so many callers at once, so many waiting, none of them for long."""
+"""Limits concurrent queries: so many run at once, so many wait, and none waits longer than a deadline."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,47 +7,47 @@ import anyio
 
 
 class LaneFull(Exception):
-    """Every place is taken and nobody may wait any more; the caller should ask again in `retry_s` seconds."""
+    """No slot became free in time, or too many callers wait; the caller may retry in `retry_s` seconds."""
 
     retry_s = 2.0
 
 
 class Lane:
-    """Gives `width` places; up to `queue` callers wait for one, each for `patience_s` at most."""
+    """Has `width` slots; up to `max_waiting` callers wait for one, each for `longest_wait_s` seconds at most."""
 
-    def __init__(self, width: int, queue: int, patience_s: float) -> None:
+    def __init__(self, width: int, max_waiting: int, longest_wait_s: float) -> None:
         self.refused = 0
-        self._queue = queue
-        self._patience_s = patience_s
-        self._places = anyio.CapacityLimiter(width)
+        self._max_waiting = max_waiting
+        self._longest_wait_s = longest_wait_s
+        self._slots = anyio.CapacityLimiter(width)
 
     @property
     def waiting(self) -> int:
-        """Callers without a place yet."""
-        return self._places.statistics().tasks_waiting
+        """Callers that wait for a slot."""
+        return self._slots.statistics().tasks_waiting
 
     @property
-    def busy(self) -> int:
-        """Places taken."""
-        return self._places.statistics().borrowed_tokens
+    def running(self) -> int:
+        """Callers that hold a slot."""
+        return self._slots.statistics().borrowed_tokens
 
     @asynccontextmanager
-    async def place(self, goes_on: bool = False) -> AsyncIterator[None]:
-        """Holds a place while the block lasts. Raises LaneFull.
+    async def slot(self, continues: bool = False) -> AsyncIterator[None]:
+        """Hold a slot while the block runs. Raises LaneFull.
 
-        A caller that has begun and `goes_on` waits for as long as it takes: it was let in once.
+        A caller that `continues` earlier work waits without a deadline, and is never refused.
         """
         borrower = object()
-        if not goes_on and self.waiting >= self._queue and self._places.available_tokens <= 0:
+        if not continues and self.waiting >= self._max_waiting and self._slots.available_tokens <= 0:
             self._refuse()
-        with anyio.move_on_after(None if goes_on else self._patience_s) as patience:
-            await self._places.acquire_on_behalf_of(borrower)
-        if patience.cancelled_caught:
+        with anyio.move_on_after(None if continues else self._longest_wait_s) as wait:
+            await self._slots.acquire_on_behalf_of(borrower)
+        if wait.cancelled_caught:
             self._refuse()
         try:
             yield
         finally:
-            self._places.release_on_behalf_of(borrower)
+            self._slots.release_on_behalf_of(borrower)
 
     def _refuse(self) -> None:
         self.refused += 1

@@ -1,4 +1,4 @@
-"""A file for rows that no database takes: kept for people to look into, so that nothing stops for them."""
+"""The quarantine file: rows that no database accepts are written to it, so that people can inspect them."""
 
 import json
 import os
@@ -14,18 +14,18 @@ from alerts.store.unstorable import Refused
 log = structlog.get_logger()
 
 _MOST_BYTES = 16 * 1024 * 1024
-_MOST_CHARACTERS = 1000  # of a value: enough to know it by, and a row that was too long leaves room for others
-FULL = "too many rows are in quarantine, look into them and move the file away"
+_MOST_CHARACTERS = 1000  # of a value: enough to recognize it, and a row that was too long must not fill the file
+FULL = "too many rows are in quarantine, inspect them and move the file away"
 
 
 class QuarantineFull(Exception):
-    """There is no room for another row; it has to be kept where it is."""
+    """The file has reached its largest size; the rows were not written."""
 
 
 class Quarantine:
-    """One JSON object per line: when, table, reason and row. Methods do short I/O: call them in a worker thread.
+    """One JSON object per line: time, table, reason and row. The methods do short I/O: call them in a thread.
 
-    Without a path rows are counted only. `is_empty` is as of the last look.
+    Without a path it only counts rows. `is_empty` is as of the last `add` or `check_empty`.
     """
 
     def __init__(self, path: Path | None = None, most_bytes: int = _MOST_BYTES) -> None:
@@ -35,8 +35,8 @@ class Quarantine:
         self._most_bytes = most_bytes
         self._logged: set[tuple[str, str]] = set()
 
-    def keep(self, refused: Iterable[Refused]) -> None:
-        """Appends rows, and logs each reason of a table once. Raises QuarantineFull, OSError."""
+    def add(self, refused: Iterable[Refused]) -> None:
+        """Append rows, and log each reason once per table. Raises QuarantineFull, OSError."""
         refused = list(refused)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         lines = [
@@ -51,12 +51,10 @@ class Quarantine:
             if (one.table, one.reason) not in self._logged:
                 self._logged.add((one.table, one.reason))
                 where = None if self.path is None else str(self.path)
-                log.error(
-                    "a row that cannot be stored is set aside", table=one.table, reason=one.reason, file=where
-                )
+                log.error("row not stored: no database accepts it", table=one.table, reason=one.reason, file=where)
 
-    def look(self) -> bool:
-        """Whether the file holds nothing; once people have moved it away, it does not."""
+    def check_empty(self) -> bool:
+        """Whether the file is empty or has been moved away."""
         try:
             self.is_empty = self.path is None or self.path.stat().st_size == 0
         except FileNotFoundError:
@@ -76,14 +74,14 @@ class Quarantine:
 
 
 def _shown(value: object) -> object:
-    """What JSON holds of a value; a long one is cut, and says how long it was."""
+    """The value as JSON can hold it; a long one is truncated, with its length."""
     if (
         value is None
         or isinstance(value, bool | float)
         or (isinstance(value, int) and value.bit_length() <= _MOST_CHARACTERS)
     ):
         return value
-    if isinstance(value, int):  # Python writes no decimal number of any length
+    if isinstance(value, int):  # Python refuses to format very long integers as decimals
         value = hex(value)
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"

@@ -54,7 +54,7 @@ async def export_rows(
                 cursor=cursor,
                 with_header=not has_header,
             )
-            text, cursor = await database.query(read, goes_on=has_header or cursor is not None)
+            text, cursor = await database.query(read, continues=has_header or cursor is not None)
             if text:
                 yield text
                 has_header = True
@@ -80,7 +80,7 @@ async def export_page(
     opening = '{"items":['
     while True:
         read = partial(_items, part=part, limit=min(limit, _ITEMS_PER_PIECE), cursor=cursor)
-        text, count, cursor = await database.query(read, goes_on=opening == ",")
+        text, count, cursor = await database.query(read, continues=opening == ",")
         yield opening + text
         opening = ","
         limit -= count

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, select
 
 from alerts.store.database import Database
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 from hub.instruments.setting import Setting
 from hub.runtime.backoff import backoff
 from hub.runtime.clock import Clock
@@ -125,7 +125,7 @@ class SettingsWriter:
             await self._database.write(work)
             is_written = True
         except DBAPIError as error:
-            log.debug("settings of meters not stored", units=len(taken), reason=describe_trouble(error))
+            log.debug("settings of meters not stored", units=len(taken), reason=describe_error(error))
         finally:
             if not is_written:
                 self._waiting = taken | self._waiting

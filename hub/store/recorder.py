@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from alerts.store.unstorable import is_unstorable
 from hub.database.database import Database
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 from hub.database.quarantine import FULL, QuarantineFull
 from hub.database.transaction import refusal
 from hub.readings.snapshot import Event, MachineChange, PollFailure, Snapshot, StateChange
@@ -118,7 +118,7 @@ class Recorder:
                 if not isinstance(error, SQLAlchemyError):
                     raise
                 failures += 1
-                self._set_trouble(describe_trouble(error))
+                self._set_trouble(describe_error(error))
                 await anyio.sleep(backoff(failures, self._first_retry_s, 5.0, roll=1.0))
                 continue
             failures = 0
@@ -150,7 +150,7 @@ class Recorder:
         else:
             write_batch(session, batch)
         try:
-            self._database.quarantine.keep(refused)
+            self._database.quarantine.add(refused)
         except (QuarantineFull, OSError) as error:
             raise refusal(FULL if isinstance(error, QuarantineFull) else "rows cannot be put aside") from error
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from alerts.store.database import Database
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 from hub.runtime.clock import Clock
 from hub.store.size import Space, database_space
 from hub.store.tables import Minute, StoredMachineChange, StoredReading, StoredStateChange
@@ -80,7 +80,7 @@ class Retention:
                 await self.check_space()
                 await self.delete_old()
             except DBAPIError as error:
-                log.warning("old rows not deleted", reason=describe_trouble(error))
+                log.warning("old rows not deleted", reason=describe_error(error))
             await anyio.sleep(self._interval_s)
 
     async def delete_old(self) -> None:

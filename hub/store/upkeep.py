@@ -1,4 +1,4 @@
-"""What looks after the database while the hub runs: its claim, its file, its log, and whether it keeps promises."""
+"""Watches the database while the hub runs: its lock, its file, its log, and whether each part of it works."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from hub.database.checks import TABLES, touch
 from hub.database.database import Database
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 from hub.database.file import LOG_GONE, REPLACED
 
 _CLAIM_EVERY_S = 5.0
@@ -20,42 +20,42 @@ _CHECK_EVERY = 5  # times that
 
 
 async def run_guard(database: Database) -> NoReturn:
-    """Keeps the claim while the server comes and goes. Raises DatabaseTaken when another hub got in between."""
+    """Keep the lock across restarts of the server. Raises DatabaseInUse when another hub has acquired it."""
     while True:
-        with suppress(DBAPIError):  # no server, no writes by anybody: whoever writes reports it
-            await database.claim()
+        with suppress(DBAPIError):  # without a server nothing is written, and every writer reports that
+            await database.acquire_lock()
         await anyio.sleep(_CLAIM_EVERY_S)
 
 
 async def run_checks(database: Database, on_look: Callable[[], None] = lambda: None) -> NoReturn:
-    """Puts every promise to the test, also while nothing happens that would; calls `on_look` every second."""
+    """Check every part of the storage every 5 s; calls `on_look` every second."""
     while True:
         for _ in range(_CHECK_EVERY):
             await anyio.sleep(_SETTLE_EVERY_S)
             database.outcomes.settle()
             on_look()
-        await check_promises(database)
+        await check_storage(database)
 
 
-async def check_promises(database: Database) -> None:
-    """Reads from every table and commits to the disk, and notes what cannot be done."""
+async def check_storage(database: Database) -> None:
+    """Read from every table and commit to the disk, and record what fails."""
     try:
-        broken = await database.broken_promises()
+        broken = await database.unreadable_parts()
     except DBAPIError as error:
-        broken = dict.fromkeys(TABLES, describe_trouble(error))
-    for promise in TABLES:
-        if promise in broken:
-            database.outcomes.failed(promise, "read", broken[promise])
+        broken = dict.fromkeys(TABLES, describe_error(error))
+    for part in TABLES:
+        if part in broken:
+            database.outcomes.failed(part, "read", broken[part])
         else:
-            database.outcomes.worked(promise, "read")
-    with suppress(DBAPIError):  # noted
+            database.outcomes.worked(part, "read")
+    with suppress(DBAPIError):  # recorded
         await database.of("commits").write(touch, durable=True)
 
 
 async def run_file_watch(database: Database, prepare: Callable[[Session], object]) -> NoReturn:
     """SQLite: refuses to write into a file that was deleted, moved or emptied, and takes up its successor.
 
-    `prepare` brings the successor up to date. Raises DatabaseTaken when another hub works on that.
+    `prepare` brings the successor up to date. Raises DatabaseInUse when another hub works on that.
     """
     while True:
         await anyio.sleep(_FILE_EVERY_S)
@@ -67,11 +67,11 @@ async def look_at_file(database: Database, prepare: Callable[[Session], object])
     file, outcomes = database.file, database.outcomes
     if file is None:
         return
-    trouble = await database.beside(file.look)
+    trouble = await database.run_in_thread(file.check)
     if file.is_lost:
-        await database.alone(database.sessions.rescue_file)
+        await database.run_exclusive(database.sessions.restore_file)
     if trouble == REPLACED:
-        trouble = await database.alone(lambda: database.sessions.take_up_file(prepare))
+        trouble = await database.run_exclusive(lambda: database.sessions.switch_file(prepare))
     if trouble is None:
         outcomes.worked("file", "look")
     else:

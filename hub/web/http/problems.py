@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 from starlette.exceptions import HTTPException
 
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 from hub.database.lane import LaneFull
 
 log = structlog.get_logger()
@@ -124,7 +124,7 @@ async def _no_database(request: Request, error: Exception) -> Response:
     if is_about_a_value(error):
         log.warning("request refused: the database cannot hold one of its values", path=request.scope["path"])
         return ProblemResponse(Problem(422, "the database cannot hold a value of this request"))
-    trouble = describe_trouble(error)
+    trouble = describe_error(error)
     log.error("request failed at the database", path=request.scope["path"], reason=trouble)
     return ProblemResponse(busy(f"the database cannot be used now: {trouble}", _DATABASE_RETRY_S))
 

@@ -6,7 +6,7 @@ import structlog
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 
 log = structlog.get_logger()
 
@@ -29,6 +29,6 @@ async def _joined(first: str | bytes, rest: AsyncIterator[str | bytes]) -> Async
         async for chunk in rest:
             yield chunk
     except (SQLAlchemyError, OSError) as error:
-        reason = describe_trouble(error) if isinstance(error, SQLAlchemyError) else error.strerror
+        reason = describe_error(error) if isinstance(error, SQLAlchemyError) else error.strerror
         log.error("response cut off before its end; the client must request it again", reason=reason)
         raise ResponseInterrupted from None

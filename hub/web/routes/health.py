@@ -7,8 +7,8 @@ import anyio
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from hub.database.checks import VITAL
-from hub.database.errors import describe_trouble
+from hub.database.checks import VITAL_PARTS
+from hub.database.errors import describe_error
 from hub.runtime.clock import rfc3339
 from hub.runtime.supervisor import Child, ChildState
 from hub.store.storage_alerts import broken_parts
@@ -73,18 +73,18 @@ async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
 
 
 async def _database(parts: Parts) -> Check:
-    """Whether every promise is kept: rows stored, deliveries marked, commits on the disk, the file in its place."""
+    """Whether every part of the storage works: rows, deliveries, commits to the disk, and the database file."""
     try:
         with anyio.fail_after(_DATABASE_S):
             broken = await parts.database.check()
     except SQLAlchemyError as error:
-        return {"status": "down", "reason": describe_trouble(error)}
+        return {"status": "down", "reason": describe_error(error)}
     except TimeoutError:
         return {"status": "down", "reason": "too slow"}
     broken |= broken_parts(parts.database, parts.recorder, parts.alerts)
     if not broken:
         return {"status": "ok"}
-    vital = [promise for promise in broken if promise in VITAL]
+    vital = [part for part in broken if part in VITAL_PARTS]
     worst = (vital or list(broken))[0]
     return {"status": "down" if vital else "degraded", "reason": broken[worst], "broken": broken}
 
@@ -123,7 +123,7 @@ def _recorder(parts: Parts) -> Check:
 async def _quarantine(parts: Parts) -> Check:
     """Rows that no database takes, for people to look into until they move the file away."""
     quarantine = parts.database.quarantine
-    is_empty = await parts.database.beside(quarantine.look)
+    is_empty = await parts.database.run_in_thread(quarantine.check_empty)
     return {"status": "ok" if is_empty else "degraded", "set_aside": quarantine.counts.total()}
 
 

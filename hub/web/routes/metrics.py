@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hub.database.checks import PROMISES
+from hub.database.checks import STORAGE_PARTS
 from hub.oracle.oracle_lanes import Lane
 from hub.runtime.figures import BUCKETS_S, Histogram
 from hub.web.access import PartsOf
@@ -135,12 +135,12 @@ class PartsCollector(Collector):
 
     def _storage(self) -> Iterator[Metric]:
         recorder, database = self._parts.recorder, self._parts.database
-        broken = {promise: float(promise in database.outcomes.failing) for promise in PROMISES}
+        broken = {part: float(part in database.outcomes.failing) for part in STORAGE_PARTS}
         yield _gauge("hub_storage_part_failing", "1 while this part of storage is failing.", broken, "part")
         aside = {table: float(count) for table, count in database.quarantine.counts.items()}
         yield _counter("hub_rows_set_aside", "Rows that no database takes, in quarantine.", aside, "table")
         yield _gauge("hub_database_log_bytes", "Pages in SQLite's log.", database.checkpoints.log_bytes)
-        yield _gauge("hub_queries_running", "People's queries at the database.", database.lane.busy)
+        yield _gauge("hub_queries_running", "People's queries at the database.", database.lane.running)
         yield _gauge("hub_queries_waiting", "People's queries that wait for a place.", database.lane.waiting)
         yield _counter("hub_queries_refused", "People's queries there was no place for.", database.lane.refused)
         yield _gauge("hub_readings_waiting", "Events not yet committed.", recorder.pending)

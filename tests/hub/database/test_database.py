@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import Session, select
 
 from alerts.store.database import Write
-from hub.database.claim import DatabaseTaken
 from hub.database.database import Database, DatabaseNotUtf8, open_database
 from hub.database.engines import SqliteTooOld
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
+from hub.database.lock import DatabaseInUse
 from hub.store.tables import Boot, UnitState, load_unit_states, register_boot, save_unit_state
 from tests.elapsed import takes_less_than
 from tests.hub.conftest import own_postgres
@@ -54,7 +54,7 @@ async def test_work_that_fails_leaves_nothing_behind(database: Database, durable
 async def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(DBAPIError) as caught:
         await database.read(lambda session: session.execute(text("DELETE FROM boots")))
-    assert describe_trouble(caught.value) == "read-only"
+    assert describe_error(caught.value) == "read-only"
 
 
 async def test_writes_come_one_after_the_other_and_reads_side_by_side(database: Database) -> None:
@@ -94,7 +94,7 @@ async def test_a_read_beyond_its_deadline_ends_and_the_next_one_works(database_u
         with takes_less_than(5):
             with pytest.raises(DBAPIError) as caught:
                 await database.read(lambda session: session.execute(text(ENDLESS[database.dialect])).all())
-            assert describe_trouble(caught.value) == "too slow"
+            assert describe_error(caught.value) == "too slow"
             assert await database.read(lambda session: session.execute(text("SELECT 1")).scalar()) == 1
 
 
@@ -132,7 +132,7 @@ async def test_postgres_waits_for_the_disk_only_for_what_must_be_durable(postgre
 
 async def test_a_second_hub_is_refused_and_one_that_only_looks_is_not(database_url: str) -> None:
     async with open_database(database_url):
-        with pytest.raises(DatabaseTaken, match="another hub"):
+        with pytest.raises(DatabaseInUse, match="another hub"):
             async with open_database(database_url):
                 pass
         async with open_database(database_url, exclusive=False) as looker:
@@ -144,7 +144,7 @@ async def test_a_second_hub_is_refused_and_one_that_only_looks_is_not(database_u
 async def test_the_second_hub_is_refused_by_another_name_of_the_file_too(tmp_path: Path) -> None:
     async with open_database(f"sqlite:///{tmp_path / 'hub.db'}"):
         (tmp_path / "link.db").symlink_to(tmp_path / "hub.db")
-        with pytest.raises(DatabaseTaken):
+        with pytest.raises(DatabaseInUse):
             async with open_database(f"sqlite:///{tmp_path / 'link.db'}"):
                 pass
 
@@ -156,27 +156,27 @@ CUT_CLAIM = text(
 )
 
 
-async def test_a_claim_whose_connection_was_cut_is_taken_again(postgres: Database, empty_postgres_url: str) -> None:
+async def test_a_lock_with_a_cut_connection_is_acquired_again(postgres: Database, empty_postgres_url: str) -> None:
     assert len(await postgres.write(lambda session: session.execute(CUT_CLAIM).all())) == 1
-    await postgres.claim()
-    with pytest.raises(DatabaseTaken):
+    await postgres.acquire_lock()
+    with pytest.raises(DatabaseInUse):
         async with open_database(empty_postgres_url):
             pass
 
 
-async def test_a_claim_that_another_hub_took_meanwhile_is_lost(postgres: Database, empty_postgres_url: str) -> None:
+async def test_a_lock_that_another_hub_acquired_is_lost(postgres: Database, empty_postgres_url: str) -> None:
     assert len(await postgres.write(lambda session: session.execute(CUT_CLAIM).all())) == 1
     async with open_database(empty_postgres_url):
-        with pytest.raises(DatabaseTaken):
-            await postgres.claim()
+        with pytest.raises(DatabaseInUse):
+            await postgres.acquire_lock()
 
 
 async def test_a_server_that_is_not_there_is_unreachable_and_its_password_is_not_told() -> None:
     with pytest.raises(DBAPIError) as caught:
         async with open_database("postgresql://hub:geheim@127.0.0.1:1/hub"):
             pass
-    assert describe_trouble(caught.value) == "unreachable"
-    assert "geheim" not in describe_trouble(caught.value)
+    assert describe_error(caught.value) == "unreachable"
+    assert "geheim" not in describe_error(caught.value)
 
 
 async def test_a_folder_in_place_of_the_file_cannot_be_opened(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ async def test_a_folder_in_place_of_the_file_cannot_be_opened(tmp_path: Path) ->
     async with open_database(f"sqlite:///{tmp_path / 'hub.db'}") as database:
         with pytest.raises(DBAPIError) as caught:
             await database.read(lambda session: session.execute(text("SELECT 1")))
-    assert describe_trouble(caught.value) == "cannot open"
+    assert describe_error(caught.value) == "cannot open"
 
 
 async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
     async with open_database(f"sqlite:///{tmp_path / 'hub.db'}") as database:
         with pytest.raises(DBAPIError) as caught:
             await database.read(lambda session: session.execute(text("SELECT 1")))
-    assert describe_trouble(caught.value) == "damaged"
+    assert describe_error(caught.value) == "damaged"
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://host/db"])

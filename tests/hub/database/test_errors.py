@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, ResourceClosedError
 
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 
 
 def wrapped(cause: Exception) -> DBAPIError:
@@ -27,7 +27,7 @@ def wrapped(cause: Exception) -> DBAPIError:
 def test_sqlite_troubles_go_by_their_code(name: str, says: str) -> None:
     cause = sqlite3.OperationalError("geheim")
     cause.sqlite_errorname = name
-    assert describe_trouble(wrapped(cause)) == says
+    assert describe_error(wrapped(cause)) == says
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_sqlite_troubles_go_by_their_code(name: str, says: str) -> None:
     ],
 )
 def test_postgres_troubles_go_by_their_sqlstate(cause: psycopg.Error, says: str) -> None:
-    assert describe_trouble(wrapped(cause)) == says
+    assert describe_error(wrapped(cause)) == says
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_what_the_server_said_at_the_connect_is_told(
 ) -> None:
     with pytest.raises(psycopg.OperationalError) as failed:
         psycopg.connect(postgres_url, connect_timeout=3, **part)  # type: ignore[arg-type]
-    assert describe_trouble(wrapped(failed.value)) == says
+    assert describe_error(wrapped(failed.value)) == says
 
 
 def test_other_errors_are_named_by_their_class() -> None:
-    assert describe_trouble(ResourceClosedError("geheim")) == "ResourceClosedError"
+    assert describe_error(ResourceClosedError("geheim")) == "ResourceClosedError"

@@ -19,10 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, select
 
-from hub.database.claim import DatabaseTaken
 from hub.database.database import Database, open_database
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
 from hub.database.file import EMPTIED, GONE, LOG_GONE
+from hub.database.lock import DatabaseInUse
 from hub.store.schema import adopt, upgrade
 from hub.store.tables import Boot, UnitState, load_unit_states, register_boot, save_unit_state
 from hub.store.upkeep import look_at_file
@@ -65,7 +65,7 @@ async def look(database: Database, times: int = 1) -> None:
 async def refused(database: Database) -> str:
     with pytest.raises(DBAPIError) as caught:
         await note(database, "lost")
-    return describe_trouble(caught.value)
+    return describe_error(caught.value)
 
 
 def back_up(path: Path) -> Path:
@@ -225,7 +225,7 @@ async def test_the_second_hub_is_refused_by_a_hard_link_of_the_file(database: Da
     other = path.parent / "other"
     other.mkdir()
     os.link(path, other / "hub.db")
-    with pytest.raises(DatabaseTaken, match="another name"):
+    with pytest.raises(DatabaseInUse, match="another name"):
         async with open_database(f"sqlite:///{other / 'hub.db'}"):
             pass
 
@@ -236,7 +236,7 @@ async def test_a_second_hub_on_the_successor_ends_this_one(database: Database, p
         await second.write(upgrade)
         remove(path)
         os.link(other, path)
-        with pytest.raises(DatabaseTaken):
+        with pytest.raises(DatabaseInUse):
             await look(database)
         assert await refused(database) == "another file is in its place"
 

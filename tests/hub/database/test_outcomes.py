@@ -1,4 +1,4 @@
-"""Which promises are broken, and since when that is clear."""
+"""A part of the storage fails after 2 s of failures, and works again 2 s after the last one."""
 
 from structlog.testing import capture_logs
 
@@ -11,7 +11,7 @@ class Told:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.changes: list[tuple[str, str | None]] = []
-        self.outcomes = Outcomes(lambda promise, reason: self.changes.append((promise, reason)), lambda: self.now_s)
+        self.outcomes = Outcomes(lambda part, reason: self.changes.append((part, reason)), lambda: self.now_s)
 
     def fail(self, after_s: float = 0.0, source: str = "write", reason: str = "damaged") -> None:
         self.now_s += after_s

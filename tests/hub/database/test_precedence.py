@@ -4,17 +4,17 @@ from hub.database.precedence import Precedence
 from tests.virtual_time import virtual
 
 
-async def rush(precedence: Precedence, at_work_s: float, rest_s: float) -> None:
+async def rush(precedence: Precedence, work_s: float, pause_s: float) -> None:
     """Urgent writers one after the other, until cancelled."""
     while True:
         with precedence.urgent():
-            await anyio.sleep(at_work_s)
-        await anyio.sleep(rest_s)
+            await anyio.sleep(work_s)
+        await anyio.sleep(pause_s)
 
 
 async def waited_s(precedence: Precedence) -> float:
     began_s = anyio.current_time()
-    await precedence.let_pass()
+    await precedence.wait_turn()
     return round(anyio.current_time() - began_s, 2)
 
 
@@ -39,7 +39,7 @@ async def test_the_others_wait_for_an_urgent_writer_and_a_moment_longer() -> Non
 
 
 @virtual
-async def test_a_rush_that_lasts_holds_them_back_for_a_moment_once() -> None:
+async def test_a_long_rush_delays_the_others_once() -> None:
     precedence = Precedence()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rush, precedence, 0.1, 0.05)
@@ -50,21 +50,21 @@ async def test_a_rush_that_lasts_holds_them_back_for_a_moment_once() -> None:
 
 
 @virtual
-async def test_a_writer_that_hangs_holds_them_back_no_longer() -> None:
+async def test_a_hanging_urgent_writer_delays_the_others_no_longer_than_the_limit() -> None:
     precedence = Precedence()
     with precedence.urgent():
         assert 0.35 <= await waited_s(precedence) <= 0.37
 
 
 @virtual
-async def test_a_row_of_short_rushes_leaves_the_others_half_of_the_time() -> None:
+async def test_short_rushes_in_a_row_leave_the_others_half_of_the_time() -> None:
     precedence, passed = Precedence(), 0
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rush, precedence, 0.01, 0.105)
         await anyio.sleep(0.005)
         ends_s = anyio.current_time() + 20
         while anyio.current_time() < ends_s:
-            await precedence.let_pass()
+            await precedence.wait_turn()
             await anyio.sleep(0.005)
             passed += 1
         tasks.cancel_scope.cancel()

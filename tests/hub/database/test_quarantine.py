@@ -116,21 +116,21 @@ async def test_a_row_is_logged_once_per_reason_and_the_file_is_the_users_alone(
     quarantine = Quarantine(path, most_bytes=2000)
     with pytest.raises(QuarantineFull):
         for number in range(100):
-            quarantine.keep([Refused("readings", {"n": number, "at": datetime.now(UTC)}, "DataError")])
+            quarantine.add([Refused("readings", {"n": number, "at": datetime.now(UTC)}, "DataError")])
     assert 0 < quarantine.counts["readings"] < 30
     assert len(rows_in(path)) == quarantine.counts["readings"]
-    assert "".join(capsys.readouterr()).count("set aside") == 1
+    assert "".join(capsys.readouterr()).count("no database accepts it") == 1
     assert stat.S_IMODE(await anyio.to_thread.run_sync(lambda: path.stat().st_mode)) == 0o600
-    assert quarantine.look() is False
+    assert quarantine.check_empty() is False
     path.unlink()
-    assert quarantine.look() is True
+    assert quarantine.check_empty() is True
 
 
 @pytest.mark.parametrize("value", ["x" * 300_000, b"x" * 300_000, 16**300_000], ids=["text", "bytes", "number"])
 def test_a_row_that_is_too_long_does_not_fill_the_quarantine(tmp_path: Path, value: object) -> None:
     quarantine = Quarantine(tmp_path / "quarantine.jsonl")
     for _ in range(64):
-        quarantine.keep([Refused("readings", {"n": 1, "reason": value, "level": 60.5}, "ProgramLimitExceeded")])
+        quarantine.add([Refused("readings", {"n": 1, "reason": value, "level": 60.5}, "ProgramLimitExceeded")])
     row = rows_in(tmp_path / "quarantine.jsonl")[0]["row"]
     assert (row["n"], row["level"]) == (1, 60.5)
     assert row["reason"].endswith(" characters)")

@@ -1,4 +1,4 @@
-"""Sessions: those that have become useless are replaced, and none writes without the claim."""
+"""Useless sessions are replaced, and no session writes without the lock."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from hub.database.claim import DatabaseTaken, ServerClaim
 from hub.database.database import Database, open_database
-from hub.database.errors import describe_trouble
+from hub.database.errors import describe_error
+from hub.database.lock import AdvisoryLock, DatabaseInUse
 from hub.store.schema import upgrade
 from hub.store.tables import register_boot
 from tests.elapsed import takes_less_than
@@ -49,7 +49,7 @@ async def test_a_server_that_stepped_down_costs_one_write(postgres: Database, du
     await step_all_down(postgres)
     with pytest.raises(DBAPIError) as caught:
         await postgres.write(write_boot, durable=durable)
-    assert describe_trouble(caught.value) == "read-only"
+    assert describe_error(caught.value) == "read-only"
     for again in (durable, not durable):
         await postgres.write(write_boot, durable=again)
 
@@ -64,43 +64,43 @@ async def test_readers_leave_a_server_that_stepped_down_too(postgres: Database) 
     assert not set(before) & set(after)
 
 
-async def test_a_server_that_stepped_down_has_no_claim(postgres: Database, empty_postgres_url: str) -> None:
+async def test_a_server_that_became_read_only_has_no_lock(postgres: Database, empty_postgres_url: str) -> None:
     await step_all_down(postgres)
     with pytest.raises(DBAPIError):
         await postgres.write(write_boot)
     async with open_database(empty_postgres_url):  # the other hub is the one that the new server knows
         with pytest.raises(DBAPIError) as caught:
             await postgres.write(write_boot)
-        assert describe_trouble(caught.value) == "another hub has taken the database"
-        with pytest.raises(DatabaseTaken):
-            await postgres.claim()
+        assert describe_error(caught.value) == "another hub is using the database; stop one of them"
+        with pytest.raises(DatabaseInUse):
+            await postgres.acquire_lock()
     await postgres.write(write_boot)
-    with pytest.raises(DatabaseTaken):
+    with pytest.raises(DatabaseInUse):
         async with open_database(empty_postgres_url):
             pass
 
 
-async def test_a_claim_on_a_session_that_cannot_write_is_taken_anew(postgres: Database) -> None:
-    claim = postgres.sessions.claim
-    assert isinstance(claim, ServerClaim)
-    before = claim._connection
+async def test_a_lock_on_a_session_that_cannot_write_is_acquired_anew(postgres: Database) -> None:
+    lock = postgres.sessions.lock
+    assert isinstance(lock, AdvisoryLock)
+    before = lock._connection
     assert before is not None
     before.execute(text("SET default_transaction_read_only = on"))
-    await postgres.claim()
-    assert claim.is_held
-    assert claim._connection is not before
+    await postgres.acquire_lock()
+    assert lock.is_held
+    assert lock._connection is not before
 
 
 async def test_a_lost_session_that_lives_on_at_the_server_does_not_keep_its_own_hub_out(
     postgres: Database, empty_postgres_url: str
 ) -> None:
-    claim = postgres.sessions.claim
-    assert isinstance(claim, ServerClaim)
-    await anyio.to_thread.run_sync(claim.renew)
-    with psycopg.connect(empty_postgres_url, autocommit=True, application_name=claim._name) as lost:
+    lock = postgres.sessions.lock
+    assert isinstance(lock, AdvisoryLock)
+    await anyio.to_thread.run_sync(lock.reset)
+    with psycopg.connect(empty_postgres_url, autocommit=True, application_name=lock._name) as lost:
         lost.execute("SELECT pg_advisory_lock(%s, hashtext(current_schema()))", (0x4855_4231,))
-        await postgres.claim()
-        assert claim.is_held
+        await postgres.acquire_lock()
+        assert lock.is_held
         with pytest.raises(psycopg.OperationalError):
             lost.execute("SELECT 1")
 
@@ -153,12 +153,12 @@ async def test_an_error_of_a_statement_keeps_the_session(postgres: Database) -> 
     assert await postgres.write(ask) == before
 
 
-async def test_a_claim_that_is_lost_for_good_ends_the_guard(postgres: Database, empty_postgres_url: str) -> None:
+async def test_a_lock_that_another_hub_acquired_ends_the_guard(postgres: Database, empty_postgres_url: str) -> None:
     from hub.store.upkeep import run_guard
 
-    claim = postgres.sessions.claim
-    assert claim is not None
-    await anyio.to_thread.run_sync(claim.renew)
+    lock = postgres.sessions.lock
+    assert lock is not None
+    await anyio.to_thread.run_sync(lock.reset)
     async with open_database(empty_postgres_url):
-        with takes_less_than(10), pytest.raises(DatabaseTaken, match="another hub"):
+        with takes_less_than(10), pytest.raises(DatabaseInUse, match="another hub"):
             await partial(run_guard, postgres)()

@@ -94,7 +94,7 @@ async def test_an_essential_child_that_does_not_run_is_not_ready(site: Site) -> 
 
 
 @pytest.mark.parametrize(
-    ("table", "promise"),
+    ("table", "part"),
     [
         ("readings", "readings"),
         ("minutes", "readings"),
@@ -106,7 +106,7 @@ async def test_an_essential_child_that_does_not_run_is_not_ready(site: Site) -> 
     ],
 )
 async def test_a_table_that_cannot_be_used_makes_the_hub_unready_until_it_can(
-    site: Site, table: str, promise: str
+    site: Site, table: str, part: str
 ) -> None:
     await rename(site, table, "away")
     async with site.client() as client:
@@ -115,7 +115,7 @@ async def test_a_table_that_cannot_be_used_makes_the_hub_unready_until_it_can(
         again = await client.get("/readyz")
     database = ready.json()["checks"]["database"]
     assert (ready.status_code, health.status_code, database["status"]) == (503, 503, "down")
-    assert database["broken"] == {promise: "without the tables of this version, run `hub db upgrade`"}
+    assert database["broken"] == {part: "without the tables of this version, run `hub db upgrade`"}
     assert again.status_code == 200
 
 

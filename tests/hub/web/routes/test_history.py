@@ -184,7 +184,7 @@ async def test_an_answer_that_the_database_breaks_off_is_not_ended(
 
 async def test_a_query_that_finds_no_place_is_told_when_to_ask_again(site: Site) -> None:
     lane = site.parts.database.lane = Lane(1, 0, 5.0)
-    async with lane.place(), site.client() as client:
+    async with lane.slot(), site.client() as client:
         answers = [
             await client.get(path)
             for path in ("/api/units/gate-a/history", "/api/units/gate-a/history?format=csv", "/api/alerts")

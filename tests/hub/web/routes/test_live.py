@@ -137,7 +137,7 @@ async def test_a_viewer_who_finds_no_place_among_the_queries_is_asked_to_come_ag
     await site.poll(times=3)
     await site.committed()
     lane = site.parts.database.lane = Lane(1, 0, 5.0)
-    async with lane.place(), serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
+    async with lane.slot(), serving(site) as at, connect(f"ws://{at}/api/units/gate-a/live?after=0") as websocket:
         with pytest.raises(ConnectionClosed):
             for _ in range(10):
                 await websocket.recv()

@@ -1,4 +1,4 @@
-"""One hub per database: a lock that a second hub finds taken."""
+"""The lock of a database: it makes one hub its only user, and a second hub fails to acquire it."""
 
 import fcntl
 import os
@@ -17,32 +17,33 @@ _TRIES = 20
 _PAUSE_S = 0.05
 
 
-class DatabaseTaken(Exception):
-    """Another hub works on this database; stop that one first, or give this one a database of its own."""
+class DatabaseInUse(Exception):
+    """Another hub uses this database; stop it first, or give this hub a database of its own."""
 
 
-class Claim(Protocol):
-    """The right to be the one hub of a database. Methods block: call them in a worker thread."""
+class DatabaseLock(Protocol):
+    """The exclusive lock of a database. The methods block: call them in a worker thread."""
 
     @property
     def is_held(self) -> bool:
-        """Whether the lock was held when it was last looked at."""
+        """Whether the lock was held at the last check."""
 
-    def take(self) -> None:
-        """Takes the lock, or makes sure that it is still held. Raises DatabaseTaken, DBAPIError."""
+    def acquire(self) -> None:
+        """Acquire the lock, or check that it is still held. Raises DatabaseInUse, DBAPIError."""
 
-    def renew(self) -> None:
-        """Lets a lock go that may be on the wrong server, so that `take` takes another one."""
+    def reset(self) -> None:
+        """Drop a lock that may be on the wrong server, so that `acquire` acquires a new one."""
 
     def release(self) -> None:
-        """Gives the lock up."""
+        """Release the lock."""
 
 
-class FileClaim:
-    """Locks `<database>.lock`, and the database itself, which may have other names (hard links) elsewhere.
+class FileLock:
+    """Locks `<database>.lock`, and the database file itself, which may have other names (hard links) elsewhere.
 
-    The system drops both with the process, however that ends. The lock on the database is of a kind that SQLite
-    does not use. To close a file drops SQLite's locks on it: `release` comes after the last connection is closed.
+    The system releases both locks when the process ends. The lock on the database is of a kind (flock) that SQLite
+    does not use. Closing a file releases SQLite's own locks on it, so call `release` after the last connection has
+    been closed.
     """
 
     def __init__(self, database: Path) -> None:
@@ -54,19 +55,19 @@ class FileClaim:
     def is_held(self) -> bool:
         return bool(self._files)
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         if self._files:
             return
         try:
             self._lock(self._path, os.O_RDWR | os.O_CREAT, f"{self._path} is locked")
-            with suppress(IsADirectoryError, PermissionError):  # SQLite says what is wrong when it opens the file
+            with suppress(IsADirectoryError, PermissionError):  # SQLite reports it when it opens the file
                 self._lock(self._database, os.O_RDONLY | os.O_CREAT, f"{self._database} has another name elsewhere")
-        except DatabaseTaken:
+        except DatabaseInUse:
             self.release()
             raise
 
-    def renew(self) -> None:
-        """A file does not move to another server."""
+    def reset(self) -> None:
+        """Do nothing: a file does not move to another server."""
 
     def release(self) -> None:
         while self._files:
@@ -78,50 +79,50 @@ class FileClaim:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
-            raise DatabaseTaken(f"another hub is using the database: {why}") from None
+            raise DatabaseInUse(f"another hub is using the database: {why}") from None
         except OSError:  # a file system without such locks
             os.close(file)
         else:
             self._files.append(file)
 
 
-class ServerClaim:
-    """A session advisory lock of PostgreSQL on a connection of its own: it lives as long as the connection.
+class AdvisoryLock:
+    """A session-level advisory lock of PostgreSQL on a connection of its own, held as long as that connection.
 
-    A session that the network has cut off may live on at the server for hours and keep the lock. So each session
-    of a claim has a name of its own, by which the next one ends it.
+    A session that lost its network may live on at the server for hours and keep the lock. So the sessions of one
+    lock share an application name of their own, by which the next session terminates the former one.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
         self._name = f"hub {uuid4().hex[:12]}"
-        self._busy = Lock()  # writers and the guard both see to it that it is held
+        self._mutex = Lock()  # writers and the periodic check both acquire it
 
     @property
     def is_held(self) -> bool:
         return self._connection is not None
 
-    def take(self) -> None:
-        with self._busy:
+    def acquire(self) -> None:
+        with self._mutex:
             if not self._is_good():
                 self._release()
-                self._take()
+                self._acquire()
 
-    def renew(self) -> None:
-        with self._busy:
+    def reset(self) -> None:
+        with self._mutex:
             self._release()
 
     def release(self) -> None:
-        """Give the lock up, so that the hub that starts next finds it free: a session may outlive its end."""
-        with self._busy:
+        """Release the lock explicitly: the session may stay at the server for a while after it is closed."""
+        with self._mutex:
             if self._connection is not None:
                 with suppress(DBAPIError):
                     self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
             self._release()
 
     def _is_good(self) -> bool:
-        """Whether the lock is held on a server that takes writes; one that does not has been replaced."""
+        """Whether the lock is held on a server that accepts writes; a read-only server has been replaced."""
         if self._connection is None:
             return False
         try:
@@ -129,31 +130,31 @@ class ServerClaim:
         except DBAPIError:
             return False
 
-    def _take(self) -> None:
+    def _acquire(self) -> None:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": self._name})
-            taken = self._try(connection)
-            if not taken and self._end_former(connection):
+            is_acquired = self._try(connection)
+            if not is_acquired and self._end_former(connection):
                 for _ in range(_TRIES):
                     sleep(_PAUSE_S)
-                    if taken := self._try(connection):
+                    if is_acquired := self._try(connection):
                         break
         except DBAPIError:
             connection.close()
             raise
-        if not taken:
+        if not is_acquired:
             connection.close()
-            raise DatabaseTaken("another hub is using the database: its lock is held on the server")
+            raise DatabaseInUse("another hub is using the database: its lock is held on the server")
         self._connection = connection
 
     def _try(self, connection: Connection) -> bool:
         query = text("SELECT pg_try_advisory_lock(:key, hashtext(current_schema()))")
-        taken: bool = connection.execute(query, {"key": _KEY}).scalar_one()
-        return taken
+        is_acquired: bool = connection.execute(query, {"key": _KEY}).scalar_one()
+        return is_acquired
 
     def _end_former(self, connection: Connection) -> bool:
-        """Ends the sessions that this process has lost; true where there was one."""
+        """Terminate the sessions that this process has lost; True when there was one."""
         query = text(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = :name AND pid <> pg_backend_pid()"
@@ -164,6 +165,6 @@ class ServerClaim:
     def _release(self) -> None:
         if self._connection is not None:
             with suppress(DBAPIError):
-                self._connection.invalidate()  # closes the session, and with it goes the lock
+                self._connection.invalidate()  # closes the session, which releases the lock
                 self._connection.close()
             self._connection = None
