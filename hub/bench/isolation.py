@@ -117,12 +117,12 @@ async def _shared(scale: float, ids: int) -> Figures:
         async def fetch(sql: str, binds: Binds | None = None) -> Rows:
             rows = Rows((), [])
 
-            async def take(some: Rows) -> bool:
+            async def sink(some: Rows) -> bool:
                 nonlocal rows
                 rows = Rows(some.columns, rows.rows + some.rows)
                 return True
 
-            await pool.read(sql, binds or {}, take)
+            await pool.read(sql, binds or {}, sink)
             return rows
 
         return await _both(oracle, fetch, pool, workers=1_000_000, every_s=20 * scale, ids=ids)

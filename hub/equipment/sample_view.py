@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from anyio import to_thread
 
 from hub.equipment.view import COLUMNS
-from hub.oracle.connection import Binds, Connection, Reading, Rows
+from hub.oracle.connection import Binds, Connection, FetchMode, Rows
 from hub.runtime.clock import Clock
 
 KINDS = (
@@ -72,7 +72,7 @@ class SampleView:
         """A connection to the plant, for a lane."""
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
         """The whole view, whatever is asked for."""
         return Rows(COLUMNS, await to_thread.run_sync(self.rows_at, self._clock.now()))
 

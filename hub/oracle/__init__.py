@@ -1,1 +1,1 @@
-"""The Oracle room: connections and the lanes they are used in."""
+"""Oracle: connections, and the lanes that limit and isolate their uses."""

@@ -1,4 +1,8 @@
-"""A breaker: after some failures in a row the database is left alone for a while, then one caller tries."""
+"""A circuit breaker: after several lost connections in a row no caller connects for a while, then one tries.
+
+CLOSED ──`failures` lost in a row──> OPEN ──`open_s` seconds──> HALF_OPEN
+HALF_OPEN ──one caller succeeds──> CLOSED        HALF_OPEN ──it loses the connection too──> OPEN
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +15,7 @@ from hub.oracle.connection import DeadlineExceeded, OracleError, OracleUnavailab
 
 
 class BreakerState(IntEnum):
-    """The numbers are those of the metric."""
+    """The state; the numbers are the values of the metric."""
 
     CLOSED = 0
     HALF_OPEN = 1
@@ -19,7 +23,7 @@ class BreakerState(IntEnum):
 
 
 def is_lost(error: OracleError) -> bool:
-    """True when the database could not be reached or went away. A slow statement or a refusal does not say so."""
+    """True when the database could not be reached, or the connection was lost; a slow statement does not count."""
     if isinstance(error, DeadlineExceeded):
         return error.stage == "connect"
     return isinstance(error, OracleUnavailable)
@@ -43,13 +47,13 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """How it stands now."""
+        """The state now."""
         if self._until is None:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self._now() < self._until else BreakerState.HALF_OPEN
 
     def check(self) -> None:
-        """Raises `LaneBusy` while nobody may pass."""
+        """Raise `LaneBusy` while the breaker is open, or another caller tries."""
         if self._until is None:
             return
         left_s = self._until - self._now()
@@ -59,7 +63,7 @@ class Breaker:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """The block talks to the database, and its end counts. Raises `LaneBusy` instead while nobody may pass."""
+        """Run a block that uses the database, and count how it ends. Raises `LaneBusy`, see `check`."""
         self.check()
         is_probe = self._until is not None
         if is_probe:

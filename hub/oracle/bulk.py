@@ -1,4 +1,9 @@
-"""The bulk lane: a few sessions for long reads, kept between batches, within what the lane and the fleet allow."""
+"""The bulk lane: a few sessions for long reads, reused between batches, within the limits of lane and fleet.
+
+- A session holds a slot of the fleet cap from before its logon until its socket is closed.
+- An idle session is used again only after its slot was renewed; when another hub waits for it, it is closed.
+- After an error or a cancellation a session is never reused: its socket is dropped.
+"""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -8,16 +13,16 @@ import anyio
 
 from hub.oracle.admission import Admission
 from hub.oracle.breaker import Breaker
-from hub.oracle.connection import Binds, Reading, StreamingConnection, Take
-from hub.oracle.deadline import until_cut
+from hub.oracle.connection import Binds, FetchMode, RowSink, StreamingConnection
+from hub.oracle.deadline import call_with_deadline
 from hub.oracle.fleet_cap import SessionCap
 from hub.oracle.lanes import Deadlines, LaneCounters, connected, drop, log_off
 
 BULK = Deadlines(acquire_s=60.0, connect_s=10.0, query_s=60.0, close_s=2.0)
-"""`query_s` is for one batch in total, the logon included."""
+"""`query_s` is for one whole batch, with its logon."""
 
-_SOCKET_GONE_S = 2.0
-"""How long the server may take to notice that a session's socket was dropped."""
+_SERVER_NOTICE_S = 2.0
+"""Seconds within which the server notices that the socket of a session was dropped."""
 
 
 @dataclass(slots=True)
@@ -28,7 +33,7 @@ class _Session:
 
 
 class BulkLane:
-    """`sessions` statements at once. `run` closes sessions that were idle for `idle_s` seconds."""
+    """Runs `sessions` statements at once. `run` closes sessions that were idle for `idle_s` seconds."""
 
     def __init__(
         self,
@@ -54,24 +59,24 @@ class BulkLane:
 
     @property
     def is_capped(self) -> bool:
-        """True when the lane keeps to a limit over all hubs."""
+        """True when the lane shares a limit of sessions with all hubs."""
         return self._cap is not None
 
-    async def read(self, sql: str, binds: Binds, take: Take, reading: Reading = Reading.PLAIN) -> None:
-        """Hand the rows to `take` in chunks. Raises `OracleError` (`LaneBusy` before anything was asked).
+    async def read(self, sql: str, binds: Binds, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
+        """Pass the rows to `sink` in chunks. Raises `OracleError`; `LaneBusy` before anything was sent.
 
-        After a `DriverFailed` begin anew with a more careful `reading`.
+        After a `DriverFailed` read again from the start with a more careful `mode`.
         """
         self.breaker.check()
-        async with self.admission.place():
+        async with self.admission.slot():
             session = await self._obtain()
             try:
                 with self.breaker.guard():
-                    await self._read(session, sql, binds, take, reading)
+                    await self._read(session, sql, binds, sink, mode)
             except BaseException:
-                await self._give_up(session)
+                await self._discard(session)
                 raise
-            await self._put_back(session)
+            await self._release(session)
 
     async def run(self) -> None:
         """Close idle sessions until cancelled, then all of them."""
@@ -86,52 +91,52 @@ class BulkLane:
                 await self.close_idle()
 
     async def close_idle(self) -> None:
-        """Close every session that nobody uses now."""
+        """Close every idle session."""
         while self._idle:
             await self._close(self._idle.popleft())
 
     async def _obtain(self) -> _Session:
-        """An idle session that may go on, else leave to open one."""
+        """An idle session whose slot was renewed, else a slot for a new one."""
         while self._idle:
             session = self._idle.pop()
             assert session.connection is not None
-            if session.connection.is_usable and await self._may_go_on(session):
+            if session.connection.is_usable and await self._renew_slot(session):
                 return session
             await self._close(session)
         token = await self._cap.acquire(self.name, self._deadlines.acquire_s) if self._cap else None
         return _Session(None, token)
 
-    async def _put_back(self, session: _Session) -> None:
-        """Keep the session for the next batch, unless another hub waits for its slot."""
-        if await self._may_go_on(session):
+    async def _release(self, session: _Session) -> None:
+        """Make the session idle for the next batch; close it when another hub waits for its slot."""
+        if await self._renew_slot(session):
             session.idle_since = anyio.current_time()
             self._idle.append(session)
         else:
             await self._close(session)
 
-    async def _may_go_on(self, session: _Session) -> bool:
+    async def _renew_slot(self, session: _Session) -> bool:
         if self._cap is None or session.token is None:
             return True
         try:
-            return await self._cap.may_go_on(session.token)
+            return await self._cap.renew(session.token)
         except BaseException:
-            await self._give_up(session)
+            await self._discard(session)
             raise
 
-    async def _read(self, session: _Session, sql: str, binds: Binds, take: Take, reading: Reading) -> None:
+    async def _read(self, session: _Session, sql: str, binds: Binds, sink: RowSink, mode: FetchMode) -> None:
         limits = self._deadlines
         until = anyio.current_time() + limits.query_s
         if session.connection is None:
             session.connection = await connected(self._connect, limits.connect_s, self.counters)
         connection = session.connection
         left_s = until - anyio.current_time()
-        await until_cut(connection, "query", left_s, lambda: connection.stream(sql, binds, take, reading))
+        await call_with_deadline(connection, "query", left_s, lambda: connection.stream(sql, binds, sink, mode))
 
-    async def _give_up(self, session: _Session) -> None:
+    async def _discard(self, session: _Session) -> None:
         if session.connection is not None:
             drop(session.connection, self.counters)
         if self._cap is not None and session.token is not None:
-            await self._cap.release(session.token, _SOCKET_GONE_S if session.connection else 0.0)
+            await self._cap.release(session.token, _SERVER_NOTICE_S if session.connection else 0.0)
 
     async def _close(self, session: _Session) -> None:
         assert session.connection is not None

@@ -1,4 +1,11 @@
-"""One connection to Oracle through the thin driver: how it is opened, read and given up; what its errors mean."""
+"""A connection to Oracle through the driver's thin mode: opens it, reads rows, and closes or terminates it.
+
+The state of an `OracleConnection`; a call runs between two of its chunks or within one:
+
+    open ──call──> in call ──returns──> open ──close──> closed
+    open ──terminate──> terminated
+    in call ──terminate──> ends at its next chunk, or 0.25 s later by the loss of its socket ──> terminated
+"""
 
 import asyncio
 from collections import Counter
@@ -18,7 +25,7 @@ from hub.oracle.errors import (
     OracleUnavailable,
     driver_errors,
 )
-from hub.oracle.reading import Binds, Reading, Rows, read_chunks
+from hub.oracle.fetching import Binds, FetchMode, Rows, read_chunks
 
 __all__ = [
     "Account",
@@ -27,44 +34,46 @@ __all__ = [
     "Connection",
     "DeadlineExceeded",
     "DriverFailed",
+    "FetchMode",
     "OracleConnection",
     "OracleError",
     "OracleRejected",
     "OracleUnavailable",
-    "Reading",
+    "RowSink",
     "Rows",
     "StreamingConnection",
-    "Take",
     "connector",
 ]
 
 
-Take = Callable[[Rows], Awaitable[bool]]
-"""Takes a chunk of a result, and says whether it wants more; nothing is read from the database meanwhile."""
+RowSink = Callable[[Rows], Awaitable[bool]]
+"""Receives a chunk of a result, and returns whether it wants more; nothing is read from the database meanwhile."""
 
 
 class Connection(Protocol):
-    """What a lane needs of a connection."""
+    """A connection as the lanes use it."""
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
-        """All rows of a query, or an `OracleError`; never a part of them."""
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
+        """All rows of a query. Raises `OracleError`; never returns a part of the rows."""
 
     async def close(self) -> None:
         """Log off. May raise an `OracleError`."""
 
     def terminate(self) -> None:
-        """Drop the socket; a call at work then ends with an `OracleError` soon. Harmless when closed."""
+        """Drop the socket; a running call then soon raises `OracleError`. Does nothing once closed."""
 
 
 class StreamingConnection(Connection, Protocol):
-    """What the bulk lane needs of a connection."""
+    """A connection as the bulk lane uses it."""
 
-    async def stream(self, sql: str, binds: Binds, take: Take, reading: Reading = Reading.PLAIN) -> tuple[str, ...]:
-        """Hand the rows to `take` in chunks; returns the columns. May raise an `OracleError` after some of them."""
+    async def stream(
+        self, sql: str, binds: Binds, sink: RowSink, mode: FetchMode = FetchMode.PLAIN
+    ) -> tuple[str, ...]:
+        """Pass the rows to `sink` in chunks; returns the columns. May raise `OracleError` after some chunks."""
 
     @property
     def is_usable(self) -> bool:
-        """False once it is known to be gone."""
+        """False once the connection is known to be closed."""
 
 
 Connect = Callable[[], Awaitable[Connection]]
@@ -72,7 +81,7 @@ Connect = Callable[[], Awaitable[Connection]]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom to log on as, and where. `dsn` is `host:port/service`."""
+    """The credentials and the address to log on with. `dsn` is `host:port/service`."""
 
     dsn: str
     user: str
@@ -81,7 +90,7 @@ class Account:
 
 
 _SAFE_AFTER_S = 0.25
-"""How long a call that is given up may take to get to its next chunk."""
+"""Seconds within which a terminated call may still reach its next chunk."""
 
 
 class OracleConnection:
@@ -92,40 +101,42 @@ class OracleConnection:
         self._call_s = call_s
         self._fetch_rows = fetch_rows
         self._is_in_call = False
-        self._is_given_up = False
-        self._drop_later: asyncio.TimerHandle | None = None
-        # On the driver's own object, and anew on each: a proxy or a pool would lose it.
+        self._is_terminated = False
+        self._termination: asyncio.TimerHandle | None = None
+        # Set on the driver's own object for each connection: a proxy or a pool would lose it.
         connection.call_timeout = round(call_s * 1000)
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
-        """All rows; `call_s` bounds each round trip, so the whole still needs a deadline of its own."""
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
+        """All rows; `call_s` limits each round trip, so the caller sets a deadline for the whole."""
         rows: list[tuple[Any, ...]] = []
         unreadable: Counter[str] = Counter()
 
-        async def take(some: Rows) -> bool:
+        async def sink(some: Rows) -> bool:
             rows.extend(some.rows)
             unreadable.update(some.unreadable)
             return True
 
-        columns = await self.stream(sql, binds or {}, take, reading)
+        columns = await self.stream(sql, binds or {}, sink, mode)
         return Rows(columns, rows, unreadable)
 
-    async def stream(self, sql: str, binds: Binds, take: Take, reading: Reading = Reading.PLAIN) -> tuple[str, ...]:
-        """Hand the rows to `take`, `fetch_rows` at a time, while it wants more; returns the columns' names."""
+    async def stream(
+        self, sql: str, binds: Binds, sink: RowSink, mode: FetchMode = FetchMode.PLAIN
+    ) -> tuple[str, ...]:
+        """Pass the rows to `sink`, `fetch_rows` at a time, while it wants more; returns the columns' names."""
         columns: tuple[str, ...] = ()
         with self._calling(), self._cursor() as cursor:
-            chunks = read_chunks(cursor, sql, binds, self._fetch_rows, reading, self._call_s)
+            chunks = read_chunks(cursor, sql, binds, self._fetch_rows, mode, self._call_s)
             async with aclosing(chunks):
                 async for chunk in chunks:
                     columns = chunk.columns
-                    if self._is_given_up or (chunk.rows and not await take(chunk)):
+                    if self._is_terminated or (chunk.rows and not await sink(chunk)):
                         break
         return columns
 
     @property
     def is_usable(self) -> bool:
-        """False once the server or the network has closed it, as far as this side knows."""
-        return not self._is_given_up and self._connection.is_healthy()
+        """False once it was terminated, or the driver has noticed that it is closed."""
+        return not self._is_terminated and self._connection.is_healthy()
 
     async def close(self) -> None:
         """Log off, which also ends the transaction that a database link opened."""
@@ -133,15 +144,15 @@ class OracleConnection:
             await self._connection.close()
 
     def terminate(self) -> None:
-        """Drop the socket: at once, or while a call is at work, as soon as that is safe.
+        """Drop the socket: at once, or during a call as soon as that is safe.
 
-        A call whose data is just arriving would go on with a socket that is no more, and the driver then takes the
-        process down with it. So a call is ended between two chunks. One that does not get there soon is waiting for
-        the server, and the socket can be dropped under it.
+        A call whose data is just arriving would continue with a closed socket, and the driver would crash the
+        process. So a call is ended between two chunks. A call that does not reach its next chunk soon waits for the
+        server, and its socket can be dropped.
         """
-        self._is_given_up = True
-        if self._is_in_call and self._drop_later is None:
-            self._drop_later = asyncio.get_running_loop().call_later(_SAFE_AFTER_S, self._connection.terminate)
+        self._is_terminated = True
+        if self._is_in_call and self._termination is None:
+            self._termination = asyncio.get_running_loop().call_later(_SAFE_AFTER_S, self._connection.terminate)
         elif not self._is_in_call:
             self._connection.terminate()
 
@@ -152,33 +163,33 @@ class OracleConnection:
         try:
             yield cursor
         finally:
-            with suppress(oracledb.Error):  # it went with its connection
+            with suppress(oracledb.Error):  # closed with its connection
                 cursor.close()
 
     @contextmanager
     def _calling(self) -> Iterator[None]:
-        """One call of the driver, which fails once it is given up."""
+        """Run one call of the driver. Raises `OracleUnavailable` when it was terminated meanwhile."""
         self._is_in_call = True
         try:
             yield
         finally:
             self._is_in_call = False
-            if self._drop_later is not None:
-                self._drop_later.cancel()
-            if self._is_given_up:
+            if self._termination is not None:
+                self._termination.cancel()
+            if self._is_terminated:
                 self._connection.terminate()
-        if self._is_given_up:
-            raise OracleUnavailable("DPY-1001", "the connection was given up")
+        if self._is_terminated:
+            raise OracleUnavailable("DPY-1001", "the connection was dropped")
 
 
 def connector(
     account: Account, call_s: float = 20.0, fetch_rows: int = 500, statements: int = 5
 ) -> Callable[[], Awaitable[OracleConnection]]:
-    """Opens connections of an account, each with `call_s` seconds per round trip.
+    """A function that opens connections of an account, each with `call_s` seconds per round trip.
 
-    The driver's connect time-out covers TCP alone, so the caller sets a deadline round the whole. `fetch_rows` come
-    per round trip: the driver decodes them in one go on the loop, and 3,000 wide rows would hold it for 25 ms.
-    `statements` are kept parsed.
+    The driver's connect timeout covers TCP only, so the caller sets a deadline for the whole. A round trip fetches
+    `fetch_rows` rows: the driver decodes them at once on the event loop, and 3,000 wide rows block it for 25 ms.
+    `statements` are cached parsed.
     """
 
     async def connect() -> OracleConnection:

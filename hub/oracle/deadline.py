@@ -1,4 +1,4 @@
-"""Deadlines that the driver bears: a call in flight is never cancelled, its connection is dropped under it."""
+"""Deadlines for calls of the driver, which must never be cancelled: their connection is terminated instead."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -10,20 +10,20 @@ from hub.oracle.connection import Connection, DeadlineExceeded
 
 T = TypeVar("T")
 
-_GIVE_UP_S = 1.0
-"""How long a call may take to notice that its connection is gone."""
+_CLOSE_GRACE_S = 1.0
+"""Seconds within which a call must end after its connection was terminated."""
 
 
 @contextmanager
 def deadline(stage: str, limit_s: float) -> Iterator[None]:
-    """Cuts the block off after `limit_s` seconds and raises `DeadlineExceeded(stage)`. Not for calls in flight."""
+    """Cancel the block after `limit_s` seconds and raise `DeadlineExceeded(stage)`; not for calls of the driver."""
     with anyio.move_on_after(limit_s) as scope:
         yield
     if scope.cancelled_caught:
         raise DeadlineExceeded(stage, limit_s)
 
 
-async def until_cut(
+async def call_with_deadline(
     connection: Connection,
     stage: str,
     limit_s: float,
@@ -31,11 +31,12 @@ async def until_cut(
     *,
     cancellable: bool = True,
 ) -> T:
-    """What `call()` returns or raises; `DeadlineExceeded(stage)` after `limit_s` seconds.
+    """What `call()` returns or raises. Raises `DeadlineExceeded(stage)` after `limit_s` seconds.
 
-    The driver does not bear cancellation in mid-call: it waits for the server without a limit, and what comes later
-    is out of step. So the call runs where no cancellation reaches it. On a deadline or a cancellation the
-    connection is terminated, which makes the call raise, and that is waited for; it is of no use afterwards.
+    The driver does not support cancellation during a call: it would wait for the server without a limit, and later
+    replies would be out of step. So the call runs shielded from cancellation. On a deadline or a cancellation the
+    connection is terminated, which makes the call raise; this function waits for that. The connection cannot be
+    used afterwards.
     """
     running = _Call(call)
     scope = anyio.CancelScope(shield=not cancellable, deadline=anyio.current_time() + limit_s)
@@ -47,7 +48,7 @@ async def until_cut(
         finally:
             if not running.ended.is_set():
                 connection.terminate()
-                with anyio.move_on_after(_GIVE_UP_S, shield=True):
+                with anyio.move_on_after(_CLOSE_GRACE_S, shield=True):
                     await running.ended.wait()
                 running.shield.cancel()
     if scope.cancelled_caught:
@@ -69,7 +70,7 @@ class _Call(Generic[T]):
         with self.shield:
             try:
                 self.results.append(await self._call())
-            except Exception as error:  # noqa: BLE001 - raised again by `until_cut`, as itself and in no group
+            except Exception as error:  # noqa: BLE001 - `call_with_deadline` raises it again, outside of any group
                 self.error = error
             finally:
                 self.ended.set()

@@ -1,4 +1,4 @@
-"""What can go wrong with Oracle, by name and in the hub's own words: the driver's may hold a DSN with a secret."""
+"""The errors of Oracle by name. Their texts are the hub's own, because the driver's may contain a secret."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import oracledb
 
-from hub.oracle.words import words_for
+from hub.oracle.messages import message_for
 
 
 class OracleError(Exception):
-    """Something Oracle could not do. `code` is such as `ORA-00942`; the text is the hub's own and has no secret."""
+    """A failure of Oracle. `code` is such as `ORA-00942`; the text is the hub's own and contains no secret."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code}: {text}")
@@ -19,22 +19,22 @@ class OracleError(Exception):
 
 
 class OracleUnavailable(OracleError):
-    """The database cannot be reached or went away: nothing is wrong with the statement."""
+    """The database cannot be reached, or the connection was lost; the statement may be right."""
 
 
 class OracleRejected(OracleError):
-    """The database answered, and said no: credentials, rights, or the statement itself."""
+    """The database refused the credentials, the rights, or the statement itself."""
 
 
 class DriverFailed(OracleError):
-    """The driver raised an error that is not its own: it could not read what the database sent."""
+    """The driver raised an unexpected error: it could not decode what the database sent."""
 
     def __init__(self, kind: str) -> None:
         super().__init__("DRIVER", f"the Oracle driver cannot read what the database sent ({kind})")
 
 
 class TextRefused(DriverFailed):
-    """The database does not write dates and numbers as text, as every Oracle does when it is asked with TO_CHAR."""
+    """The database does not return dates and numbers as text with TO_CHAR, as every Oracle does."""
 
 
 class DeadlineExceeded(OracleUnavailable):
@@ -53,13 +53,13 @@ UNAVAILABLE = frozenset(
         *("ORA-12170", "ORA-12537", "ORA-12541", "ORA-12547", "ORA-12570", "ORA-02068"),
     }
 )
-"""Codes that mean the database, its listener or the far end of a database link is not there."""
+"""Codes that mean the database, its listener or the far end of a database link is unavailable."""
 
 _CODE = re.compile(r"\b(?:ORA|DPY)-\d{4,5}\b")
 
 
 def translate(error: oracledb.Error, call_s: float) -> OracleError:
-    """The hub's error for one of the driver's; the innermost code, since the driver wraps the cause in its own."""
+    """The hub's error for one of the driver's, with the innermost code: the driver wraps it in codes of its own."""
     detail = error.args[0] if error.args else None
     code = getattr(detail, "full_code", "") or "DPY-0000"
     if code == CALL_TIMED_OUT:
@@ -67,15 +67,15 @@ def translate(error: oracledb.Error, call_s: float) -> OracleError:
     if code in UNAVAILABLE:
         inner = _CODE.findall(getattr(detail, "message", None) or "")[-1:]
         code = (inner or [code])[0]
-        return OracleUnavailable(code, words_for(code))
-    return OracleRejected(code, words_for(code))
+        return OracleUnavailable(code, message_for(code))
+    return OracleRejected(code, message_for(code))
 
 
 @contextmanager
 def driver_errors(call_s: float) -> Iterator[None]:
-    """The block only awaits the driver. Whatever it raises becomes an `OracleError`; cancellation passes.
+    """Turn every exception of a block that only awaits the driver into an `OracleError`, except cancellation.
 
-    A date before the year 1 raises ValueError out of the driver's decoder, and a damaged packet raises IndexError,
+    A date before the year 1 makes the driver's decoder raise ValueError, and a damaged packet IndexError,
     AssertionError or anything else. The text of such an error may quote the data, so only its type is kept.
     """
     try:
@@ -84,5 +84,5 @@ def driver_errors(call_s: float) -> Iterator[None]:
         raise translate(error, call_s) from None
     except OSError as error:
         raise OracleUnavailable("NETWORK", f"the connection failed ({type(error).__name__})") from None
-    except Exception as error:  # noqa: BLE001 - the driver's decoder raises what Python raises; each has this name
+    except Exception as error:  # noqa: BLE001 - the driver's decoder raises any error of Python
         raise DriverFailed(type(error).__name__) from None

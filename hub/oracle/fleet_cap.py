@@ -1,4 +1,4 @@
-"""The share of all hubs together in the database: without a slot there is no session."""
+"""The limit of database sessions over all hubs: a session needs a slot, which Redis grants."""
 
 from secrets import token_hex
 from typing import Protocol
@@ -9,40 +9,40 @@ from hub.cache.redis import REDIS_FAILURES
 from hub.cache.slots import Renewal, Slots
 from hub.oracle.admission import LaneBusy
 
-_FIRST_LOOK_S, _LOOK_S = 0.01, 0.16
+_FIRST_POLL_S, _LONGEST_POLL_S = 0.01, 0.16
 
 
 class SessionCap(Protocol):
-    """What a lane asks before it opens a session."""
+    """Grants slots for sessions to the lanes."""
 
     async def acquire(self, lane: str, wait_s: float) -> str:
-        """A token for one session. Raises `LaneBusy`."""
+        """A token for one session, within `wait_s` seconds. Raises `LaneBusy`."""
 
-    async def may_go_on(self, token: str) -> bool:
-        """Renews; False when the session must be closed: the slot is lost, or others wait for one."""
+    async def renew(self, token: str) -> bool:
+        """Renew the slot; False when the session must be closed: its slot is lost, or other hubs wait for one."""
 
     async def release(self, token: str, after_s: float = 0.0) -> None:
-        """The session is closed, or will be in `after_s` seconds."""
+        """Release the slot of a session that is closed, or will be in `after_s` seconds."""
 
 
 class FleetCap:
-    """`SessionCap` over Redis. When Redis cannot be asked nobody gets in: a cap that lets go on caps nothing."""
+    """`SessionCap` over Redis. Without Redis it grants nothing: the limit must hold."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
 
     async def acquire(self, lane: str, wait_s: float) -> str:
-        """Waits in line for up to `wait_s` seconds."""
+        """Queue for a slot for up to `wait_s` seconds."""
         token = token_hex(16)
         granted = False
-        look_s = _FIRST_LOOK_S
+        poll_s = _FIRST_POLL_S
         try:
             with anyio.move_on_after(wait_s):
                 while not (granted := await self._slots.ask(token)):
-                    await anyio.sleep(look_s)
-                    look_s = min(2 * look_s, _LOOK_S)
+                    await anyio.sleep(poll_s)
+                    poll_s = min(2 * poll_s, _LONGEST_POLL_S)
         except REDIS_FAILURES as error:
-            text = f"the limit over all hubs cannot be asked ({type(error).__name__})"
+            text = f"the session limit of all hubs is unavailable: Redis cannot be used ({type(error).__name__})"
             raise LaneBusy(lane, "FLEET", text, 5.0) from None
         finally:
             if not granted:
@@ -52,15 +52,15 @@ class FleetCap:
             raise LaneBusy(lane, "FLEET", text, max(1.0, wait_s / 2))
         return token
 
-    async def may_go_on(self, token: str) -> bool:
-        """One question to Redis."""
+    async def renew(self, token: str) -> bool:
+        """See `SessionCap`; one round trip to Redis."""
         try:
             return await self._slots.renew(token) is Renewal.KEPT
         except REDIS_FAILURES:
             return False
 
     async def release(self, token: str, after_s: float = 0.0) -> None:
-        """Whatever is cancelled; a slot that cannot be given back runs out by itself."""
+        """See `SessionCap`; also when cancelled. A slot that cannot be released expires."""
         with anyio.move_on_after(1, shield=True):
             try:
                 await self._slots.give_back(token, after_s)

@@ -1,4 +1,9 @@
-"""A lane is the way of one purpose to Oracle: its own connections, waiting room, breaker and deadlines."""
+"""A lane gives one purpose access to Oracle, with its own connections, queue, breaker and deadlines.
+
+- Lanes share nothing but the logon of their account, so one that hangs delays no other.
+- A statement passes the breaker's check, waits for a slot of the admission, and runs under the breaker's guard.
+- A connection is logged off after success, and dropped otherwise: opened == closed + terminated + open.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,15 +14,15 @@ from typing import TypeVar
 from hub.oracle.admission import Admission
 from hub.oracle.breaker import Breaker
 from hub.oracle.connection import Binds, Connect, Connection, OracleError, Rows
-from hub.oracle.deadline import deadline, until_cut
-from hub.oracle.reading import Reading, read_carefully
+from hub.oracle.deadline import call_with_deadline, deadline
+from hub.oracle.fetching import FetchMode, fetch_carefully
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds for each stage. `query_s` bounds the whole statement with all its fetches."""
+    """Seconds for each stage. `query_s` limits the whole statement with all its fetches."""
 
     acquire_s: float = 2.0
     connect_s: float = 10.0
@@ -26,9 +31,9 @@ class Deadlines:
 
 
 def backstop_s(deadlines: Deadlines) -> float:
-    """The driver's own time-out for a call, well behind ours and never met while our own deadlines work.
+    """The driver's own timeout for a call, in seconds; long enough that the hub's own deadline always comes first.
 
-    When it fires at the very moment an answer comes, the driver takes the process down.
+    When the driver's timeout fires at the moment a reply arrives, the driver crashes the process.
     """
     return deadlines.query_s * 2
 
@@ -38,7 +43,7 @@ PROBE = Deadlines(acquire_s=1.0, connect_s=5.0, query_s=5.0, close_s=1.0)
 
 @dataclass(slots=True)
 class LaneCounters:
-    """What a lane has done so far. opened == closed + terminated, or something leaks."""
+    """How many connections a lane has opened, closed by logging off, and terminated."""
 
     opened: int = 0
     closed: int = 0
@@ -51,10 +56,10 @@ class LaneCounters:
 
 
 class SyncLane:
-    """One fresh connection per query, one query at a time, so that no stale socket is ever met.
+    """Opens a new connection for each query, one at a time, so that no query uses a stale socket.
 
-    A logon every few minutes costs less than one query on a connection that a firewall forgot. The lane of a feed,
-    and under another name and with shorter deadlines the lane of the probe.
+    A logon every few minutes costs less than one query on a connection that a firewall has dropped. It is the lane
+    of a feed, and with another name and shorter deadlines the lane of the probe.
     """
 
     def __init__(
@@ -73,20 +78,20 @@ class SyncLane:
         self.admission = Admission(name, 1, waiters, self._deadlines.acquire_s)
 
     async def fetch(self, sql: str, binds: Binds | None = None) -> Rows:
-        """All rows of a query. Raises `OracleError`; a `DeadlineExceeded` names its stage.
+        """All rows of a query. Raises `OracleError`; `DeadlineExceeded` names its stage.
 
-        A cell that the driver cannot decode is None and counted, at the cost of a second query.
+        A cell that the driver cannot decode is None and counted, which needs a second query.
         """
         self.breaker.check()
-        async with self.admission.place():
-            return await read_carefully(partial(self._fetch, sql, binds))
+        async with self.admission.slot():
+            return await fetch_carefully(partial(self._fetch, sql, binds))
 
-    async def _fetch(self, sql: str, binds: Binds | None, reading: Reading) -> Rows:
+    async def _fetch(self, sql: str, binds: Binds | None, mode: FetchMode) -> Rows:
         limits = self._deadlines
         with self.breaker.guard():
             async with open_connection(self._connect, limits, self.counters) as connection:
-                return await until_cut(
-                    connection, "query", limits.query_s, lambda: connection.fetch(sql, binds, reading)
+                return await call_with_deadline(
+                    connection, "query", limits.query_s, lambda: connection.fetch(sql, binds, mode)
                 )
 
 
@@ -94,9 +99,9 @@ class SyncLane:
 async def open_connection(
     connect: Connect, deadlines: Deadlines, counters: LaneCounters
 ) -> AsyncIterator[Connection]:
-    """A connection for the block. It logs off after success; after anything else its socket is dropped.
+    """A connection for the block: logged off after success, and dropped after anything else.
 
-    A driver whose call was cut short would wait without a limit for the server's consent, so it is not asked.
+    After an interrupted call the driver would wait without a limit for the server's reply to a logoff.
     """
     connection = await connected(connect, deadlines.connect_s, counters)
     try:
@@ -108,7 +113,7 @@ async def open_connection(
 
 
 async def connected(connect: Callable[[], Awaitable[T]], limit_s: float, counters: LaneCounters) -> T:
-    """A new connection within `limit_s` seconds."""
+    """A new connection. Raises `DeadlineExceeded` after `limit_s` seconds, `OracleError`."""
     with deadline("connect", limit_s):
         connection = await connect()
     counters.opened += 1
@@ -116,16 +121,16 @@ async def connected(connect: Callable[[], Awaitable[T]], limit_s: float, counter
 
 
 def drop(connection: Connection, counters: LaneCounters) -> None:
-    """Give a connection up without a word to the server."""
+    """Drop the socket of a connection without logging off."""
     connection.terminate()
     counters.terminated += 1
 
 
 async def log_off(connection: Connection, limit_s: float, counters: LaneCounters) -> None:
-    """Say goodbye, within `limit_s` seconds whatever is cancelled; a server that cannot is dropped."""
+    """Log off within `limit_s` seconds, also when cancelled; drop the connection if that fails."""
     try:
-        await until_cut(connection, "close", limit_s, connection.close, cancellable=False)
+        await call_with_deadline(connection, "close", limit_s, connection.close, cancellable=False)
     except OracleError:
-        drop(connection, counters)  # its rows are here already: a bad goodbye changes nothing about them
+        drop(connection, counters)  # the rows are complete already, so a failed logoff is no error
     else:
         counters.closed += 1

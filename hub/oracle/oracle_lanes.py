@@ -1,4 +1,4 @@
-"""All the lanes to one database: they share nothing but its address and, once refused, the wait to log on again."""
+"""All lanes to one database: they share its address, and the wait after a refused logon, and nothing else."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -14,11 +14,11 @@ from hub.oracle.lanes import PROBE, Deadlines, LaneCounters, SyncLane, backstop_
 from hub.oracle.logon import Logon
 
 BULK_ROWS = 2000
-"""Rows per round trip of a bulk read; between two of them others get their turn."""
+"""Rows per round trip of a bulk read; between two round trips other tasks run."""
 
 
 class Lane(Protocol):
-    """What metrics ask of a lane."""
+    """A lane as metrics read it."""
 
     name: str
     counters: LaneCounters
@@ -27,9 +27,9 @@ class Lane(Protocol):
 
 
 class OracleLanes:
-    """`sync` for the feed (1 session), `bulk` for histories, `probe` for questions of health (1 session).
+    """`sync` serves the feed (1 session), `bulk` the histories, `probe` the health check (1 session).
 
-    `logon`: shared with every other user of the account.
+    `logon` is shared with all other lanes of the account.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OracleLanes:
         return (self.sync, self.bulk, self.probe)
 
     async def ping(self) -> float:
-        """Seconds that a logon and a round trip take. Raises `OracleError`."""
+        """The seconds that a logon and a round trip take. Raises `OracleError`."""
         started = anyio.current_time()
         await self.probe.fetch("SELECT 1 FROM DUAL")
         return anyio.current_time() - started

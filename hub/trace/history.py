@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from anyio import Lock, to_thread
 
-from hub.oracle.connection import Reading, Rows
-from hub.oracle.reading import read_carefully
+from hub.oracle.connection import FetchMode, Rows
+from hub.oracle.fetching import fetch_carefully
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.domains import DOMAINS, Domain, DomainName
 from hub.trace.lines import encode_lines, event_rows
@@ -86,7 +86,7 @@ class BulkHistory:
         and `LaneBusy` where the patience says so."""
 
         async def attempt(batch: Batch) -> None:
-            await read_carefully(partial(self._read, batch, run, spool))
+            await fetch_carefully(partial(self._read, batch, run, spool))
 
         def on_done(batch: Batch, code: str | None) -> None:
             tally = run.tallies[batch.domain.name]
@@ -97,7 +97,7 @@ class BulkHistory:
 
         await run_batches(run.batches, self._workers, attempt, on_done, patience)
 
-    async def _read(self, batch: Batch, run: HistoryRun, spool: Spool, reading: Reading) -> None:
+    async def _read(self, batch: Batch, run: HistoryRun, spool: Spool, mode: FetchMode) -> None:
         domain, tally = batch.domain, run.tallies[batch.domain.name]
         if tally.rows >= run.row_cap:
             tally.limits["row_cap"] = None
@@ -106,7 +106,7 @@ class BulkHistory:
         unreadable: Counter[str] = Counter()
         with spool.lines() as lines:
 
-            async def take(rows: Rows) -> bool:
+            async def sink(rows: Rows) -> bool:
                 async with self._pen:
                     written = lines.rows
                     room = run.row_cap - tally.rows - tally.pending
@@ -117,7 +117,7 @@ class BulkHistory:
                 return has_room
 
             try:
-                await self._source.read(event_query(domain, batch.ids), take, reading)
+                await self._source.read(event_query(domain, batch.ids), sink, mode)
                 await spool.add(domain.name, lines)
                 tally.rows += lines.rows
                 tally.unreadable += unreadable.total()

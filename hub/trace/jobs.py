@@ -139,7 +139,7 @@ class Jobs:
         return sum(job.status is JobStatus.RUNNING for job in self._jobs.values())
 
     async def run(self, look_s: float = 30.0) -> None:
-        """Take jobs and forget old ones until cancelled."""
+        """RowSink jobs and forget old ones until cancelled."""
         self._jobs.clear()
         await to_thread.run_sync(remove_leftovers, self.folder)
         try:

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import anyio
 import anyio.lowlevel
 
-from hub.oracle.connection import Reading, Rows
-from hub.oracle.reading import read_carefully
+from hub.oracle.connection import FetchMode, Rows
+from hub.oracle.fetching import fetch_carefully
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.domains import OWNER
 from hub.trace.quality import FailedRange, Quality, Tally
@@ -147,24 +147,24 @@ class Lineage:
                 run.tally.failed.append(FailedRange(step.ids[0], step.ids[-1], len(step.ids), code, step.kind))
 
         async def attempt(step: _Step) -> None:
-            await read_carefully(partial(self._read, run, step))
+            await fetch_carefully(partial(self._read, run, step))
 
         await run_batches(steps, self._workers, attempt, on_done, patience)
 
-    async def _read(self, run: LineageRun, step: _Step, reading: Reading) -> None:
+    async def _read(self, run: LineageRun, step: _Step, mode: FetchMode) -> None:
         if run.is_full():
             run.limit("node_cap")
             return
         add = _add_merges if step.kind == "merges" else _add_splits
 
-        async def take(result: Rows) -> bool:
+        async def sink(result: Rows) -> bool:
             run.tally.unreadable += sum(result.unreadable.values())
             for row in result.rows:
                 add(run, row)
             await anyio.lowlevel.checkpoint()
             return not run.is_full() or "node_cap" not in run.tally.limits
 
-        await self._source.read(lineage_query(step.kind, step.ids), take, reading)
+        await self._source.read(lineage_query(step.kind, step.ids), sink, mode)
 
 
 def lineage_query(kind: str, ids: tuple[str, ...]) -> Query:

@@ -12,8 +12,8 @@ import anyio
 from anyio import to_thread
 
 from hub.oracle.connection import Rows
+from hub.oracle.fetching import fetch_carefully
 from hub.oracle.oracle_lanes import Lane, OracleLanes
-from hub.oracle.reading import read_carefully
 from hub.runtime.clock import Clock
 from hub.trace.batch_runner import Patience, run_batches
 from hub.trace.cache import EventCache
@@ -83,7 +83,7 @@ class TracePipeline:
         return (self.oracle.bulk, self.oracle.probe) if self.oracle else ()
 
     async def run(self) -> None:
-        """Take jobs and keep house until cancelled."""
+        """RowSink jobs and keep house until cancelled."""
         async with anyio.create_task_group() as tasks:
             if self.oracle is not None:
                 tasks.start_soon(self.oracle.bulk.run)
@@ -99,7 +99,7 @@ class TracePipeline:
         tally = Tally(batches=len(queries))
         found: dict[str, str | None] = {}
 
-        async def take(result: Rows) -> bool:
+        async def sink(result: Rows) -> bool:
             tally.unreadable += sum(result.unreadable.values())
             for container, name in result.rows:
                 if len(found) >= SEED_CAP:
@@ -116,7 +116,7 @@ class TracePipeline:
                 tally.failed.append(FailedRange(first, last, len(query.keys), code, query.kind))
 
         async def attempt(query: Query) -> None:
-            await read_carefully(partial(self._source.read, query, take))
+            await fetch_carefully(partial(self._source.read, query, sink))
 
         await self.jobs.run_inline(lambda: run_batches(queries, self._workers, attempt, on_done, _INLINE_PATIENCE))
         tally.rows = len(found)

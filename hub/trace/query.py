@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hub.oracle.connection import Reading, Take
+from hub.oracle.connection import FetchMode, RowSink
 from hub.trace.domains import Domain, name_of
 
 SIZES = (1, 10, 100, 999)
@@ -25,7 +25,7 @@ class Query:
 class TraceSource(Protocol):
     """Where rows come from."""
 
-    async def read(self, query: Query, take: Take, reading: Reading = Reading.PLAIN) -> None:
+    async def read(self, query: Query, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
         """Hand the rows to `take` in chunks; raises `OracleError`, and `DriverFailed` where more care may help."""
 
 

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from anyio import to_thread
 
-from hub.oracle.connection import Reading, Rows, Take
+from hub.oracle.connection import FetchMode, Rows, RowSink
 from hub.trace.domains import DOMAINS, DomainName
 from hub.trace.query import Query
 
@@ -25,11 +25,11 @@ _SINCE = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - a plant's dates have no zone
 class SampleHistory:
     """A `TraceSource` without a database; the same id has the same history in every process."""
 
-    async def read(self, query: Query, take: Take, reading: Reading = Reading.PLAIN) -> None:
+    async def read(self, query: Query, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
         """Rows of any of the trace's queries; each cell of them can be read."""
         rows = iter(_rows(query))
         while chunk := await to_thread.run_sync(lambda: list(islice(rows, _CHUNK))):
-            if not await take(Rows(query.columns, chunk)):
+            if not await sink(Rows(query.columns, chunk)):
                 break
 
 

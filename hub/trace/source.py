@@ -1,7 +1,7 @@
 """Oracle as a source of trace rows, through the bulk lane."""
 
 from hub.oracle.bulk import BulkLane
-from hub.oracle.connection import Reading, Take
+from hub.oracle.connection import FetchMode, RowSink
 from hub.trace.query import Query
 
 
@@ -11,6 +11,6 @@ class OracleSource:
     def __init__(self, lane: BulkLane) -> None:
         self.lane = lane
 
-    async def read(self, query: Query, take: Take, reading: Reading = Reading.PLAIN) -> None:
+    async def read(self, query: Query, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
         """One batch within the lane's deadlines."""
-        await self.lane.read(query.sql, query.binds, take, reading)
+        await self.lane.read(query.sql, query.binds, sink, mode)

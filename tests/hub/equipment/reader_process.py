@@ -13,7 +13,7 @@ import anyio
 from hub.cache.redis import open_redis
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
-from hub.oracle.connection import Binds, Connection, Reading, Rows
+from hub.oracle.connection import Binds, Connection, FetchMode, Rows
 from hub.oracle.lanes import SyncLane
 from hub.runtime.clock import Clock
 from tests.hub.equipment.plant import view_rows
@@ -30,7 +30,7 @@ class LoggedView:
     async def connect(self) -> Connection:
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
         self.note("ask")
         await anyio.sleep(self._takes_s)
         self.note("answer")

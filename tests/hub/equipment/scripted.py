@@ -8,7 +8,7 @@ from alerts.model.sample import Sample
 from hub.equipment.announce import Listeners
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
-from hub.oracle.connection import Binds, Connection, OracleError, OracleUnavailable, Reading, Rows
+from hub.oracle.connection import Binds, Connection, FetchMode, OracleError, OracleUnavailable, Rows
 from hub.oracle.lanes import Deadlines, SyncLane
 from hub.readings.snapshot import MachineChange
 from hub.runtime.clock import Clock
@@ -41,7 +41,7 @@ class ScriptedView:
         self.gone = anyio.Event()
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
         self.asked_at.append(anyio.current_time())
         self.asked.set()
         if self.takes_s:

@@ -9,13 +9,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def hold(admission: Admission, inside: list[str], name: str, leave: anyio.Event) -> None:
-    async with admission.place():
+    async with admission.slot():
         inside.append(name)
         await leave.wait()
 
 
 async def test_so_many_at_once_and_the_next_in_order_of_arrival() -> None:
-    admission = Admission("bulk", places=1, waiters=5, wait_s=5)
+    admission = Admission("bulk", slots=1, waiters=5, wait_s=5)
     inside: list[str] = []
     leave = [anyio.Event() for _ in range(3)]
     async with anyio.create_task_group() as tasks:
@@ -32,14 +32,14 @@ async def test_so_many_at_once_and_the_next_in_order_of_arrival() -> None:
 
 
 @virtual
-async def test_too_many_waiters_are_refused_at_once_with_a_time_to_come_back() -> None:
-    admission = Admission("bulk", places=1, waiters=0, wait_s=60)
+async def test_too_many_waiters_are_refused_at_once_with_a_time_to_retry() -> None:
+    admission = Admission("bulk", slots=1, waiters=0, wait_s=60)
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hold, admission, [], "a", leave)
         await anyio.wait_all_tasks_blocked()
         with takes_less_than(0.001), pytest.raises(LaneBusy) as refusal:
-            async with admission.place():
+            async with admission.slot():
                 raise AssertionError("there was no place")
         leave.set()
     assert (refusal.value.lane, refusal.value.code) == ("bulk", "BUSY")
@@ -48,25 +48,25 @@ async def test_too_many_waiters_are_refused_at_once_with_a_time_to_come_back() -
 
 
 @virtual
-async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_line() -> None:
-    admission = Admission("bulk", places=1, waiters=5, wait_s=0.02)
+async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_queue() -> None:
+    admission = Admission("bulk", slots=1, waiters=5, wait_s=0.02)
     leave = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hold, admission, [], "a", leave)
         await anyio.wait_all_tasks_blocked()
         with takes_less_than(0.021), pytest.raises(LaneBusy):
-            async with admission.place():
+            async with admission.slot():
                 raise AssertionError("there was no place")
         assert admission.waiting == 0
         leave.set()
-    async with admission.place():
+    async with admission.slot():
         assert admission.refused == 1
 
 
-async def test_a_cancelled_holder_frees_its_place() -> None:
-    admission = Admission("bulk", places=1, waiters=0, wait_s=1)
+async def test_a_cancelled_caller_frees_its_slot() -> None:
+    admission = Admission("bulk", slots=1, waiters=0, wait_s=1)
     with anyio.move_on_after(0.01):
-        async with admission.place():
+        async with admission.slot():
             await anyio.sleep_forever()
-    async with admission.place():
+    async with admission.slot():
         assert admission.waiting == 0

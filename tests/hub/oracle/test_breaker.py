@@ -34,7 +34,7 @@ def fail(breaker: Breaker, error: OracleError, times: int = 1) -> None:
             talk(breaker, error)
 
 
-def test_it_opens_after_lost_connections_in_a_row_and_then_nobody_asks() -> None:
+def test_it_opens_after_lost_connections_in_a_row_and_then_refuses_callers() -> None:
     breaker = Breaker("bulk", failures=3, open_s=30, now=Hands())
     fail(breaker, LOST, 3)
     assert state_of(breaker) is BreakerState.OPEN
@@ -44,7 +44,7 @@ def test_it_opens_after_lost_connections_in_a_row_and_then_nobody_asks() -> None
     assert "DPY-6005" in refusal.value.text
 
 
-def test_a_success_or_an_answer_that_says_no_begins_the_count_anew() -> None:
+def test_a_success_or_a_refusal_resets_the_count() -> None:
     breaker = Breaker("bulk", failures=3, now=Hands())
     for answer in (None, REJECTED, DeadlineExceeded("query", 60), DeadlineExceeded("call", 20)):
         fail(breaker, LOST, 2)
@@ -84,7 +84,7 @@ def test_half_open_opens_again_when_the_try_fails() -> None:
     assert state_of(breaker) is BreakerState.OPEN
 
 
-def test_a_try_that_was_cancelled_has_shown_nothing_and_lets_the_next_try() -> None:
+def test_a_cancelled_try_counts_for_nothing_and_the_next_caller_tries() -> None:
     clock = Hands()
     breaker = Breaker("bulk", failures=1, open_s=30, now=clock)
     fail(breaker, LOST)

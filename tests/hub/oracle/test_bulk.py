@@ -43,12 +43,12 @@ async def read(lane: BulkLane, most: int = 10**9) -> int:
     """Rows taken."""
     taken = 0
 
-    async def take(rows: Rows) -> bool:
+    async def sink(rows: Rows) -> bool:
         nonlocal taken
         taken += len(rows.rows)
         return taken < most
 
-    await lane.read(QUERY.sql, QUERY.binds, take)
+    await lane.read(QUERY.sql, QUERY.binds, sink)
     return taken
 
 
@@ -100,7 +100,7 @@ async def test_no_more_sessions_than_the_lane_has_and_the_rest_waits() -> None:
         await lane.close_idle()
 
 
-async def test_who_has_waited_long_enough_is_told_that_the_lane_is_busy() -> None:
+async def test_a_caller_that_waits_too_long_gets_lane_busy() -> None:
     async with open_oracle() as server:
         server.faults.hang = "LOTWIPHISTORY"
         lane = lane_to(server, 1, Deadlines(acquire_s=0.05))
@@ -113,7 +113,7 @@ async def test_who_has_waited_long_enough_is_told_that_the_lane_is_busy() -> Non
         assert lane.counters.open == 0
 
 
-async def test_a_taker_that_has_enough_ends_the_reading_and_the_session_stays_good() -> None:
+async def test_a_sink_that_wants_no_more_ends_the_read_and_keeps_the_session() -> None:
     async with open_oracle() as server:
         lane = lane_to(server)
         assert await read(lane, most=100) == 100
@@ -158,7 +158,7 @@ async def test_a_session_that_the_server_has_cut_is_replaced() -> None:
         await lane.close_idle()
 
 
-async def test_a_database_that_is_away_opens_the_breaker_and_is_left_alone() -> None:
+async def test_an_unavailable_database_opens_the_breaker() -> None:
     async with open_oracle() as server:
         server.faults.connect = "refuse"
         lane = lane_to(server)
@@ -210,7 +210,7 @@ async def test_lanes_on_one_redis_never_hold_more_sessions_than_the_fleet_may() 
         assert server.counters.rows == 40 * 300
 
 
-async def test_a_slot_that_others_wait_for_is_handed_on_after_the_batch() -> None:
+async def test_a_slot_that_others_wait_for_is_released_after_the_batch() -> None:
     async with shared_redis() as redis, open_oracle() as server:
         ours, theirs = (
             lane_to(server, 1, Deadlines(acquire_s=15), FleetCap(Slots(redis, "bulk", 1))) for _ in "ab"
@@ -228,7 +228,7 @@ async def test_a_slot_that_others_wait_for_is_handed_on_after_the_batch() -> Non
         assert (ours.counters.opened, server.counters.peak_sessions) == (2, 1)
 
 
-async def test_a_full_fleet_is_a_refusal_and_never_a_session_more() -> None:
+async def test_a_full_fleet_refuses_and_never_opens_another_session() -> None:
     async with shared_redis() as redis, open_oracle() as server:
         slots = Slots(redis, "bulk", 1, SlotTimes(hold_s=30))
         assert await slots.ask("another hub")
@@ -239,7 +239,7 @@ async def test_a_full_fleet_is_a_refusal_and_never_a_session_more() -> None:
         assert server.counters.connections == 0
 
 
-async def test_without_redis_nobody_gets_in() -> None:
+async def test_without_redis_no_session_is_opened() -> None:
     async with private_redis() as server_of_redis, open_oracle() as server:
         from hub.cache.redis import open_redis
 

@@ -2,8 +2,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hub.oracle.connection import Binds, DeadlineExceeded, OracleUnavailable, Reading, Rows
-from hub.oracle.deadline import _GIVE_UP_S, until_cut
+from hub.oracle.connection import Binds, DeadlineExceeded, FetchMode, OracleUnavailable, Rows
+from hub.oracle.deadline import _CLOSE_GRACE_S, call_with_deadline
 from tests.elapsed import takes_less_than
 from tests.virtual_time import virtual
 
@@ -26,7 +26,7 @@ class Stubborn:
         self.ended_by = "the dropped socket"
         raise OracleUnavailable("DPY-1001", "not connected")
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
         return await self.call()
 
     async def close(self) -> None:
@@ -40,7 +40,7 @@ class Stubborn:
 async def test_a_deadline_drops_the_socket_and_the_call_ends_by_that() -> None:
     connection = Stubborn()
     with takes_less_than(0.011), pytest.raises(DeadlineExceeded) as caught:
-        await until_cut(connection, "query", 0.01, connection.call)
+        await call_with_deadline(connection, "query", 0.01, connection.call)
     assert (caught.value.stage, connection.ended_by) == ("query", "the dropped socket")
 
 
@@ -48,7 +48,7 @@ async def test_a_deadline_drops_the_socket_and_the_call_ends_by_that() -> None:
 async def test_a_cancellation_drops_the_socket_and_never_reaches_the_call() -> None:
     connection = Stubborn()
     with takes_less_than(0.011), anyio.move_on_after(0.01) as scope:
-        await until_cut(connection, "query", 60, connection.call)
+        await call_with_deadline(connection, "query", 60, connection.call)
     assert scope.cancelled_caught
     assert connection.ended_by == "the dropped socket"
 
@@ -57,8 +57,8 @@ async def test_a_cancellation_drops_the_socket_and_never_reaches_the_call() -> N
 async def test_a_call_that_does_not_notice_is_left_after_a_while() -> None:
     connection = Stubborn()
     connection.terminate = lambda: None  # type: ignore[method-assign]
-    with takes_less_than(0.011 + _GIVE_UP_S), pytest.raises(DeadlineExceeded):
-        await until_cut(connection, "query", 0.01, connection.call)
+    with takes_less_than(0.011 + _CLOSE_GRACE_S), pytest.raises(DeadlineExceeded):
+        await call_with_deadline(connection, "query", 0.01, connection.call)
     assert connection.ended_by == "cancellation"
 
 
@@ -69,9 +69,9 @@ async def test_what_the_call_returns_or_raises_comes_through() -> None:
     async def fail() -> int:
         raise OracleUnavailable("DPY-4011", "gone")
 
-    assert await until_cut(Stubborn(), "query", 1, answer) == 42
+    assert await call_with_deadline(Stubborn(), "query", 1, answer) == 42
     with pytest.raises(OracleUnavailable):
-        await until_cut(Stubborn(), "query", 1, fail)
+        await call_with_deadline(Stubborn(), "query", 1, fail)
 
 
 async def test_a_goodbye_is_not_cut_short_by_a_cancellation() -> None:
@@ -83,5 +83,5 @@ async def test_a_goodbye_is_not_cut_short_by_a_cancellation() -> None:
 
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await until_cut(Stubborn(), "close", 1, goodbye, cancellable=False)
+        await call_with_deadline(Stubborn(), "close", 1, goodbye, cancellable=False)
     assert said.is_set()

@@ -1,4 +1,4 @@
-"""What the driver says never leaves the Oracle room: it may hold a DSN, a statement or a row."""
+"""Errors of Oracle carry no text of the driver: it may contain a DSN, a statement or a row."""
 
 import pytest
 from pydantic import SecretStr
@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from hub.oracle.connection import Account, DriverFailed, OracleError, OracleUnavailable, connector
 from hub.oracle.errors import driver_errors
 from hub.oracle.lanes import SyncLane
-from hub.oracle.words import words_for
+from hub.oracle.messages import message_for
 from hub.simulators.oracle import OraError, open_oracle
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ async def test_an_error_of_the_database_is_told_in_the_hubs_own_words(code: int)
         with pytest.raises(OracleError) as caught:
             await lane.fetch("SELECT 1 FROM DUAL")
     assert caught.value.code == f"ORA-{code:05d}"
-    assert caught.value.text == words_for(caught.value.code)
+    assert caught.value.text == message_for(caught.value.code)
     assert "SECRET" not in str(caught.value)
 
 

@@ -6,9 +6,9 @@ from hub.oracle.connection import (
     Binds,
     Connection,
     DeadlineExceeded,
+    FetchMode,
     OracleRejected,
     OracleUnavailable,
-    Reading,
     Rows,
 )
 from hub.oracle.lanes import Deadlines, SyncLane
@@ -42,7 +42,7 @@ class Scripted:
         self.gone = anyio.Event()
         return self
 
-    async def fetch(self, sql: str, binds: Binds | None = None, reading: Reading = Reading.PLAIN) -> Rows:
+    async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
         await self.step("query")
         return ROWS
 

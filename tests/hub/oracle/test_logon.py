@@ -1,4 +1,4 @@
-"""A refused account is left alone by every lane."""
+"""After a refused logon every lane of the account waits."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any

@@ -1,4 +1,4 @@
-"""All lanes of one database on the real driver: what one suffers the others do not feel."""
+"""All lanes of one database on the real driver: a failure of one does not affect the others."""
 
 import anyio
 import pytest

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.anyio
 async def rows(query: Query) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
 
-    async def take(result: Rows) -> bool:
+    async def sink(result: Rows) -> bool:
         assert result.columns == query.columns
         found.extend(result.rows)
         return True
 
-    await SampleHistory().read(query, take)
+    await SampleHistory().read(query, sink)
     return found
 
 
@@ -63,9 +63,9 @@ async def test_a_taker_that_has_enough_is_given_no_more() -> None:
     query = event_query(DOMAINS[DomainName.HISTORY], tuple(id_of(lot) for lot in range(999)))
     taken: list[int] = []
 
-    async def take(result: Rows) -> bool:
+    async def sink(result: Rows) -> bool:
         taken.append(len(result.rows))
         return False
 
-    await SampleHistory().read(query, take)
+    await SampleHistory().read(query, sink)
     assert list(islice(taken, 2)) == [500]

@@ -1,4 +1,4 @@
-"""A connection that is given up while it is at work, on the real driver."""
+"""Terminating a connection, idle or during a call, with the real driver."""
 
 import anyio
 import pytest
@@ -18,13 +18,13 @@ async def connection_to(account: Account) -> OracleConnection:
     return await connector(account, call_s=60, fetch_rows=10)()
 
 
-async def test_while_rows_come_it_ends_at_the_next_chunk(oracle: OracleDatabase) -> None:
+async def test_while_rows_arrive_the_call_ends_at_the_next_chunk(oracle: OracleDatabase) -> None:
     assert await oracle.programs() == []
     await oracle.load(Plant(60, 50).view.rows)
     connection = await connection_to(oracle.account)
     chunks = 0
 
-    async def take(rows: Rows) -> bool:
+    async def sink(rows: Rows) -> bool:
         nonlocal chunks
         chunks += 1
         if chunks == 3:
@@ -33,13 +33,13 @@ async def test_while_rows_come_it_ends_at_the_next_chunk(oracle: OracleDatabase)
         return True
 
     with pytest.raises(OracleUnavailable):
-        await connection.stream(select_sql(oracle.view), {}, take)
+        await connection.stream(select_sql(oracle.view), {}, sink)
     assert chunks == 3
     await until_alone(oracle)
     assert not connection.is_usable
 
 
-async def test_while_the_server_is_silent_the_socket_goes_soon() -> None:
+async def test_while_the_server_is_silent_the_socket_is_dropped_soon() -> None:
     async with open_oracle() as server:
         server.faults.hang = "EQUIPMENTSTATUS"
         server.faults.ignore_break = True
@@ -58,7 +58,7 @@ async def test_while_the_server_is_silent_the_socket_goes_soon() -> None:
                 await eventually(lambda: not server.sessions)
 
 
-async def test_when_idle_it_goes_at_once_and_takes_no_further_call(oracle: OracleDatabase) -> None:
+async def test_an_idle_connection_is_dropped_at_once_and_refuses_further_calls(oracle: OracleDatabase) -> None:
     connection = await connection_to(oracle.account)
     assert connection.is_usable
     connection.terminate()

@@ -1,15 +1,15 @@
-"""The hub's own words for the codes of Oracle and its driver: what is wrong, and what a person can do about it."""
+"""Messages for the codes of Oracle and its driver: what is wrong, and what a person can do about it."""
 
-_WORDS = {
+_MESSAGES = {
     "ORA-00018": "the database has no session left",
     "ORA-00020": "the database has no process left for a session",
     "ORA-00028": "the session was killed by an administrator",
     "ORA-00257": "the database is stopped until its archive has room",
     "ORA-00904": "the view does not have one of the columns that the hub reads",
-    "ORA-00942": "the table or view does not exist, or the user may not read it; look at feeds[].view",
+    "ORA-00942": "the table or view does not exist, or the user may not read it; check feeds[].view",
     "ORA-01005": "the database got no password; set feeds[].password, then reload",
     "ORA-01013": "the database cancelled the statement",
-    "ORA-01017": "the user name or the password is wrong; mend feeds[].password, then reload",
+    "ORA-01017": "the user name or the password is wrong; correct feeds[].password, then reload",
     "ORA-01031": "the user may not read this; grant SELECT to it",
     "ORA-01033": "the database is starting or stopping",
     "ORA-01034": "the database is not started",
@@ -40,7 +40,7 @@ _WORDS = {
     "ORA-28000": "the account is locked; have it unlocked, then reload or force a refresh",
     "ORA-28001": "the password has expired; set a new one, also in feeds[].password, then reload",
     "ORA-28002": "the password will expire soon; set a new one, also in feeds[].password",
-    "DPY-1001": "the connection was given up",
+    "DPY-1001": "the connection was dropped",
     "DPY-3010": "this version of the database is too old for the driver; it must be 12.1 or newer",
     "DPY-3015": "the password verifier of the account is too old for the driver; set the password anew",
     "DPY-4000": "the name in feeds[].dsn is not known",
@@ -54,10 +54,10 @@ _WORDS = {
 }
 
 
-def words_for(code: str) -> str:
-    """One sentence for a code; a general one for a code that has none of its own."""
-    if code in _WORDS:
-        return _WORDS[code]
+def message_for(code: str) -> str:
+    """The message for a code; a general one for an unknown code."""
+    if code in _MESSAGES:
+        return _MESSAGES[code]
     if code.startswith("ORA-"):
-        return f"the database refused; its manual explains {code}"
-    return f"the driver could not do it; its manual explains {code}"
+        return f"the database refused the request; Oracle's documentation explains {code}"
+    return f"the driver failed; the documentation of python-oracledb explains {code}"

@@ -1,7 +1,8 @@
-"""Ways to read a result: plainly; with dates and numbers as text; a row at a time. A bad cell costs only itself.
+"""Fetches rows so that a cell that cannot be decoded loses only itself, in one of three modes.
 
-The driver decodes a whole round trip at once and gives it up at the first cell that Python cannot hold: a date
-before the year 1, a number that is none. A text that ends in half a character is none: U+FFFD stands for it.
+The driver decodes a whole round trip at once, and fails at the first cell that Python cannot represent: a date
+before the year 1, or a malformed number. Such a result is fetched again with dates and numbers as text, or row by
+row. A text that ends within a character is decoded with U+FFFD in its place.
 """
 
 from collections import Counter
@@ -31,36 +32,36 @@ class Rows(NamedTuple):
     unreadable: Mapping[str, int] = _NONE
 
 
-class Reading(Enum):
-    """How to read, from the usual way to the most careful one."""
+class FetchMode(Enum):
+    """How to fetch, from the usual mode to the most careful one."""
 
     PLAIN = auto()
-    AS_TEXT = auto()  # the database writes dates and numbers as text
-    BY_ROW = auto()  # for a database that does not: each row in a round trip of its own
+    AS_TEXT = auto()  # the database converts dates and numbers to text
+    ROW_BY_ROW = auto()  # for a database that cannot: each row in a round trip of its own
 
 
-async def read_carefully(read: Callable[[Reading], Awaitable[T]]) -> T:
-    """What `read` returns, read more carefully each time the driver failed. `read` starts anew each time."""
+async def fetch_carefully(read: Callable[[FetchMode], Awaitable[T]]) -> T:
+    """What `read(mode)` returns, called again with a more careful mode each time the driver failed."""
     try:
-        return await read(Reading.PLAIN)
+        return await read(FetchMode.PLAIN)
     except DriverFailed:
         pass
     try:
-        return await read(Reading.AS_TEXT)
+        return await read(FetchMode.AS_TEXT)
     except TextRefused:
-        return await read(Reading.BY_ROW)
+        return await read(FetchMode.ROW_BY_ROW)
 
 
 async def read_chunks(
-    cursor: oracledb.AsyncCursor, sql: str, binds: Binds, size: int, reading: Reading, call_s: float
+    cursor: oracledb.AsyncCursor, sql: str, binds: Binds, size: int, mode: FetchMode, call_s: float
 ) -> AsyncGenerator[Rows, None]:
-    """The rows, about `size` at a time; the first chunk may be empty, so that the columns are known.
+    """Yield the rows, about `size` at a time. The first chunk may be empty; it carries the columns.
 
-    Raises `OracleError`; it is `DriverFailed` where a more careful reading may succeed.
+    Raises `OracleError`: `DriverFailed` when a more careful mode may succeed.
     """
-    if reading is Reading.BY_ROW:
+    if mode is FetchMode.ROW_BY_ROW:
         chunks = _by_row(cursor, sql, binds, size, call_s)
-    elif reading is Reading.AS_TEXT:
+    elif mode is FetchMode.AS_TEXT:
         chunks = _as_text(cursor, sql, binds, size, call_s)
     else:
         chunks = _plainly(cursor, sql, binds, size, call_s)
@@ -87,11 +88,11 @@ _NUMBERS = dict.fromkeys(
 )
 _FORMS = {**_DATES, **_NUMBERS}
 _SYNTAX = range(900, 1000)
-"""Of ORA codes: the statement is not understood, which a database that knows TO_CHAR never says of it."""
+"""ORA codes of syntax errors, which a database that supports TO_CHAR never raises for these statements."""
 
 
 def _fetched_as(cursor: oracledb.AsyncCursor, column: oracledb.FetchInfo) -> "oracledb.Var | None":
-    """One function for all cursors: the driver makes its variables anew for another one."""
+    """The variable for a column. One function for all cursors: for another function the driver creates new ones."""
     kind = column.type_code
     if kind in _TEXTS or kind in _LARGE:
         return cursor.var(_LARGE.get(kind, kind), arraysize=cursor.arraysize, encoding_errors="replace")
@@ -144,7 +145,7 @@ async def _as_text(
 
 
 def text_sql(sql: str, names: Sequence[str], kinds: "Sequence[oracledb.DbType]") -> str:
-    """The same result with dates and numbers written by the database, which can hold each of them."""
+    """A statement with the same result, in which the database converts dates and numbers to text."""
     chosen = []
     for name, kind in zip(names, kinds, strict=True):
         form = _FORMS.get(kind)
@@ -153,7 +154,7 @@ def text_sql(sql: str, names: Sequence[str], kinds: "Sequence[oracledb.DbType]")
 
 
 def _parsed(chunk: Rows, kinds: "list[oracledb.DbType]") -> Rows:
-    """Texts as what they stand for; what they cannot be is None and counted."""
+    """The rows with dates and numbers parsed from text; a text that cannot be parsed is None and counted."""
     readers: dict[int, Callable[[str], Any]] = {}
     for at, kind in enumerate(kinds):
         if kind in _DATES:
@@ -188,23 +189,24 @@ _UNTOUCHED: "dict[oracledb.DbType, Any]" = {
     **dict.fromkeys(_NUMBERS, -9.87654321e125),
     **dict.fromkeys(_DATES, datetime(1, 1, 2, 3, 4, 5)),  # noqa: DTZ001 - the driver's dates have no zone
 }
-"""What a variable holds until the driver puts a cell there: no database sends any of them."""
+"""The value of a variable until the driver stores a cell in it; no database sends any of these."""
 
 
 async def _by_row(
     cursor: oracledb.AsyncCursor, sql: str, binds: Binds, size: int, call_s: float
 ) -> AsyncGenerator[Rows, None]:
-    """Of a row that cannot be decoded the cells before the bad one are known: the variables hold them already.
+    """Fetch one row per round trip. In a row that cannot be decoded, the cells before the bad one are in their
+    variables already; the bad cell and those behind it are None, so select lists should end with their dates.
 
-    The bad cell and those behind it are None; so dates belong to the end of a select list. A database that sends
-    only what differs from the row before would be misread after a bad row; every Oracle does, and none gets here.
+    A database that sends only the cells that differ from the row before would be misread after a bad row. Every
+    Oracle does that, but every Oracle also supports TO_CHAR, so none is read in this mode.
     """
     kept: dict[int, tuple[oracledb.Var, Any]] = {}
-    place = 0
+    next_at = 0
 
     def keep(cursor: oracledb.AsyncCursor, column: oracledb.FetchInfo) -> "oracledb.Var | None":
-        nonlocal place
-        at, place = place, place + 1
+        nonlocal next_at
+        at, next_at = next_at, next_at + 1
         if column.type_code not in _UNTOUCHED:
             return _fetched_as(cursor, column)
         variable = _fetched_as(cursor, column) or cursor.var(column.type_code, arraysize=1)

@@ -1,4 +1,4 @@
-"""Cells that Python cannot hold, read with the real driver."""
+"""Cells that Python cannot represent, fetched with the real driver."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from hub.oracle.breaker import BreakerState
 from hub.oracle.connection import Account, DriverFailed, OracleRejected, Rows, connector
+from hub.oracle.fetching import text_sql
 from hub.oracle.lanes import SyncLane
-from hub.oracle.reading import text_sql
 from hub.simulators.oracle import Column, OracleServer, OraError, open_oracle
 from hub.simulators.oracle.encoding import Raw, Scalar, date_bytes
 from hub.simulators.oracle.tables import Table
