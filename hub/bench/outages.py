@@ -95,7 +95,7 @@ def _feed(hub: Hub, lane: SyncLane) -> EquipmentFeed:
     """A feed that is wired as the hub wires those of its configuration."""
     listener = FeedListener(FEED, {}, hub.alerts, hub.recorder)
     source = ViewSource(lane, select_sql("DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"), UTC)
-    return EquipmentFeed(FEED, source, hub.clock, 3600.0, None, listener.listeners(), {})
+    return EquipmentFeed(FEED, source, hub.clock, 3600.0, None, listener.callbacks(), {})
 
 
 async def _refresh(feed: EquipmentFeed, outcomes: Counter[str], times: int, every_s: float) -> None:

@@ -1,1 +1,1 @@
-"""The cache: process memory in front of Redis, and a lock between processes."""
+"""The cache: process memory in front of Redis, and locks and slots that processes share through Redis."""

@@ -1,11 +1,11 @@
-"""What every cache tells of itself, in one shape for the API and for metrics."""
+"""The statistics of a cache, in one shape for the API and for metrics."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class CacheFigures:
-    """One cache. `size` is the most that it holds, `entries` what it holds now, both in `unit`.
+    """The statistics of one cache. `size` is its capacity, `entries` what it holds now, both in `unit`.
 
     `enabled`: Redis is configured and can be used; without it the process tier serves alone. `ttl_s`: how long an
     entry serves before Redis is asked again. `keep_s`: how long Redis keeps one. `loads`: values read from Redis.

@@ -1,4 +1,12 @@
-"""A lock between processes on Redis: it says whose it is, is renewed while held, and numbers every holder."""
+"""A lock between processes in Redis, with a generation number for each holder.
+
+- The lock expires `ttl_s` after its last renewal, so that a killed holder blocks the others only that long.
+- Only the holder's token renews or releases it, so a late release never frees the lock of another holder.
+- Generations only rise, even after Redis was emptied: each is at least the clock of Redis in milliseconds.
+
+    free ──acquire──> held ──renewed every ttl_s / 3──> held ──release or expiry──> free
+    held ──not renewed in time──> the lease is lost: another process may hold the lock
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,26 +35,22 @@ RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 @dataclass(slots=True)
 class Lease:
-    """The lock as one holder has it.
-
-    `generation` rises with every holder, over a flush of Redis too, since it never falls behind Redis' own clock
-    in milliseconds. `at_ms` is Redis TIME at acquisition.
-    """
+    """The lock while this process holds it. `at_ms` is the clock of Redis at the acquisition, in milliseconds."""
 
     generation: int
     at_ms: int
-    is_lost: bool = False  # it ran out before it could be renewed: another may hold it now
+    is_lost: bool = False  # it expired before it could be renewed: another process may hold the lock
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Another holds the lock, for at most `remaining_s` seconds unless it renews."""
+class LockHeld:
+    """Another process holds the lock; it expires in `remaining_s` seconds unless it is renewed."""
 
     remaining_s: float
 
 
 class Lock:
-    """`async with lock.hold() as lease`: a `Lease`, or `Held` when another has it. Redis failures are raised."""
+    """`async with lock.hold() as lease`: a `Lease`, or `LockHeld`. Redis failures are raised."""
 
     def __init__(self, redis: RedisClients, name: str, ttl_s: float) -> None:
         self.ttl_s = ttl_s
@@ -56,24 +60,24 @@ class Lock:
         self._release = redis.commands.register_script(RELEASE)
 
     @asynccontextmanager
-    async def hold(self, above: int = 0) -> AsyncIterator[Lease | Held]:
-        """Never waits for the holder. The generation will be greater than `above`. Renewed every ttl / 3."""
+    async def hold(self, above: int = 0) -> AsyncIterator[Lease | LockHeld]:
+        """Acquire the lock without waiting, and renew it while the block runs; its generation exceeds `above`."""
         token = token_hex(16)
         ttl_ms = round(self.ttl_s * 1000)
         generation, at_ms, left_ms = await self._acquire(keys=self._keys, args=[token, ttl_ms, above])
         if not generation:
-            yield Held(max(0, left_ms) / 1000)
+            yield LockHeld(max(0, left_ms) / 1000)
             return
         lease = Lease(generation, at_ms)
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._keep, token, ttl_ms, lease)
+                tasks.start_soon(self._renew_periodically, token, ttl_ms, lease)
                 yield lease
                 tasks.cancel_scope.cancel()
         finally:
-            await self._give_back(token)
+            await self._release_lock(token)
 
-    async def _keep(self, token: str, ttl_ms: int, lease: Lease) -> None:
+    async def _renew_periodically(self, token: str, ttl_ms: int, lease: Lease) -> None:
         sure_until = anyio.current_time() + self.ttl_s
         while not lease.is_lost:
             await anyio.sleep(self.ttl_s / 3)
@@ -86,9 +90,9 @@ class Lock:
             lease.is_lost = not renewed
             sure_until = asked_at + self.ttl_s
 
-    async def _give_back(self, token: str) -> None:
+    async def _release_lock(self, token: str) -> None:
         with anyio.move_on_after(1, shield=True):
             try:
                 await self._release(keys=self._keys[:1], args=[token])
             except REDIS_FAILURES:
-                pass  # it will run out by itself
+                pass  # it expires

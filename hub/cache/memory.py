@@ -1,4 +1,4 @@
-"""The process tier: the newest value of each key behind one reference; the longest unused one is let go."""
+"""The process tier: the newest value of each key, with the least recently used one evicted first."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Tier(StrEnum):
-    """Where a value came from."""
+    """The tier that a value came from."""
 
     L1 = "l1"
     L2 = "l2"
@@ -20,7 +20,7 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """One immutable value. `time` is when the work that made it began, on this process' steady clock, seconds."""
+    """One immutable value. `time` is when the work that made it began, in seconds of this process' steady clock."""
 
     generation: int
     time: float
@@ -29,7 +29,7 @@ class Entry(Generic[T]):
 
 
 class Memory(Generic[T]):
-    """At most `size` keys; the longest unused one goes first. An entry counts as checked for `ttl_s` seconds."""
+    """At most `size` keys; evicts the least recently used one. An entry counts as checked for `ttl_s` seconds."""
 
     def __init__(self, clock: Clock, ttl_s: float, size: int) -> None:
         self.evicted = 0
@@ -40,22 +40,22 @@ class Memory(Generic[T]):
         self._checked_s: dict[str, float] = {}
 
     def peek(self, key: str) -> Entry[T] | None:
-        """The entry, however old."""
+        """The entry of any age; None without one."""
         return self._entries.get(key)
 
     def use(self, key: str) -> Entry[T] | None:
-        """The entry if it is checked; it becomes the last one to go."""
+        """The entry if it counts as checked, else None; it becomes the most recently used one."""
         if self._clock.steady() - self._checked_s.get(key, float("-inf")) >= self._ttl_s:
             return None
         self._entries.move_to_end(key)
         return self._entries[key]
 
     def keys(self) -> list[str]:
-        """What is held now."""
+        """The keys that are held now."""
         return list(self._entries)
 
     def adopt(self, key: str, entry: Entry[T]) -> bool:
-        """Hold an entry; False when the one held is as new."""
+        """Store an entry; False when the stored one is as new."""
         held = self._entries.get(key)
         if held is not None and held.generation >= entry.generation:
             return False
@@ -68,11 +68,11 @@ class Memory(Generic[T]):
         return True
 
     def mark_checked(self, key: str) -> None:
-        """The entry, if any, is the newest as far as can be known now."""
+        """Record that the entry, if any, was checked now to be the newest."""
         if key in self._entries:
             self._checked_s[key] = self._clock.steady()
 
     def drop(self, key: str) -> None:
-        """Forget a key."""
+        """Remove a key."""
         self._entries.pop(key, None)
         self._checked_s.pop(key, None)

@@ -1,4 +1,4 @@
-"""Two Redis clients with deadlines that fit a cache: one for commands, one for listening."""
+"""Two Redis clients with the deadlines of a cache: one for commands, one for subscriptions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,12 +15,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 REDIS_FAILURES = (RedisError, OSError)
-"""What a Redis that is down, slow, full or restarting raises."""
+"""The exceptions of a Redis that is down, slow, full or restarting."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisClients:
-    """`commands` fails within a second; `stream` may listen for ever."""
+    """`commands` has a timeout of a second; `stream` has none, for subscriptions."""
 
     commands: "Redis"
     stream: "Redis"
@@ -32,9 +32,9 @@ class RedisClients:
 
 
 def url_problem(url: str) -> str | None:
-    """What is wrong with the database or the options of a Redis URL, without any of its values; None if nothing.
+    """What is wrong with the database or the options of a Redis URL, without any of its values; else None.
 
-    Options are those a site has a say in. How texts are decoded and connections are shared is the hub's affair.
+    Only options that a site may choose are allowed; the hub itself sets decoding and connection pooling.
     """
     parts = urlsplit(url)
     database = "" if parts.scheme == "unix" else parts.path.strip("/")
@@ -44,7 +44,7 @@ def url_problem(url: str) -> str | None:
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _OPTIONS | tls:
             return f"has the unknown option {name[:40]!r}; there is {', '.join(sorted(_OPTIONS | tls))}"
-        if not _takes(parts.scheme, name, value):
+        if not _is_valid(parts.scheme, name, value):
             return f"has a value for {name} that cannot be used"
     return None
 
@@ -56,7 +56,7 @@ _TLS_OPTIONS = frozenset(
 )
 
 
-def _takes(scheme: str, name: str, value: str) -> bool:
+def _is_valid(scheme: str, name: str, value: str) -> bool:
     try:
         pool = ConnectionPool.from_url(f"{scheme}://redis/?{urlencode({name: value})}")
         pool.connection_class(**pool.connection_kwargs)
@@ -70,15 +70,15 @@ def _takes(scheme: str, name: str, value: str) -> bool:
 async def open_redis(
     url: str | SecretStr, prefix: str = "hub", command_s: float = 1.0
 ) -> AsyncIterator[RedisClients]:
-    """Clients for the block. Opening does not connect, so a Redis that is down now may come later."""
+    """Clients for the block. They connect at first use, so Redis may be down at the start."""
     address = url.get_secret_value() if isinstance(url, SecretStr) else url
-    # Once more for a pooled connection that a restart of Redis has cut; never for one that is slow.
-    once_more = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    # Retry once on a pooled connection that a restart of Redis has closed, but not after a timeout.
+    retry_once = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
     commands = Redis.from_url(
-        address, retry=once_more, socket_connect_timeout=0.3, socket_timeout=command_s, max_connections=16
+        address, retry=retry_once, socket_connect_timeout=0.3, socket_timeout=command_s, max_connections=16
     )
-    stream = Redis.from_url(address, retry=once_more, socket_connect_timeout=0.3)
-    stream.connection_pool.connection_kwargs["socket_timeout"] = None  # whatever the address says
+    stream = Redis.from_url(address, retry=retry_once, socket_connect_timeout=0.3)
+    stream.connection_pool.connection_kwargs["socket_timeout"] = None  # even if the URL sets one
     try:
         yield RedisClients(commands, stream, prefix)
     finally:

@@ -1,4 +1,13 @@
-"""A cache in two tiers: immutable values in process memory, in front of versioned snapshots in Redis."""
+"""A cache in two tiers: immutable values in process memory, in front of versioned snapshots in Redis.
+
+Invariants:
+
+- An entry in memory is replaced only by one of a higher generation, whichever process made it.
+- At most one load per key runs in `get`; the other callers wait for it, and load themselves if it is cancelled.
+- A key deleted while Redis was unavailable stays in `_undeleted` until Redis has deleted it too, and is not loaded
+  from there meanwhile.
+- `degraded` is set from a failure of Redis until its next success; memory serves meanwhile.
+"""
 
 import zlib
 from collections.abc import Callable, Collection
@@ -17,7 +26,7 @@ from hub.cache.versions import Version, Versions
 from hub.runtime.clock import Clock
 
 log = structlog.get_logger()
-_UNDELETED = 1000
+_MAX_UNDELETED = 1000
 T = TypeVar("T")
 
 
@@ -28,16 +37,16 @@ class _Load:
 
 
 class Stored(Enum):
-    """Where a value that was put has come to."""
+    """Which tiers a stored value has reached."""
 
-    SHARED = auto()  # in Redis, for every hub, and in this process
-    LOCAL = auto()  # in this process alone: there is no Redis, or it cannot be used now
-    OLDER = auto()  # nowhere: a newer one is there
+    SHARED = auto()  # Redis, for every hub, and this process
+    LOCAL = auto()  # this process only: there is no Redis, or it cannot be used now
+    OLDER = auto()  # none: a newer value is stored already
 
 
 @dataclass(slots=True)
 class CacheCounters:
-    """What the process tier did so far."""
+    """Counters of the process tier since its start."""
 
     hits: int = 0
     misses: int = 0
@@ -45,15 +54,15 @@ class CacheCounters:
     load_ms: float = 0.0  # of the last of them
     corrupt: int = 0  # values in Redis that could not be read
     redis_failures: int = 0
-    lost_deletes: int = 0  # of too many while Redis was away: other hubs may serve their values until they expire
+    lost_deletes: int = 0  # never sent to Redis: other hubs may serve these values until they expire
 
 
 class TwoTier(Generic[T]):
-    """Keyed values. Without Redis the process tier serves alone; with a dead one it serves the last value.
+    """Values by key. Without Redis the process tier serves alone; while Redis is down it serves the last value.
 
-    `dump` and `parse` run in worker threads; `parse` raises ValueError on bytes it cannot read.
-    `on_entry(key, entry)` is told of every newer value, whoever made it; `on_version(key, version)`, after it, of
-    what Redis knows each time it is asked. At most `size` keys are held; the longest unused one goes first.
+    `dump` and `parse` run in worker threads; `parse` raises ValueError for bytes it cannot read. It calls
+    `on_entry(key, entry)` for every newer value, whichever process made it, and then `on_version(key, version)` at
+    each load from Redis. It holds at most `size` keys and evicts the least recently used one first.
     """
 
     def __init__(
@@ -85,19 +94,19 @@ class TwoTier(Generic[T]):
         self._size = size
         self._keep_s = keep_s
         self._loads: dict[str, _Load] = {}
-        self._undeleted: dict[str, None] = {}  # deleted here while Redis was away: it may have them still
+        self._undeleted: dict[str, None] = {}  # deleted here while Redis was unavailable
 
     def peek(self, key: str) -> Entry[T] | None:
-        """What process memory has, however old; never waits."""
+        """The entry in process memory, of any age; never waits."""
         return self._memory.peek(key)
 
     @property
     def evicted(self) -> int:
-        """Keys let go because there was no room."""
+        """Number of keys evicted."""
         return self._memory.evicted
 
     async def get(self, key: str) -> Entry[T] | None:
-        """The newest value this process can know of; asks Redis at most once per `ttl_s` and key."""
+        """The newest value; reads Redis at most once per `ttl_s` and key."""
         while True:
             entry = self._memory.use(key)
             if entry is not None:
@@ -113,9 +122,9 @@ class TwoTier(Generic[T]):
                 return self._memory.peek(key)
 
     async def revalidate(self, key: str) -> Version | None:
-        """Ask Redis now, load what is newer, and say what Redis knows; None when it cannot be asked.
+        """Read the version in Redis now, and load a newer value; None when Redis cannot be used.
 
-        One asks for all: whoever comes to `get` meanwhile waits for the same answer.
+        Callers of `get` wait for this load meanwhile.
         """
         if self.versions is None:
             self._memory.mark_checked(key)
@@ -131,7 +140,7 @@ class TwoTier(Generic[T]):
             load.ended.set()
 
     def figures(self, name: str) -> CacheFigures:
-        """For statistics, under a name that tells it from other caches."""
+        """The statistics, under a name that distinguishes this cache."""
         counters = self.counters
         return CacheFigures(
             name=name,
@@ -149,7 +158,7 @@ class TwoTier(Generic[T]):
         )
 
     async def put(self, key: str, generation: int, started_ms: int, value: T) -> Stored:
-        """Publish a value made by work that began at `started_ms` (Redis TIME), and say where it has come to."""
+        """Publish a value made by work that began at `started_ms`, by the clock of Redis in milliseconds."""
         self._undeleted.pop(key, None)
         stored = Stored.LOCAL
         time = self._clock.steady() - max(0.0, self._clock.now().timestamp() - started_ms / 1000)
@@ -168,7 +177,7 @@ class TwoTier(Generic[T]):
         return stored if self._adopt(key, Entry(generation, time, value, Tier.L1)) else Stored.OLDER
 
     async def mark_checked(self, key: str, started_ms: int, note: str) -> None:
-        """The source was asked, and its answer refused: the others hear why, where Redis can be asked."""
+        """Record in Redis that the source was read and its answer refused, so that other processes see why."""
         if self.versions is not None:
             try:
                 await self.versions.mark_checked(key, started_ms, note)
@@ -176,15 +185,15 @@ class TwoTier(Generic[T]):
                 self.redis_failed(error)
 
     async def delete(self, key: str) -> Stored:
-        """Forget a value here and, by way of Redis, everywhere: at once, or when Redis can be used again.
+        """Delete a value here and, through Redis, in every process: at once, or when Redis can be used again.
 
-        The answer says how far that has come: SHARED is everywhere, LOCAL is here.
+        Returns SHARED when it is deleted everywhere, LOCAL when only here so far.
         """
         self._memory.drop(key)
         if self.versions is None:
             return Stored.LOCAL
         self._undeleted[key] = None
-        while len(self._undeleted) > _UNDELETED:
+        while len(self._undeleted) > _MAX_UNDELETED:
             del self._undeleted[next(iter(self._undeleted))]
             self.counters.lost_deletes += 1
         try:
@@ -200,7 +209,7 @@ class TwoTier(Generic[T]):
         self._undeleted.pop(key, None)
 
     async def run(self, watch: Collection[str] = ()) -> None:
-        """Keep held and watched keys new until cancelled: at once when another publishes, every `ttl_s` anyway."""
+        """Refresh held and watched keys until cancelled: when another process publishes, and every `ttl_s`."""
         if self._redis is None:
             await anyio.sleep_forever()
         async with anyio.create_task_group() as tasks:
@@ -211,15 +220,15 @@ class TwoTier(Generic[T]):
                     await self.revalidate(key)
 
     def redis_failed(self, error: Exception) -> None:
-        """Redis could not be used: what is in memory serves on, and says so."""
+        """Record a failure of Redis; memory serves meanwhile, and `degraded` says so."""
         self.counters.redis_failures += 1
         if self.degraded is None:
-            log.warning("redis lost", cache=self.name, error=type(error).__name__)
+            log.warning("redis cannot be used; memory serves", cache=self.name, error=type(error).__name__)
         self.degraded = f"redis: {type(error).__name__}"
 
     def _redis_works(self) -> None:
         if self.degraded is not None:
-            log.info("redis is back", cache=self.name)
+            log.info("redis works again", cache=self.name)
         self.degraded = None
 
     async def _listen(self, watch: Collection[str]) -> None:
@@ -230,7 +239,7 @@ class TwoTier(Generic[T]):
                 async with self._redis.stream.pubsub(ignore_subscribe_messages=True) as messages:
                     with anyio.fail_after(5):
                         await messages.subscribe(self.versions.channel)
-                    # What was published while nobody listened, and what was deleted.
+                    # Keys that were published or deleted while this process was not subscribed.
                     for key in {*self._memory.keys(), *watch, *self._undeleted}:
                         await self.revalidate(key)
                     async for message in messages.listen():
@@ -257,14 +266,14 @@ class TwoTier(Generic[T]):
             self._memory.mark_checked(key)
         self._redis_works()
         if version.payload and version.generation > known:
-            await self._take(key, version, version.payload)
+            await self._store_loaded(key, version, version.payload)
             self.counters.load_ms = round((anyio.current_time() - started) * 1000, 2)
         elif version.payload == b"" and version.generation > known:
             self._memory.drop(key)
         self._on_version(key, version)
         return version
 
-    async def _take(self, key: str, version: Version, payload: bytes) -> None:
+    async def _store_loaded(self, key: str, version: Version, payload: bytes) -> None:
         try:
             value = await to_thread.run_sync(self._unpack, payload)
         except (ValueError, zlib.error) as error:
@@ -276,7 +285,7 @@ class TwoTier(Generic[T]):
         self._adopt(key, Entry(version.generation, time, value, Tier.L2))
 
     def _pack(self, value: T) -> bytes:
-        """Compressed: a tenth of the bytes to send, and to keep in Redis, for a few ms in a worker thread."""
+        """The compressed value: a tenth of the bytes in Redis, for a few milliseconds in a worker thread."""
         return zlib.compress(self._dump(value), 1)
 
     def _unpack(self, payload: bytes) -> T:

@@ -1,11 +1,11 @@
-"""Versioned snapshots in Redis: written whole, switched and read in one script each, so nobody sees half of one."""
+"""Versioned snapshots in Redis: each is published and read by one script, so no reader sees a partial one."""
 
 from typing import NamedTuple
 
 from hub.cache.redis import RedisClients
 
 KEEP_S = 24 * 3600
-"""How long a snapshot outlives its last publication, unless its owner says otherwise."""
+"""Seconds that a snapshot is kept after its last publication, by default."""
 
 NOW = "local time = redis.call('TIME') local now = time[1] * 1000 + math.floor(time[2] / 1000) "
 
@@ -18,8 +18,8 @@ local generation = tonumber(ARGV[1])
 if generation == 0 then generation = math.max(last + 1, now) end
 if generation < last then return {0, now} end
 local text = string.format('%.0f', generation)
-local place = KEYS[1] .. ':' .. text
-if ARGV[3] ~= '' then redis.call('SET', place, ARGV[3], 'PX', ARGV[4]) end
+local snapshot = KEYS[1] .. ':' .. text
+if ARGV[3] ~= '' then redis.call('SET', snapshot, ARGV[3], 'PX', ARGV[4]) end
 if last > 0 and last ~= generation then
   redis.call('PEXPIRE', KEYS[1] .. ':' .. string.format('%.0f', last), 60000)
 end
@@ -54,12 +54,12 @@ return 1
 
 
 class Version(NamedTuple):
-    """What Redis has of a key now. Times are of Redis' own clock, in milliseconds.
+    """The state of a key in Redis. Times are milliseconds of the clock of Redis.
 
-    `payload` is None when the generation is the one the caller knows, and empty when the key was deleted.
+    `payload` is None when the caller already has this generation, and empty when the key was deleted.
     """
 
-    generation: int  # 0: Redis knows nothing of the key
+    generation: int  # 0: the key is not in Redis
     started_ms: int  # when the work that made the snapshot began
     checked_ms: int  # when the newest work began, even if its result was refused
     now_ms: int
@@ -68,9 +68,9 @@ class Version(NamedTuple):
 
 
 class Versions:
-    """The snapshots of one cache, by key. Every failure of Redis is raised.
+    """The snapshots of one cache, by key. Failures of Redis are raised.
 
-    A snapshot outlives its last publication, or check, by `keep_s` seconds.
+    A snapshot is kept for `keep_s` seconds after its last publication or check.
     """
 
     def __init__(self, redis: RedisClients, name: str, keep_s: float = KEEP_S) -> None:
@@ -83,22 +83,22 @@ class Versions:
         self._checked = redis.commands.register_script(CHECKED)
 
     async def publish(self, key: str, generation: int, started_ms: int, payload: bytes) -> tuple[int, int]:
-        """Switch to a new snapshot and tell the others: (generation, Redis now in ms).
+        """Publish a snapshot and notify the subscribers; returns its generation and the time of Redis in ms.
 
-        Generation 0 takes the next one. The answer is generation 0 when Redis has a newer one: nothing is written.
-        An empty payload deletes.
+        Generation 0 chooses the next one. Returns generation 0, and writes nothing, when Redis has a newer one. An
+        empty payload deletes the key.
         """
         args: list[int | bytes | str] = [generation, started_ms, payload, self._keep_ms, self.channel, key]
         published, now_ms = await self._publish(keys=[self._key(key)], args=args)
         return int(published), int(now_ms)
 
     async def load(self, key: str, known: int = 0) -> Version:
-        """The newest version; its payload only when its generation is not the known one."""
+        """The newest version, with its payload only when its generation is not `known`."""
         *head, note = await self._load(keys=[self._key(key)], args=[known])
         return Version._make([*head, note.decode() if note else None])
 
     async def mark_checked(self, key: str, started_ms: int, note: str = "") -> None:
-        """The source was asked, and its answer refused; tell the others why. The snapshot stays."""
+        """Record that the source was read and its answer refused for `note`; notifies, and keeps the snapshot."""
         args: list[int | str] = [started_ms, note, self._keep_ms, self.channel, key]
         await self._checked(keys=[self._key(key)], args=args)
 

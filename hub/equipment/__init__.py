@@ -1,1 +1,1 @@
-"""The equipment feed: a view of a plant's machines, read, aggregated and served."""
+"""The equipment feed: reads a view of a plant's machines, aggregates its rows per machine, and serves them."""

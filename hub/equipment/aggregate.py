@@ -1,4 +1,4 @@
-"""Rows of the view, several per machine, become one record per machine. Pure."""
+"""Aggregates the rows of the view, several per machine, into one record per machine. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _RANK = {code: rank for rank, code in enumerate(SEVERITY)}
 
 @dataclass(slots=True)
 class Tally:
-    """What went into a list of machines, and what was odd about it."""
+    """Counts of the rows and machines of one aggregation, and of what was wrong in them."""
 
     rows: int = 0
     machines: int = 0
@@ -53,7 +53,7 @@ def aggregate(rows: Iterable[Row]) -> tuple[list[Record], Tally]:
 
 def _machine(rows: list[Row]) -> Record:
     first = rows[0]
-    speaking = min(rows, key=_severity)
+    worst = min(rows, key=_severity)
     jobs: dict[str, Row] = {}
     by_lot: dict[str, list[Row]] = {}
     for row in rows:
@@ -69,9 +69,9 @@ def _machine(rows: list[Row]) -> Record:
         "RESOURCEID": first["RESOURCEID"],
         "EQUIPMENTID": first["EQUIPMENTID"],
         "OBJECTCATEGORY": first["OBJECTCATEGORY"],
-        "EQUIPMENTASSETSSTATUS": speaking["EQUIPMENTASSETSSTATUS"],
-        "EQUIPMENTASSETSSTATUSREASON": speaking["EQUIPMENTASSETSSTATUSREASON"],
-        "STATUS_CATEGORY": category_of(speaking["EQUIPMENTASSETSSTATUS"]).value,
+        "EQUIPMENTASSETSSTATUS": worst["EQUIPMENTASSETSSTATUS"],
+        "EQUIPMENTASSETSSTATUSREASON": worst["EQUIPMENTASSETSSTATUSREASON"],
+        "STATUS_CATEGORY": category_of(worst["EQUIPMENTASSETSSTATUS"]).value,
         **{name: job[name] for name in JOB_COLUMNS},
         "LOT_COUNT": len(lots),
         "LOT_DETAILS": lots,

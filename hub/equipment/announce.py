@@ -1,4 +1,4 @@
-"""Tells history and alarms what a feed brought: status changes, samples, staleness and refusals."""
+"""Announces what a feed has read, by callbacks: status changes, samples, staleness and refusals."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from hub.readings.snapshot import MachineChange
 from hub.runtime.clock import Clock
 
 CHUNK = 100
-"""Samples handed over at once, those of a machine together; between chunks others get their turn."""
+"""Samples per call of `on_samples`; between two calls other tasks run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who is told. All return at once. `on_stale` and `on_refused` come once when it begins and once when it ends.
+class Callbacks:
+    """Callbacks of a feed; they must not block. `on_stale` and `on_refused` are called at the start and at the end.
 
-    `on_stale(feed_id, is_stale, reason)`; `on_refused(feed_id, reason)`, with None once an answer is good again,
-    and at the first good answer, so that an alarm of an earlier process ends. `on_plant` comes after the changes
-    and samples of a plant.
+    `on_stale(feed_id, is_stale, reason)`; `on_refused(feed_id, reason)`, with None once an answer is accepted
+    again, and at the first accepted answer, so that an alert of an earlier process ends. `on_plant` is called after
+    the changes and samples of a plant.
     """
 
     on_change: Callable[[MachineChange], None] = lambda change: None
@@ -35,9 +35,9 @@ class Listeners:
 
 
 class Announcer:
-    """Announces each plant once. `known` are the statuses by RESOURCEID that history ends with.
+    """Announces each plant once. `known` are the last stored statuses by RESOURCEID.
 
-    Without `known` the first plant is where history begins, and no change.
+    Without `known` the first plant counts as no change.
     """
 
     def __init__(
@@ -45,23 +45,23 @@ class Announcer:
         feed_id: str,
         clock: Clock,
         cadence_s: float,
-        listeners: Listeners,
+        callbacks: Callbacks,
         known: Mapping[str, str | None] | None = None,
     ) -> None:
         self._feed_id = feed_id
         self._clock = clock
         self._cadence_s = cadence_s
-        self._listeners = listeners
+        self._callbacks = callbacks
         self._known = known
         self._announced = 0
         self._wakeup = anyio.Event()
 
     def wake(self) -> None:
-        """There is a new plant, or a cycle ended without one."""
+        """Wake `run`: there is a new plant, or a cycle has ended without one."""
         self._wakeup.set()
 
     async def run(self, newest: Callable[[], Entry[Plant] | None]) -> None:
-        """Announce what `newest()` gives, each time it is woken, until cancelled."""
+        """Announce what `newest()` returns at each `wake`, until cancelled."""
         while True:
             await self._wakeup.wait()
             self._wakeup = anyio.Event()
@@ -77,16 +77,16 @@ class Announcer:
             self._announced = plant.generation
             if self._known is not None:
                 for change in await to_thread.run_sync(changes, self._feed_id, self._known, plant):
-                    self._listeners.on_change(change)
+                    self._callbacks.on_change(change)
             self._known = {machine.resource_id: machine.status for machine in plant.machines}
         for samples in await to_thread.run_sync(self._samples, entry, is_new, now_s, now):
-            self._listeners.on_samples(samples)
+            self._callbacks.on_samples(samples)
             await checkpoint()
         if is_new:
-            self._listeners.on_plant(plant)
+            self._callbacks.on_plant(plant)
 
     def _samples(self, entry: Entry[Plant], is_new: bool, now_s: float, now: datetime) -> list[list[Sample]]:
-        """A plant seen before says nothing new but its age."""
+        """The samples of a plant; of one that was announced before only the ages."""
         plant, cadence_s = entry.value, self._cadence_s
         age_s = max(0.0, now_s - entry.time)
         made: list[Sample] = []

@@ -1,4 +1,4 @@
-"""One equipment feed: its child, its reads and its status. Reads are answered from memory and never wait."""
+"""One equipment feed: runs its cycles, answers reads from memory without waiting, and reports its status."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -10,22 +10,22 @@ import anyio
 from hub.cache.figures import CacheFigures
 from hub.cache.memory import Entry, Tier
 from hub.cache.redis import RedisClients
-from hub.equipment.announce import Announcer, Listeners
+from hub.equipment.announce import Announcer, Callbacks
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Machine, Plant
 from hub.equipment.reads import Found, Head, Lookup, NotFound, Page, Unavailable
-from hub.equipment.requests import Wish
+from hub.equipment.requests import RefreshOptions
 from hub.equipment.source import ViewSource
 from hub.equipment.status import feed_status, health_of
 from hub.equipment.sync import Outcome, OutcomeKind, Sync
 from hub.runtime.clock import Clock
 
 STALE_AFTER = 2.0
-"""Intervals after which an answer no longer counts as the present."""
+"""Intervals after which an answer is stale."""
 
 
 class EquipmentFeed:
-    """Runs as one child, `run()`, with or without Redis; everything else may be asked at any time."""
+    """Runs as one supervised child, `run()`, with or without Redis; all other methods may be called at any time."""
 
     def __init__(
         self,
@@ -34,36 +34,38 @@ class EquipmentFeed:
         clock: Clock,
         interval_s: float,
         redis: RedisClients | None = None,
-        listeners: Listeners | None = None,
+        callbacks: Callbacks | None = None,
         known: Mapping[str, str | None] | None = None,
     ) -> None:
         self.id = feed_id
         self.interval_s = interval_s
         self.lane = source.lane
         self._clock = clock
-        self._listeners = listeners or Listeners()
-        self._announcer = Announcer(feed_id, clock, interval_s, self._listeners, known)
-        self._cache = EquipmentCache(feed_id, redis, clock, interval_s, self._plant_came, self._tell_refusal)
-        self._sync = Sync(feed_id, source, self._cache, clock, interval_s, self._cycle_ended)
+        self._callbacks = callbacks or Callbacks()
+        self._announcer = Announcer(feed_id, clock, interval_s, self._callbacks, known)
+        self._cache = EquipmentCache(feed_id, redis, clock, interval_s, self._on_plant, self._on_refusal)
+        self._sync = Sync(feed_id, source, self._cache, clock, interval_s, self._on_cycle)
         self._created_s = clock.steady()
         self._is_refused: bool | None = None  # None: not known yet
 
     async def run(self) -> None:
-        """Read, follow and announce until cancelled."""
+        """Read the view, load what other hubs publish, and announce plants, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cache.run)
             tasks.start_soon(self._announcer.run, lambda: self._cache.entry)
-            tasks.start_soon(self._watch_age)
+            tasks.start_soon(self._watch_staleness)
             await self._sync.run()
 
     async def refresh(self, force: bool = False, accept_shrunken: bool = False) -> Outcome:
-        """One cycle in the caller's task: `force` skips the freshness gate, `accept_shrunken` the shrink guard."""
+        """Run one cycle in this task; `force` skips the freshness check, `accept_shrunken` the shrink check."""
         return await self._sync.refresh(force, accept_shrunken)
 
     async def ask_refresh(self, force: bool = False, accept_shrunken: bool = False) -> Outcome:
-        """The same, made by the feed's own task; it goes on when the caller gives up. Raises `NotRunning`,
-        `RequestRefused`."""
-        return await self._sync.requests.ask(Wish(force, accept_shrunken))
+        """Like `refresh`, in the feed's own task, so that it continues when the caller is cancelled.
+
+        Raises `NotRunning`, `RequestRefused`.
+        """
+        return await self._sync.requests.submit(RefreshOptions(force, accept_shrunken))
 
     def list(
         self,
@@ -79,7 +81,7 @@ class EquipmentFeed:
         """Machines of a category, of a status code, with `q` in their EQUIPMENTID, of an OBJECTCATEGORY, with a lot
         on them; all of them without a limit.
 
-        `cursor` is a page's `next_cursor`; it holds over a refresh.
+        `cursor` is the `next_cursor` of a page; it stays valid after a refresh.
         """
         entry = self._read()
         if entry is None:
@@ -112,14 +114,14 @@ class EquipmentFeed:
         return Lookup(self._head(entry), found, [each for each in wanted if each not in by_id])
 
     def status(self) -> dict[str, Any]:
-        """How the feed does, for `/api/equipment/status` and health."""
+        """The status of the feed, for `/api/equipment/status` and health."""
         entry = self._cache.entry
         head, record = self._head(entry), self._sync.record
         return feed_status(head, self.health, entry, self._cache, record, self._clock, self.interval_s)
 
     @property
     def cache(self) -> CacheFigures:
-        """What the cache of the plant does."""
+        """The statistics of the cache."""
         return self._cache.figures()
 
     @property
@@ -132,13 +134,13 @@ class EquipmentFeed:
 
     @property
     def plant(self) -> Plant | None:
-        """The newest plant that is known here, immutable."""
+        """The newest plant in this process, immutable; None before the first one."""
         entry = self._cache.entry
         return entry.value if entry else None
 
     @property
     def head(self) -> Head:
-        """How far an answer given now can be trusted; its `etag` decides a 304 without reading anything."""
+        """Age, staleness and source of an answer given now; its `etag` decides a 304 without reading machines."""
         return self._head(self._cache.entry)
 
     def _read(self) -> Entry[Plant] | None:
@@ -161,28 +163,28 @@ class EquipmentFeed:
         last = self._sync.record.last_outcome
         return Unavailable(self._head(None), last.reason if last and last.reason else "no answer yet")
 
-    def _cycle_ended(self, outcome: Outcome) -> None:
+    def _on_cycle(self, outcome: Outcome) -> None:
         if outcome.kind in (OutcomeKind.FAILED, OutcomeKind.REFUSED, OutcomeKind.LOCK_HELD):
             self._announcer.wake()
         if outcome.kind in (OutcomeKind.REFRESHED, OutcomeKind.FRESH) and self._is_refused is None:
             self._is_refused = False
-            self._listeners.on_refused(self.id, None)
+            self._callbacks.on_refused(self.id, None)
 
-    def _plant_came(self) -> None:
+    def _on_plant(self) -> None:
         self._sync.recover()
         self._announcer.wake()
 
-    def _tell_refusal(self) -> None:
-        """A refusal began or ended, here or in another hub; before the first answer there is none to end."""
+    def _on_refusal(self) -> None:
+        """Report when a refusal begins or ends, in this hub or another."""
         is_refused = self._cache.refusal is not None
         if is_refused != bool(self._is_refused):
             self._is_refused = is_refused
-            self._listeners.on_refused(self.id, self._cache.refusal)
+            self._callbacks.on_refused(self.id, self._cache.refusal)
 
-    async def _watch_age(self) -> None:
-        """Staleness is told when it begins and ends, whatever the cycles do.
+    async def _watch_staleness(self) -> None:
+        """Report when staleness begins and ends, independently of the cycles.
 
-        A start counts as an answer; it does not begin with a standstill of the hub, in which no cycle could run.
+        The start of the feed counts as an answer. A standstill of the hub does not count, as no cycle could run.
         """
         was_stale = False
         while True:
@@ -193,7 +195,7 @@ class EquipmentFeed:
             if is_stale != was_stale:
                 was_stale = is_stale
                 last = self._sync.record.last_failure or self._sync.record.last_outcome
-                self._listeners.on_stale(self.id, is_stale, last.reason if last and is_stale else None)
+                self._callbacks.on_stale(self.id, is_stale, last.reason if last and is_stale else None)
             await anyio.sleep(min(self.interval_s / 4, 5.0))
 
 

@@ -1,4 +1,4 @@
-"""The equipment feeds of the hub as they come, change and go: each a child of its own, with a listener."""
+"""Adds, changes and removes the equipment feeds of the hub: each is a supervised child with a listener."""
 
 from collections.abc import Iterable
 
@@ -17,10 +17,10 @@ from hub.store.tables import last_machine_statuses
 
 
 class Feeds:
-    """Adds and removes feeds while the hub runs. `feeds` is live: it is what the web looks at.
-    `logons` are those of every lane to a feed's database, the lanes of the trace too.
+    """Adds and removes feeds while the hub runs. The web reads `feeds`, which changes with them.
 
-    `timezone` is the hub's, for feeds that name none.
+    `logons` are shared by all lanes to the feeds' databases, those of the trace too. `timezone` is the hub's, for
+    feeds that name none.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Feeds:
         self._timezone = timezone
         self._redis = redis
         self._listeners: dict[str, FeedListener] = {}
-        self._statuses: dict[str, dict[str, str]] = {}  # by feed, those without configuration too
+        self._statuses: dict[str, dict[str, str]] = {}  # by feed, also of feeds that are no longer configured
 
     async def open(self, configs: Iterable[FeedConfig]) -> None:
-        """Take up the feeds where history ends, without starting them. Raises DBAPIError."""
+        """Create the feeds with the last stored statuses, without starting them. Raises DBAPIError."""
         for subject, status in (await self._database.read(last_machine_statuses)).items():
             _, feed_id, resource_id = subject.split("/", 2)
             self._statuses.setdefault(feed_id, {})[resource_id] = status
@@ -63,16 +63,16 @@ class Feeds:
             self._spawn(feed)
 
     def add(self, config: FeedConfig) -> None:
-        """Take up a new feed at once."""
+        """Start a new feed."""
         self._spawn(self._open(config))
 
     async def change(self, config: FeedConfig) -> None:
-        """Restart one feed with another configuration; its machines and its history go on."""
+        """Restart one feed with a changed configuration; its machines and its history stay."""
         await self._supervisor.remove(_child(config.id))
         self._spawn(self._open(config))
 
     async def remove(self, feed_id: str) -> None:
-        """Stop a feed and forget its machines; their rows stay."""
+        """Stop a feed and remove its machines from the rules; their stored rows stay."""
         await self._supervisor.remove(_child(feed_id))
         del self.feeds[feed_id]
         await self._listeners.pop(feed_id).close()
@@ -89,7 +89,7 @@ class Feeds:
             self._clock,
             config.interval,
             self._redis,
-            listener.listeners(),
+            listener.callbacks(),
             dict(listener.statuses),
         )
         return feed

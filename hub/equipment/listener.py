@@ -1,4 +1,4 @@
-"""What an equipment feed brings, passed on: changes to SQL, samples to the rules, trouble to an alert."""
+"""Passes on what an equipment feed announces: changes to SQL, samples to the rules, failures to an alert."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from anyio.lowlevel import checkpoint
 
 from alerts.model.sample import Sample
 from alerts.service import AlertService
-from hub.equipment.announce import Listeners
+from hub.equipment.announce import Callbacks
 from hub.equipment.machines import Plant, subject_of
 from hub.readings.snapshot import MachineChange
 from hub.store.recorder import Recorder
@@ -16,10 +16,10 @@ _CHUNK = 50
 
 
 class FeedListener:
-    """Listens to one feed for as long as it is configured, over its restarts.
+    """Receives the callbacks of one feed as long as it is configured, across its restarts.
 
-    Each machine is a subject of the rules from its first sample until it leaves the view. `statuses` are those that
-    history ends with, by RESOURCEID, so that no change is told twice.
+    Each machine is a subject of the rules from its first sample until it leaves the view. `statuses` are the last
+    stored ones by RESOURCEID, so that no change is stored twice.
     """
 
     def __init__(self, feed_id: str, statuses: dict[str, str], alerts: AlertService, recorder: Recorder) -> None:
@@ -36,22 +36,20 @@ class FeedListener:
 
     @property
     def subject(self) -> str:
-        """The feed itself, for the alert `feed-failing`."""
+        """The subject of the feed itself, for the alert `feed-failing`."""
         return f"hub/feed/{self._feed_id}"
 
-    def listeners(self) -> Listeners:
-        """For a feed that starts."""
+    def callbacks(self) -> Callbacks:
+        """The callbacks for a feed that starts."""
         self._stale = self._refused = None
-        return Listeners(
-            self._hear_change, self._hear_samples, self._hear_stale, self._hear_refused, self._hear_plant
-        )
+        return Callbacks(self._on_change, self._on_samples, self._on_stale, self._on_refused, self._on_plant)
 
     async def close(self) -> None:
-        """The feed is no longer configured: its machines and its own alert go."""
+        """Remove the machines and the feed's own subject, and with them their alerts."""
         await self._forget(self._subjects | self._awaited())
         self._alerts.remove_subject(self.subject)
 
-    def _hear_change(self, change: MachineChange) -> None:
+    def _on_change(self, change: MachineChange) -> None:
         resource_id = change.subject.removeprefix(self._prefix)
         if change.new is None:
             self.statuses.pop(resource_id, None)
@@ -59,8 +57,8 @@ class FeedListener:
             self.statuses[resource_id] = change.new
         self._recorder.offer_nowait(change)
 
-    def _hear_samples(self, samples: list[Sample]) -> None:
-        """Rules may be about machines in a state, so the state is known before its samples are put to them."""
+    def _on_samples(self, samples: list[Sample]) -> None:
+        """Submit samples. Rules may match a state, so the states are updated before the samples are evaluated."""
         attributes: dict[str, dict[str, str]] = {}
         for sample in samples:
             if sample.metric in _ATTRIBUTES:
@@ -72,16 +70,16 @@ class FeedListener:
             self._alerts.add_subject(subject, self._labels, current)
         self._alerts.submit(samples)
 
-    def _hear_plant(self, plant: Plant) -> None:
+    def _on_plant(self, plant: Plant) -> None:
         present = {subject_of(self._feed_id, machine.resource_id) for machine in plant.machines}
         self._remove(self._subjects - present)
         self._remove(self._awaited() - present)
 
-    def _hear_stale(self, feed_id: str, is_stale: bool, reason: str | None) -> None:
+    def _on_stale(self, feed_id: str, is_stale: bool, reason: str | None) -> None:
         self._stale = (reason or "no answer") if is_stale else None
         self._report()
 
-    def _hear_refused(self, feed_id: str, reason: str | None) -> None:
+    def _on_refused(self, feed_id: str, reason: str | None) -> None:
         self._refused = reason
         self._report()
 
@@ -90,7 +88,7 @@ class FeedListener:
         self._alerts.report(self.subject, reason is None, reason)
 
     def _awaited(self) -> set[str]:
-        """Machines with alerts of an earlier process that have not been seen since."""
+        """Machines that have open alerts of an earlier process, and no sample since."""
         subjects = {alert.subject for alert in self._alerts.open_alerts()}
         return {subject for subject in subjects if subject.startswith(self._prefix)}
 

@@ -1,4 +1,4 @@
-"""A plant at an instant: immutable machines, how they are filtered, written down, and compared."""
+"""A plant at one instant: immutable machines, and how they are filtered, serialized and compared."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from hub.runtime.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine. `body` is its whole record as JSON; the rest is what filters, history and alarms look at."""
+    """One machine. `body` is its whole record as JSON; filters, history and alerts use the other fields."""
 
     resource_id: str
     equipment_id: str | None
@@ -30,7 +30,7 @@ class Machine:
     lots: tuple[str, ...] = field(default=(), repr=False)  # their RUNCARDLOTIDs
 
     def record(self) -> dict[str, Any]:
-        """The record of the API: the 23 keys, `JOBS` and `flags`; the caller's own copy. Times are RFC 3339."""
+        """A copy of the record of the API: the 23 keys, `JOBS` and `flags`. Times are RFC 3339."""
         record: dict[str, Any] = json.loads(self.body)
         return record
 
@@ -64,12 +64,12 @@ class Plant:
         lot: str | None = None,
     ) -> Iterator[Machine]:
         """Machines of a category and a status whose EQUIPMENTID contains `q`, of an OBJECTCATEGORY, with a lot on
-        them; the last three in any case. None asks for all.
+        them; the last three ignore upper and lower case. None matches all.
 
         `start` is the index of the first machine to consider.
         """
         part = q.casefold() if q else None
-        place = None if object_category is None else object_category.strip().casefold()
+        wanted_category = None if object_category is None else object_category.strip().casefold()
         mounted = None if lot is None else lot.strip().casefold()
         for machine in islice(self.machines, start, None):
             if category is not None and machine.category != category:
@@ -78,7 +78,7 @@ class Plant:
                 continue
             if part is not None and part not in (machine.equipment_id or "").casefold():
                 continue
-            if place is not None and place != (machine.object_category or "").casefold():
+            if wanted_category is not None and wanted_category != (machine.object_category or "").casefold():
                 continue
             if mounted is not None and not any(mounted == each.casefold() for each in machine.lots):
                 continue
@@ -110,7 +110,7 @@ def _machine(record: Mapping[str, Any], body: bytes) -> Machine:
 
 
 def dump_plant(plant: Plant) -> bytes:
-    """One line for the plant and one per machine, so that reading and writing pause between lines for others."""
+    """One line for the plant and one per machine, so that other threads run between the lines."""
     head = {
         "generation": plant.generation,
         "as_of": plant.as_of.isoformat(),
@@ -121,7 +121,7 @@ def dump_plant(plant: Plant) -> bytes:
 
 
 def parse_plant(payload: bytes) -> Plant:
-    """What `dump_plant` wrote; ValueError when it is anything else."""
+    """The plant that `dump_plant` wrote. Raises ValueError for anything else."""
     first, *lines = payload.split(b"\n")
     try:
         head = json.loads(first)
@@ -136,7 +136,7 @@ GONE = "no longer in the view"
 
 
 def changes(feed_id: str, known: Mapping[str, str | None], plant: Plant) -> list[MachineChange]:
-    """What became of the machines since their statuses were `known`; machines that came or went included."""
+    """The status changes since `known`, with those of machines that are new or have left the view."""
     found = [
         MachineChange(subject_of(feed_id, machine.resource_id), old, machine.status, plant.as_of, machine.reason)
         for machine in plant.machines
@@ -150,5 +150,5 @@ def changes(feed_id: str, known: Mapping[str, str | None], plant: Plant) -> list
 
 
 def subject_of(feed_id: str, resource_id: str) -> str:
-    """How history and alarms name a machine."""
+    """The subject of a machine in history and alerts."""
     return f"equipment/{feed_id}/{resource_id}"

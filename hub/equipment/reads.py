@@ -1,4 +1,4 @@
-"""What readers of a feed get: answers that say how old they are, and whether `no` means absent or unknown."""
+"""The answers of a feed: each has its age, and tells an absent machine from an unknown plant."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from hub.runtime.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How far an answer can be trusted. Without any plant all but `stale`, `source` and `degraded` are None."""
+    """Age and source of an answer. Without a plant all but `stale`, `source` and `degraded` are None."""
 
     as_of: datetime | None
     age_s: float | None
@@ -24,11 +24,11 @@ class Head:
 
     @property
     def etag(self) -> str:
-        """Moves with the generation, and when the same generation goes stale."""
+        """Changes with the generation, and when the same generation becomes stale."""
         return f'"{self.generation or 0}{"-stale" if self.stale else ""}"'
 
     def as_json(self) -> dict[str, Any]:
-        """For a JSON body."""
+        """The fields of a JSON body."""
         return {
             "as_of": None if self.as_of is None else rfc3339(self.as_of),
             "age_s": self.age_s,
@@ -54,7 +54,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The machine asked for."""
+    """The requested machine."""
 
     head: Head
     machine: Machine
@@ -66,14 +66,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The feed is known, and has no such machine."""
+    """The plant has no such machine."""
 
     head: Head
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing is known of the plant: no answer has been read since the start, here or elsewhere."""
+    """The plant is unknown: no hub has read the view since the start."""
 
     head: Head
     reason: str
@@ -81,7 +81,7 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Of the ids asked for, in their order: the machines, and the ids that the feed does not have."""
+    """The machines of the requested ids, in their order, and the ids that the plant does not have."""
 
     head: Head
     found: Sequence[Machine]
@@ -97,5 +97,5 @@ def _array(machines: Sequence[Machine]) -> bytes:
 
 
 def _body(name: str, ready: bytes, rest: dict[str, Any], head: Head) -> bytes:
-    """Joined from ready bodies: parsing and writing 2,600 records anew would hold the loop for 100 ms."""
+    """Join encoded bodies: encoding 2,600 records again would block the event loop for 100 ms."""
     return b'{"%b":%b,%b' % (name.encode(), ready, json.dumps({**rest, **head.as_json()})[1:].encode())

@@ -1,4 +1,8 @@
-"""Refreshes that people ask for: the feed's own task makes them between its cycles, and who asks waits."""
+"""Refreshes on request: the feed's own task runs them between its cycles, and the callers wait for the outcome.
+
+submit ──> waiting ──next_options──> running ──complete──> outcome
+waiting or running ──the feed stops──> RequestRefused
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +14,20 @@ import anyio
 if TYPE_CHECKING:
     from hub.equipment.sync import Outcome
 
-MOST = 16
+MAX_WAITING = 16
 
 
 class RequestRefused(Exception):
-    """Nobody makes this refresh now: the feed stopped meanwhile, or has too many to make."""
+    """The refresh was not made: the feed stopped meanwhile, or too many refreshes wait."""
 
 
 class NotRunning(Exception):
-    """The feed has no task that could make a refresh."""
+    """The feed's task does not run, so no refresh can be made."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """`force`: read although the last answer is fresh. `accept_shrunken`: publish one that lacks machines."""
+class RefreshOptions:
+    """`force`: read although the last answer is fresh. `accept_shrunken`: publish an answer that lacks machines."""
 
     force: bool = False
     accept_shrunken: bool = False
@@ -31,27 +35,27 @@ class Wish:
 
 @dataclass(slots=True)
 class _Request:
-    wish: Wish
+    options: RefreshOptions
     ended: anyio.Event = field(default_factory=anyio.Event)
     outcome: "Outcome | None" = None
 
 
 class Requests:
-    """At most sixteen at once. Equal ones that wait when a refresh begins are one refresh."""
+    """A queue of at most sixteen requests. Equal requests that wait when a refresh begins share it."""
 
     def __init__(self) -> None:
         self._waiting: list[_Request] = []
-        self._taken: list[_Request] = []
+        self._running: list[_Request] = []
         self._wakeup = anyio.Event()
-        self._is_served = False
+        self._is_accepting = False
 
-    async def ask(self, wish: Wish) -> "Outcome":
-        """How the refresh ended. Raises `NotRunning`, `RequestRefused`."""
-        if not self._is_served:
+    async def submit(self, options: RefreshOptions) -> "Outcome":
+        """Request a refresh and wait for its outcome. Raises `NotRunning`, `RequestRefused`."""
+        if not self._is_accepting:
             raise NotRunning
-        if len(self._waiting) >= MOST:
-            raise RequestRefused(f"{MOST} refreshes wait already")
-        request = _Request(wish)
+        if len(self._waiting) >= MAX_WAITING:
+            raise RequestRefused(f"{MAX_WAITING} refreshes wait already")
+        request = _Request(options)
         self._waiting.append(request)
         self._wakeup.set()
         await request.ended.wait()
@@ -60,38 +64,38 @@ class Requests:
         return request.outcome
 
     @contextmanager
-    def served(self) -> Iterator[None]:
-        """Requests are taken for the block; those that are left at its end are refused."""
-        self._is_served = True
+    def accepting(self) -> Iterator[None]:
+        """Accept requests while the block runs; those that are left at its end are refused."""
+        self._is_accepting = True
         try:
             yield
         finally:
-            self._is_served = False
-            self._taken += self._waiting
+            self._is_accepting = False
+            self._running += self._waiting
             self._waiting = []
             self._end(None)
 
     async def wait(self, most_s: float) -> None:
-        """Until somebody asks, `most_s` seconds at most."""
+        """Wait for a request, `most_s` seconds at most."""
         if self._waiting:
             return
         self._wakeup = anyio.Event()
         with anyio.move_on_after(most_s):
             await self._wakeup.wait()
 
-    def take(self) -> Wish:
-        """What the first of those who wait asks for; the usual cycle when nobody does."""
-        wish = self._waiting[0].wish if self._waiting else Wish()
-        self._taken = [one for one in self._waiting if one.wish == wish]
-        self._waiting = [one for one in self._waiting if one.wish != wish]
-        return wish
+    def next_options(self) -> RefreshOptions:
+        """Begin the first waiting request and all equal ones; the options of a usual cycle when none waits."""
+        options = self._waiting[0].options if self._waiting else RefreshOptions()
+        self._running = [one for one in self._waiting if one.options == options]
+        self._waiting = [one for one in self._waiting if one.options != options]
+        return options
 
-    def answer(self, outcome: "Outcome") -> None:
-        """Tell everybody whose request was taken."""
+    def complete(self, outcome: "Outcome") -> None:
+        """Give the outcome to the requests that were begun."""
         self._end(outcome)
 
     def _end(self, outcome: "Outcome | None") -> None:
-        for request in self._taken:
+        for request in self._running:
             request.outcome = outcome
             request.ended.set()
-        self._taken = []
+        self._running = []

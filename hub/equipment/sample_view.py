@@ -1,4 +1,4 @@
-"""A plant for demonstration: machines that change state by themselves, read like the real view."""
+"""A simulated plant for demonstrations: its machines change state by themselves; it is read like the real view."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -31,13 +31,13 @@ STATUSES = (
     ("設備-LOST", None, 1),
 )
 _EVERY_STATUS = [(status, reason) for status, reason, weight in STATUSES for _ in range(weight)]
-"""Each as often as it weighs."""
+"""Each status as often as its weight."""
 
 DWELL_S = (60.0, 1800.0)
-"""How long a machine stays in one state: each has its own figure between these."""
+"""Bounds, in seconds, of the time that a machine stays in one state; each machine has its own."""
 
 SECOND_LOTS = 184 / 2600
-"""Lots per machine that share a running machine with another: a real view shows 2,784 rows of 2,600 machines."""
+"""Second lots per machine: the real view has 2,784 rows of 2,600 machines."""
 
 
 class _Machine(NamedTuple):
@@ -50,7 +50,7 @@ class _Machine(NamedTuple):
     phase_s: float
 
 
-class _Spell(NamedTuple):
+class _Period(NamedTuple):
     machine: _Machine
     seed: str
     since: datetime
@@ -60,7 +60,7 @@ class _Spell(NamedTuple):
 
 
 class SampleView:
-    """The same seed at the same time shows the same plant, in every process: a state follows from seed and time."""
+    """A state follows from seed and time, so every process with the same seed shows the same plant."""
 
     def __init__(self, machines: int, seed: int, clock: Clock) -> None:
         self._clock = clock
@@ -73,25 +73,24 @@ class SampleView:
         return self
 
     async def fetch(self, sql: str, binds: Binds | None = None, mode: FetchMode = FetchMode.PLAIN) -> Rows:
-        """The whole view, whatever is asked for."""
+        """All rows of the view, for any statement."""
         return Rows(COLUMNS, await to_thread.run_sync(self.rows_at, self._clock.now()))
 
     async def close(self) -> None:
-        """Nothing to log off from."""
+        """Do nothing: there is no session."""
 
     def terminate(self) -> None:
-        """Nothing to drop."""
+        """Do nothing: there is no socket."""
 
     def rows_at(self, at: datetime) -> list[tuple[Any, ...]]:
-        """The rows of an instant, in the shape the driver gives them: padded ids, zone-less times.
+        """The rows at an instant, as the driver returns them: padded ids, times without a zone.
 
-        Lots come and go with the machines that run, but their second lots stay as many: always 2,784 rows for
-        2,600 machines.
+        The number of second lots is constant: always 2,784 rows for 2,600 machines.
         """
-        spells = [_spell(machine, at.astimezone(UTC)) for machine in self._machines]
-        running = [spell for spell in spells if spell.status == "PRD"]
-        shared = {spell.machine for spell in nsmallest(self._second_lots, running, key=attrgetter("rank"))}
-        return [row for spell in spells for row in _rows(spell, has_second_lot=spell.machine in shared)]
+        periods = [_period(machine, at.astimezone(UTC)) for machine in self._machines]
+        running = [period for period in periods if period.status == "PRD"]
+        shared = {period.machine for period in nsmallest(self._second_lots, running, key=attrgetter("rank"))}
+        return [row for period in periods for row in _rows(period, has_second_lot=period.machine in shared)]
 
 
 def _machine(number: int, seed: int, random: Random) -> _Machine:
@@ -107,35 +106,35 @@ def _machine(number: int, seed: int, random: Random) -> _Machine:
     )
 
 
-def _spell(machine: _Machine, at: datetime) -> _Spell:
-    period, into_s = divmod(at.timestamp() + machine.phase_s, machine.dwell_s)
-    seed = f"{machine.seed}.{period:.0f}"
-    rank, place = divmod(int.from_bytes(blake2b(seed.encode(), digest_size=8).digest()), len(_EVERY_STATUS))
+def _period(machine: _Machine, at: datetime) -> _Period:
+    number, into_s = divmod(at.timestamp() + machine.phase_s, machine.dwell_s)
+    seed = f"{machine.seed}.{number:.0f}"
+    rank, at_status = divmod(int.from_bytes(blake2b(seed.encode(), digest_size=8).digest()), len(_EVERY_STATUS))
     since = (at - timedelta(seconds=into_s)).replace(microsecond=0, tzinfo=None)
-    return _Spell(machine, seed, since, *_EVERY_STATUS[place], rank)
+    return _Period(machine, seed, since, *_EVERY_STATUS[at_status], rank)
 
 
-def _rows(spell: _Spell, has_second_lot: bool) -> list[tuple[Any, ...]]:
-    machine, random = spell.machine, Random(spell.seed)
+def _rows(period: _Period, has_second_lot: bool) -> list[tuple[Any, ...]]:
+    machine, random = period.machine, Random(period.seed)
     common: dict[str, Any] = {
         "RESOURCEID": machine.resource_id,
         "EQUIPMENTID": machine.equipment_id,
         "OBJECTCATEGORY": machine.category,
-        "EQUIPMENTASSETSSTATUS": spell.status,
-        "EQUIPMENTASSETSSTATUSREASON": spell.reason,
+        "EQUIPMENTASSETSSTATUS": period.status,
+        "EQUIPMENTASSETSSTATUSREASON": period.reason,
     }
-    if spell.status == "PRD":
-        return [_cells(common | _lot(machine, random, spell.since)) for _ in range(1 + has_second_lot)]
-    if spell.status in ("UDT", "SDT"):
+    if period.status == "PRD":
+        return [_cells(common | _lot(machine, random, period.since)) for _ in range(1 + has_second_lot)]
+    if period.status in ("UDT", "SDT"):
         number = random.randrange(10**9)
-        is_repair = spell.status == "UDT"
+        is_repair = period.status == "UDT"
         common |= {
             "JOBORDER": f"MO-{number % 10_000:04d}",
             "JOBMODEL": "REPAIR" if is_repair else "PM",
             "JOBSTAGE": "Repair",
             "JOBID": f"5000{number:012d}",
             "JOBSTATUS": "Open",
-            "CREATEDATE": spell.since,
+            "CREATEDATE": period.since,
             "TECHNICIANUSERNAME": f"TECH {number % 40:02d}",
             "SYMPTOMCODE": "S-VAC" if is_repair else "S-PM",
         }

@@ -1,4 +1,4 @@
-"""Where the rows of a feed come from: a view in Oracle, or the sample plant, through the same lane."""
+"""The source of a feed's rows: a view in Oracle, or the simulated plant, through the same lane."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
@@ -15,7 +15,7 @@ from hub.runtime.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class ViewSource:
-    """A view that can be read; its dates are of `zone`, and its `drop` columns are not to be kept."""
+    """A view that can be read. Its dates are in `zone`; its columns in `drop` must not be kept."""
 
     lane: SyncLane
     sql: str
@@ -24,16 +24,16 @@ class ViewSource:
     logon: Logon | None = None
 
     async def read(self) -> Rows:
-        """All rows, within the lane's deadlines; raises `OracleError`, and `LaneBusy` when nothing was asked."""
+        """All rows, within the lane's deadlines. Raises `OracleError`; `LaneBusy` before anything was sent."""
         return await self.lane.fetch(self.sql)
 
 
 def source_of(
     feed: OracleEquipmentFeed | SampleEquipmentFeed, clock: Clock, zone: str = "UTC", logons: Logons | None = None
 ) -> ViewSource:
-    """The source that a feed's configuration asks for. `zone` is the hub's own, where the feed names none.
+    """The source that a feed configures. `zone` is the hub's, for a feed that names none.
 
-    `logons` are shared by all who log on to a database.
+    `logons` are shared by all lanes to a database.
     """
     query_s = min(60.0, max(feed.interval, 5.0))
     deadlines = Deadlines(query_s=query_s)

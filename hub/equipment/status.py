@@ -28,7 +28,7 @@ def feed_status(
     clock: Clock,
     interval_s: float,
 ) -> dict[str, Any]:
-    """JSON-ready. Counts and ratios are None without a plant: a plant nobody has seen has no availability."""
+    """The status as JSON values. Counts and ratios are None without a plant: an unknown plant has none."""
     now_s = clock.steady()
     plant = entry.value if entry else None
     outcome, error, failures = record.last_outcome, _error(record.last_failure), record.consecutive_failures
@@ -66,7 +66,7 @@ def feed_status(
 
 
 def plant_counts(plant: Plant | None) -> dict[str, Any]:
-    """What is in a plant, and what was odd about the rows it came from."""
+    """Counts of a plant's machines, and of the faults in the rows it was read from; all None without a plant."""
     if plant is None:
         names = ("machines", "count", "rows", "dropped_rows", "conflicts", "unknown_codes", "bad_times")
         return dict.fromkeys(
@@ -94,14 +94,14 @@ def _error(failure: Outcome | None) -> dict[str, str | None] | None:
 
 
 def health_of(head: Head, waited_s: float, interval_s: float, is_failing: bool = False) -> str:
-    """`ok`; `degraded` when stale, failing, without its Redis or not read yet; `unhealthy` after a long wait."""
+    """`ok`; `degraded` when stale, failing, without Redis or not read yet; `unhealthy` after 6 intervals."""
     if waited_s > UNHEALTHY_AFTER * interval_s:
         return "unhealthy"
     return "degraded" if head.stale or head.degraded or is_failing else "ok"
 
 
 def lock_holder(record: SyncRecord) -> str | None:
-    """Who was reading the view when this hub last looked: `this`, `another` or None."""
+    """Which hub was reading the view at this hub's last cycle: `this`, `another` or None."""
     if record.is_running:
         return "this"
     is_held = record.last_outcome is not None and record.last_outcome.kind is OutcomeKind.LOCK_HELD

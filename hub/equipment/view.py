@@ -1,4 +1,4 @@
-"""The equipment view: its columns, the SQL that reads it, what its status codes mean, and its cells made clean."""
+"""The equipment view: its columns, the SQL that reads it, the meaning of its status codes, and its cells parsed."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -37,11 +37,11 @@ QUANTITY_COLUMN = "LOTTRACKINQTY_PCS"
 
 
 MOST = 2**53
-"""No machine holds so many pieces, and above it JSON's readers round: such a quantity is a damaged cell."""
+"""The largest quantity: JSON readers round above it, and no machine holds so many pieces."""
 
 
 class Category(StrEnum):
-    """The state of a machine in the sense of SEMI E10, and OTHER for what the map does not know."""
+    """The SEMI E10 state of a machine, and OTHER for unknown status codes."""
 
     PRODUCTIVE = "PRODUCTIVE"
     STANDBY = "STANDBY"
@@ -65,7 +65,7 @@ STATUS_CATEGORY = {
 }
 
 SEVERITY = ("UDT", "SDT", "設備-LOST", "SCRAP", "EGT", "NST", "SBY", "設備-RUN", "PRD")
-"""Which status speaks for a machine when its rows disagree: the first of these; then any code not listed."""
+"""The order in which a status is chosen when the rows of a machine disagree; codes not listed come last."""
 
 
 def category_of(status: str | None) -> Category:
@@ -81,9 +81,9 @@ _OBJECT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_$#]*(\.[A-Za-z][A-Za-z0-9_$#]*)?"
 
 
 def select_sql(view: str, drop: Collection[str] = ()) -> str:
-    """The statement that reads the whole view, without the dropped columns, in an order that does not change.
+    """The statement that reads the whole view, without the columns in `drop`, in a stable order.
 
-    Dates come last: a driver that cannot decode a date may lose what comes after it in the row.
+    Dates come last: a driver that cannot decode a date may lose the cells after it.
     """
     if not _OBJECT_NAME.fullmatch(view):
         raise ValueError(f"{view!r} is not the name of a view, such as OWNER.VIEW")
@@ -97,7 +97,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class BadCells:
-    """Cells that could not be read, and therefore count as empty; texts keep what could be read of them."""
+    """Numbers of cells that could not be parsed, and are None; texts keep what could be decoded."""
 
     times: int = 0
     quantities: int = 0
@@ -105,18 +105,18 @@ class BadCells:
 
 
 def parse_rows(result: "Rows", zone: tzinfo, drop: Collection[str] = ()) -> tuple[list[Row], BadCells]:
-    """Clean rows by column name. Zone-less dates are of `zone`; dropped columns come out as None.
+    """Parsed rows by column name. Dates without a zone are in `zone`; columns in `drop` become None.
 
     Raises `ViewChanged` when a column is missing.
     """
-    place = {name: index for index, name in enumerate(result.columns)}
-    missing = [name for name in COLUMNS if name not in place and name not in drop]
+    index_of = {name: index for index, name in enumerate(result.columns)}
+    missing = [name for name in COLUMNS if name not in index_of and name not in drop]
     if missing:
         raise ViewChanged(f"the view has no column {', '.join(missing)}")
     bad = BadCells(
         sum(result.unreadable.get(name, 0) for name in TIME_COLUMNS), result.unreadable.get(QUANTITY_COLUMN, 0)
     )
-    plan = [(name.upper(), None if name in drop else place[name]) for name in COLUMNS]
+    plan = [(name.upper(), None if name in drop else index_of[name]) for name in COLUMNS]
     return [_row(cells, plan, zone, bad) for cells in result.rows], bad
 
 

@@ -38,7 +38,7 @@ class FleetCap:
         poll_s = _FIRST_POLL_S
         try:
             with anyio.move_on_after(wait_s):
-                while not (granted := await self._slots.ask(token)):
+                while not (granted := await self._slots.try_acquire(token)):
                     await anyio.sleep(poll_s)
                     poll_s = min(2 * poll_s, _LONGEST_POLL_S)
         except REDIS_FAILURES as error:
@@ -63,6 +63,6 @@ class FleetCap:
         """See `SessionCap`; also when cancelled. A slot that cannot be released expires."""
         with anyio.move_on_after(1, shield=True):
             try:
-                await self._slots.give_back(token, after_s)
+                await self._slots.release(token, after_s)
             except REDIS_FAILURES:
                 pass

@@ -1,7 +1,7 @@
 import anyio
 import pytest
 
-from hub.cache.lock import Held, Lease, Lock
+from hub.cache.lock import Lease, Lock, LockHeld
 from hub.cache.redis import REDIS_FAILURES, RedisClients, open_redis
 from tests.redis_server import eventually, private_redis, shared_redis
 
@@ -23,7 +23,7 @@ async def test_one_holds_and_the_others_are_told_for_how_long() -> None:
         first, second = Lock(redis, "sync", 5), Lock(redis, "sync", 5)
         async with first.hold() as lease, second.hold() as refused:
             assert isinstance(lease, Lease)
-            assert isinstance(refused, Held)
+            assert isinstance(refused, LockHeld)
             assert 4 < refused.remaining_s <= 5
         assert await redis.commands.get(key_of(redis)) is None
 
@@ -53,7 +53,7 @@ async def test_it_is_renewed_while_held() -> None:
             assert isinstance(lease, Lease)
             await anyio.sleep(0.7)
             async with other.hold() as refused:
-                assert isinstance(refused, Held)
+                assert isinstance(refused, LockHeld)
             assert not lease.is_lost
 
 

@@ -10,56 +10,60 @@ pytestmark = pytest.mark.anyio
 async def test_no_more_than_the_cap_hold_a_slot() -> None:
     async with shared_redis() as redis:
         ours, theirs = Slots(redis, "bulk", 2), Slots(redis, "bulk", 2)
-        assert [await ours.ask("a"), await theirs.ask("b"), await ours.ask("c")] == [True, True, False]
-        await theirs.give_back("b")
-        assert await ours.ask("c")
+        assert [await ours.try_acquire("a"), await theirs.try_acquire("b"), await ours.try_acquire("c")] == [
+            True,
+            True,
+            False,
+        ]
+        await theirs.release("b")
+        assert await ours.try_acquire("c")
 
 
 async def test_a_slot_goes_to_who_asked_first() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1)
-        assert await slots.ask("holder")
-        assert not await slots.ask("first")
+        assert await slots.try_acquire("holder")
+        assert not await slots.try_acquire("first")
         await anyio.sleep(0.005)
-        assert not await slots.ask("second")
-        await slots.give_back("holder")
-        assert not await slots.ask("second")
-        assert await slots.ask("first")
+        assert not await slots.try_acquire("second")
+        await slots.release("holder")
+        assert not await slots.try_acquire("second")
+        assert await slots.try_acquire("first")
 
 
 async def test_who_no_longer_asks_loses_its_place_in_line() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1, SlotTimes(hold_s=10, forget_s=0.02))
-        assert await slots.ask("holder")
-        assert not await slots.ask("gone away")
+        assert await slots.try_acquire("holder")
+        assert not await slots.try_acquire("gone away")
         await anyio.sleep(0.04)
-        await slots.give_back("holder")
-        assert await slots.ask("second")
+        await slots.release("holder")
+        assert await slots.try_acquire("second")
 
 
 async def test_a_slot_that_is_not_renewed_is_free_again_and_its_holder_is_told() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1, SlotTimes(hold_s=0.03))
-        assert await slots.ask("dead")
+        assert await slots.try_acquire("dead")
         await anyio.sleep(0.05)
-        assert await slots.ask("next")
+        assert await slots.try_acquire("next")
         assert await slots.renew("dead") is Renewal.LOST
 
 
 async def test_a_renewal_tells_whether_others_wait() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1)
-        assert await slots.ask("holder")
+        assert await slots.try_acquire("holder")
         assert await slots.renew("holder") is Renewal.KEPT
-        assert not await slots.ask("waiter")
+        assert not await slots.try_acquire("waiter")
         assert await slots.renew("holder") is Renewal.WANTED
 
 
 async def test_a_slot_can_be_given_back_a_little_later() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1)
-        assert await slots.ask("cut off")
-        await slots.give_back("cut off", after_s=0.05)
-        assert not await slots.ask("next")
+        assert await slots.try_acquire("cut off")
+        await slots.release("cut off", after_s=0.05)
+        assert not await slots.try_acquire("next")
         await anyio.sleep(0.07)
-        assert await slots.ask("next")
+        assert await slots.try_acquire("next")

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 
 from alerts.model.sample import Sample
-from hub.equipment.announce import Listeners
+from hub.equipment.announce import Callbacks
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.source import ViewSource
 from hub.oracle.connection import Binds, Connection, FetchMode, OracleError, OracleUnavailable, Rows
@@ -95,8 +95,8 @@ class Heard:
         self.stale: list[tuple[str, bool, str | None]] = []
         self.refused: list[tuple[str, str | None]] = []
 
-    def listeners(self) -> Listeners:
-        return Listeners(
+    def callbacks(self) -> Callbacks:
+        return Callbacks(
             self.changes.append,
             self.hear_samples,
             lambda *told: self.stale.append(told),

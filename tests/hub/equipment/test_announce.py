@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 async def test_changes_and_samples_are_told_once_per_plant() -> None:
     heard = Heard()
     view = ScriptedView(machine(1, "PRD"), machine(2, "SBY"))
-    one = feed(view, listeners=heard.listeners())
+    one = feed(view, callbacks=heard.callbacks())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await eventually(lambda: len(heard.samples) == 8)
@@ -34,7 +34,7 @@ async def test_changes_and_samples_are_told_once_per_plant() -> None:
 async def test_what_changed_while_the_hub_was_away_is_a_change() -> None:
     heard = Heard()
     view = ScriptedView(machine(1, "UDT"))
-    one = feed(view, listeners=heard.listeners(), known={f"{1:016x}": "PRD"})
+    one = feed(view, callbacks=heard.callbacks(), known={f"{1:016x}": "PRD"})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await eventually(lambda: bool(heard.changes))
@@ -45,7 +45,7 @@ async def test_what_changed_while_the_hub_was_away_is_a_change() -> None:
 async def test_a_cycle_without_an_answer_tells_only_the_age() -> None:
     heard = Heard()
     view = ScriptedView(*machines(3))
-    one = feed(view, listeners=heard.listeners())
+    one = feed(view, callbacks=heard.callbacks())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await eventually(lambda: len(heard.samples) == 12)
@@ -58,7 +58,7 @@ async def test_a_cycle_without_an_answer_tells_only_the_age() -> None:
 
 async def test_thousands_of_samples_come_in_chunks() -> None:
     heard = Heard()
-    one = feed(ScriptedView(*machines(2600)), listeners=heard.listeners())
+    one = feed(ScriptedView(*machines(2600)), callbacks=heard.callbacks())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await eventually(lambda: len(heard.samples) == 10_400)
@@ -69,7 +69,7 @@ async def test_thousands_of_samples_come_in_chunks() -> None:
 async def test_staleness_is_told_when_it_begins_and_when_it_ends() -> None:
     heard = Heard()
     view = ScriptedView(*machines(3))
-    one = feed(view, interval_s=0.1, listeners=heard.listeners())
+    one = feed(view, interval_s=0.1, callbacks=heard.callbacks())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await view.asked.wait()
@@ -84,7 +84,7 @@ async def test_staleness_is_told_when_it_begins_and_when_it_ends() -> None:
 async def test_a_refusal_is_told_when_it_begins_and_when_it_ends_and_so_is_the_first_good_answer() -> None:
     heard = Heard()
     view = ScriptedView(*machines(10))
-    one = feed(view, interval_s=0.1, listeners=heard.listeners())
+    one = feed(view, interval_s=0.1, callbacks=heard.callbacks())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await eventually(lambda: one.head.generation is not None)
@@ -105,7 +105,7 @@ async def test_a_hub_that_never_reads_follows_the_one_that_does_and_tells_its_ch
         view = ScriptedView(machine(1, "PRD"))
         heard = Heard()
         writer = feed(view, redis=redis)
-        reader = feed(ScriptedView(machine(9)), redis=redis, listeners=heard.listeners())
+        reader = feed(ScriptedView(machine(9)), redis=redis, callbacks=heard.callbacks())
         await writer.refresh()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reader.run)
@@ -122,9 +122,9 @@ async def test_a_hub_that_never_reads_follows_the_one_that_does_and_tells_its_ch
 @virtual
 async def test_a_standstill_of_the_hub_does_not_make_a_feed_stale_nor_end_that_it_is() -> None:
     heard, clock = Heard(), VirtualClock()
-    one = feed(ScriptedView(*machines(3)), listeners=heard.listeners(), clock=clock)
+    one = feed(ScriptedView(*machines(3)), callbacks=heard.callbacks(), clock=clock)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one._watch_age)
+        tasks.start_soon(one._watch_staleness)
         await anyio.sleep(590)
         clock.resumed_s = clock.steady()
         await anyio.sleep(500)

@@ -195,7 +195,7 @@ async def test_every_hub_on_one_redis_knows_of_a_refusal_and_of_its_end() -> Non
     async with shared_redis() as redis:
         view = ScriptedView(*machines(6))
         heard = Heard()
-        one, other = feed(view, redis=redis), feed(view, redis=redis, listeners=heard.listeners())
+        one, other = feed(view, redis=redis), feed(view, redis=redis, callbacks=heard.callbacks())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(one.run)
             tasks.start_soon(other.run)

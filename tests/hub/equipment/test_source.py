@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from hub.config.models import OracleEquipmentFeed, SampleEquipmentFeed
-from hub.equipment.announce import Listeners
+from hub.equipment.announce import Callbacks
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Page
 from hub.equipment.source import source_of
@@ -27,8 +27,8 @@ def oracle_feed(dsn: str, **options: object) -> OracleEquipmentFeed:
     )
 
 
-def feed_on(config: OracleEquipmentFeed, listeners: Listeners | None = None) -> EquipmentFeed:
-    return EquipmentFeed("fab", source_of(config, Clock(), "Asia/Taipei"), Clock(), 300.0, listeners=listeners)
+def feed_on(config: OracleEquipmentFeed, callbacks: Callbacks | None = None) -> EquipmentFeed:
+    return EquipmentFeed("fab", source_of(config, Clock(), "Asia/Taipei"), Clock(), 300.0, callbacks=callbacks)
 
 
 def test_the_zone_of_the_view_is_the_feeds_own_or_else_the_hubs() -> None:
@@ -61,7 +61,7 @@ async def test_a_plant_in_oracle_is_read_and_its_changes_are_told(oracle: Oracle
     changes: list[MachineChange] = []
     plant = Plant(60, 50)
     await oracle.load(plant.view.rows)
-    one = feed_on(oracle_feed(**feed_keys(oracle)), Listeners(on_change=changes.append))
+    one = feed_on(oracle_feed(**feed_keys(oracle)), Callbacks(on_change=changes.append))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(one.run)
         await eventually(lambda: one.head.generation is not None)

@@ -5,7 +5,7 @@ import pytest
 
 from hub.cache.redis import RedisClients, open_redis
 from hub.equipment.cache import EquipmentCache
-from hub.equipment.requests import NotRunning, RequestRefused, Wish
+from hub.equipment.requests import NotRunning, RefreshOptions, RequestRefused
 from hub.equipment.sync import Outcome, OutcomeKind, Sync, refusal_of
 from hub.oracle.connection import Connection, OracleUnavailable
 from hub.oracle.logon import LogonDenied
@@ -353,20 +353,20 @@ async def test_a_refresh_that_is_asked_for_is_made_by_the_running_feed_and_survi
     view = ScriptedView(*machines(3))
     hub = Hub(view)
     with pytest.raises(NotRunning):
-        await hub.sync.requests.ask(Wish())
+        await hub.sync.requests.submit(RefreshOptions())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(hub.sync.run)
         await view.asked.wait()
-        fresh = await hub.sync.requests.ask(Wish())
+        fresh = await hub.sync.requests.submit(RefreshOptions())
         assert (fresh.kind, view.queries) == (OutcomeKind.FRESH, 1)
         view.asked, view.takes_s = anyio.Event(), 0.1
         with anyio.move_on_after(0.02) as gave_up:
-            await hub.sync.requests.ask(Wish(force=True))
+            await hub.sync.requests.submit(RefreshOptions(force=True))
         assert gave_up.cancelled_caught
         both: list[Outcome] = []
 
         async def ask() -> None:
-            both.append(await hub.sync.requests.ask(Wish(force=True)))
+            both.append(await hub.sync.requests.submit(RefreshOptions(force=True)))
 
         async with anyio.create_task_group() as askers:
             askers.start_soon(ask)
@@ -384,7 +384,7 @@ async def test_a_feed_that_stops_in_mid_query_tells_who_waits() -> None:
 
     async def ask() -> None:
         with pytest.raises(RequestRefused, match="stopped") as caught:
-            await hub.sync.requests.ask(Wish(force=True))
+            await hub.sync.requests.submit(RefreshOptions(force=True))
         refused.append(caught.value)
 
     async with anyio.create_task_group() as askers:
@@ -395,6 +395,6 @@ async def test_a_feed_that_stops_in_mid_query_tells_who_waits() -> None:
                 askers.start_soon(ask)
             await anyio.wait_all_tasks_blocked()
             with pytest.raises(RequestRefused, match="16 refreshes wait"):
-                await hub.sync.requests.ask(Wish())
+                await hub.sync.requests.submit(RefreshOptions())
             tasks.cancel_scope.cancel()
     assert len(refused) == 16

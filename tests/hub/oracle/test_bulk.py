@@ -231,7 +231,7 @@ async def test_a_slot_that_others_wait_for_is_released_after_the_batch() -> None
 async def test_a_full_fleet_refuses_and_never_opens_another_session() -> None:
     async with shared_redis() as redis, open_oracle() as server:
         slots = Slots(redis, "bulk", 1, SlotTimes(hold_s=30))
-        assert await slots.ask("another hub")
+        assert await slots.try_acquire("another hub")
         lane = lane_to(server, cap=FleetCap(slots))
         with takes_less_than(5), pytest.raises(LaneBusy) as refusal:
             await read(lane)
