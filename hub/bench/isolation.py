@@ -24,7 +24,7 @@ from hub.oracle.bulk import BulkLane
 from hub.oracle.connection import Binds, Rows, connector
 from hub.oracle.lanes import Deadlines
 from hub.oracle.oracle_lanes import BULK_ROWS, OracleLanes
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.domains import DomainName
 from hub.trace.history import BulkHistory, HistoryRun
 from hub.trace.source import OracleSource
@@ -146,7 +146,7 @@ async def _both(
         async with _watched(oracle, figures), anyio.create_task_group() as tasks:
             started = anyio.current_time()
             tasks.start_soon(_sync, figures, fetch, every_s, done, None)
-            await BulkHistory(OracleSource(bulk), UTC, workers).fetch(run, spool, Patience(60.0))
+            await BulkHistory(OracleSource(bulk), UTC, workers).fetch(run, spool, BusyPolicy(60.0))
             figures.bulk_total_s = anyio.current_time() - started
             done.set()
         await bulk.close_idle()

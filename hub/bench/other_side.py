@@ -50,7 +50,7 @@ class OtherSide:
     websocket_s: list[float] = field(default_factory=list)
 
     async def serve_webhooks(self, stream: SocketStream) -> None:
-        """RowSink requests with as little work as can be: they are read and verified later, in `quiet`.
+        """Answer requests with as little work as can be: they are read and verified later, in `quiet`.
 
         The receiver shares the machine with the hub, and its work is not the hub's.
         """

@@ -1,1 +1,1 @@
-"""The trace room: where lots came from, where they went, and what happened to them; bulk reads of the history."""
+"""Traces: bulk reads of where lots came from, what they became, and what happened to them."""

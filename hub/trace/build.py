@@ -1,4 +1,4 @@
-"""Puts the trace of a configuration together: on Oracle, on the sample plant, or none."""
+"""Builds the trace pipeline of a configuration: on Oracle, on the simulated plant, or none."""
 
 from zoneinfo import ZoneInfo
 
@@ -17,13 +17,13 @@ from hub.trace.sample import SampleHistory
 from hub.trace.source import OracleSource
 
 FOLDER = "trace"
-"""Where results are spooled, below `hub.data_dir`."""
+"""The folder of the results on disk, below `hub.data_dir`."""
 
 
 def trace_of(
     config: Config, clock: Clock, redis: RedisClients | None, logons: Logons | None = None
 ) -> TracePipeline | None:
-    """The trace of the first Oracle feed, else of the first sample feed; None where there is neither."""
+    """The trace of the first Oracle feed, else of the first sample feed; None without either."""
     folder = config.hub.data_dir / FOLDER
     oracle = next((feed for feed in config.feeds if isinstance(feed, OracleEquipmentFeed)), None)
     if oracle is not None:
@@ -50,7 +50,7 @@ def trace_of(
 
 
 def lanes_of(feed: OracleEquipmentFeed, redis: RedisClients | None, logons: Logons | None = None) -> OracleLanes:
-    """The lanes to a feed's database. All hubs on one Redis share the cap of a database and user."""
+    """The lanes to a feed's database. All hubs on one Redis share the session limit of a database and user."""
     account = Account(feed.dsn, feed.user, feed.password, program=f"hub-{feed.id}")
     cap = None
     if redis is not None:

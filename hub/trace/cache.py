@@ -1,4 +1,4 @@
-"""Answers of small requests, kept for minutes: in process memory up to a size, and in Redis."""
+"""Caches the results of small requests for minutes: in process memory up to a size, and in Redis."""
 
 import json
 import zlib
@@ -19,10 +19,10 @@ from hub.trace.domains import DOMAINS, Domain
 log = structlog.get_logger()
 
 MAX_IDS = 10_000
-"""Above this many ids an answer is not kept: nobody asks the same again, and it is large."""
+"""A result of more ids is not cached: it is large, and the same ids are not requested again."""
 
 MAX_ANSWER = 8 << 20
-"""Bytes of lines; a larger answer is not kept."""
+"""Bytes of lines; a larger result is not cached."""
 
 
 class Answer(NamedTuple):
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class EventCacheCounters:
-    """What the cache did so far."""
+    """The counters of the cache since its start."""
 
     hits: int = 0
     misses: int = 0
@@ -44,7 +44,7 @@ class EventCacheCounters:
 
 
 def digest_of(ids: Iterable[str]) -> str:
-    """The same for the same set of ids; each id is counted with its length, so that no two sets look alike."""
+    """A digest of a set of ids, independent of their order. Each id is hashed with its length, so sets differ."""
     digest = sha256()
     for each in sorted(ids):
         data = each.encode()
@@ -53,7 +53,7 @@ def digest_of(ids: Iterable[str]) -> str:
 
 
 class EventCache:
-    """Holds complete answers only; whoever puts them sees to that. At most `size` bytes in memory."""
+    """Holds at most `size` bytes in memory. The caller must put complete results only."""
 
     def __init__(self, redis: RedisClients | None, clock: Clock, size: int = 64 << 20) -> None:
         self.counters = EventCacheCounters()
@@ -64,7 +64,7 @@ class EventCache:
         self._answers: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
 
     async def get(self, domain: Domain, digest: str) -> Answer | None:
-        """An answer that is not older than the domain allows."""
+        """A result that is not older than the domain allows; else None."""
         key = _key(domain, digest)
         until, answer = self._answers.get(key, (0.0, None))
         if answer is not None and self._clock.steady() < until:
@@ -80,7 +80,7 @@ class EventCache:
         return answer
 
     def figures(self) -> CacheFigures:
-        """For statistics."""
+        """The statistics of the cache."""
         counters = self.counters
         ttl_s = float(max(domain.ttl_s for domain in DOMAINS.values()))
         return CacheFigures(
@@ -99,7 +99,7 @@ class EventCache:
         )
 
     async def put(self, domain: Domain, digest: str, answer: Answer, age_s: float) -> None:
-        """Keep an answer whose reading began `age_s` seconds ago."""
+        """Cache a result whose read began `age_s` seconds ago."""
         left_s = domain.ttl_s - age_s
         if len(answer.lines) > MAX_ANSWER or left_s <= 1:
             return
@@ -132,7 +132,7 @@ class EventCache:
             head, lines = await to_thread.run_sync(_unpack, payload)
         except (ValueError, zlib.error):
             self.counters.redis_failures += 1
-            log.error("an answer in redis cannot be read", cache="trace", domain=domain.name)
+            log.error("a value in redis cannot be read", cache="trace", domain=domain.name)
             return None
         if (head.get("digest"), head.get("domain"), head.get("version")) != (digest, domain.name, domain.version):
             return None
@@ -161,7 +161,7 @@ class EventCache:
     def _failed(self, error: Exception) -> None:
         self.counters.redis_failures += 1
         if self._is_usable:
-            log.warning("redis lost", cache="trace", error=type(error).__name__)
+            log.warning("redis cannot be used; memory serves", cache="trace", error=type(error).__name__)
         self._is_usable = False
 
 

@@ -1,4 +1,4 @@
-"""The seven event domains as data: tables, key, columns, how long an answer may be kept."""
+"""The seven event domains as data: their tables, key, columns, and how long a result may be cached."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ _DATES = ("DATE", "TIMESTAMP", "TXN_DAY")
 
 
 class DomainName(StrEnum):
-    """What can be asked about a container."""
+    """The kinds of events that can be requested for a container."""
 
     HISTORY = "history"
     MATERIALS = "materials"
@@ -21,11 +21,12 @@ class DomainName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One domain. `columns` are expressions, with ` AS NAME` where they are not a plain column.
+    """One domain. `columns` are expressions, with ` AS NAME` unless they are a plain column.
 
-    `key` holds an id; with `key_is_list` it holds many, separated. `newest_of`: only the newest row, by
-    `newest_by`, of each combination of these. `version` goes up when columns change: no old answer is served.
-    `sizes`: a batch is filled up to one of these, so that the database sees few different statements.
+    `key` is the column of the id, or with `key_is_list` of several ids. `newest_of`: only the newest row, by
+    `newest_by`, of each combination of these columns. Raise `version` when columns change, so that no cached result
+    of the old ones is served. `sizes`: a batch is padded to one of these, so that the database parses few
+    different statements. `ttl_s`: seconds that a result may be cached.
     """
 
     name: DomainName
@@ -47,12 +48,12 @@ class Domain:
 
     @property
     def selected(self) -> tuple[str, ...]:
-        """The columns as a statement has them; dates last: a driver may lose what follows a bad one in its row."""
+        """The columns of the statement, dates last: a driver may lose the cells after a date it cannot decode."""
         return tuple(sorted(self.columns, key=lambda column: column.endswith(_DATES)))
 
     @property
     def batch(self) -> int:
-        """Ids per statement, at most."""
+        """The most ids per statement."""
         return self.sizes[-1]
 
 

@@ -1,4 +1,4 @@
-"""What happened to containers: the rows of the event domains for any number of ids, streamed into a spool."""
+"""Reads the events of containers: the rows of the event domains for any number of ids, streamed into a spool."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from anyio import Lock, to_thread
 
 from hub.oracle.connection import FetchMode, Rows
 from hub.oracle.fetching import fetch_carefully
-from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.batch_runner import BusyPolicy, run_batches
 from hub.trace.domains import DOMAINS, Domain, DomainName
 from hub.trace.lines import encode_lines, event_rows
 from hub.trace.quality import FailedRange, Quality, Tally
@@ -21,14 +21,14 @@ ROW_CAP = 2_000_000
 
 
 class Batch(NamedTuple):
-    """Some ids of one domain, asked in one statement."""
+    """Ids of one domain for one statement."""
 
     domain: Domain
     ids: tuple[str, ...]
 
 
 class HistoryRun:
-    """One request, and what it has brought so far, per domain; `quality` may be asked at any time."""
+    """One request, and its results so far per domain; `quality` may be called at any time."""
 
     def __init__(self, ids: Iterable[str], domains: Sequence[DomainName], row_cap: int = ROW_CAP) -> None:
         self.ids = distinct(ids)
@@ -43,47 +43,49 @@ class HistoryRun:
 
     @property
     def batches_done(self) -> int:
-        """Batches that ended, well or not."""
+        """Batches that have ended, with success or not."""
         return sum(tally.done for tally in self.tallies.values())
 
     def quality(self, name: DomainName) -> Quality:
-        """Of one domain."""
+        """The quality of one domain."""
         return self.tallies[name].quality()
 
-    def leave_out(self, name: DomainName) -> None:
-        """The rows of a domain are known already."""
+    def skip(self, name: DomainName) -> None:
+        """Do not read a domain, because its rows are cached."""
         self.batches = [batch for batch in self.batches if batch.domain.name != name]
         self.tallies[name] = Tally()
 
     @property
     def batches_in_all(self) -> int:
-        """Those that ended and those that are left."""
+        """All batches, ended or not."""
         return sum(tally.batches for tally in self.tallies.values())
 
     def release(self) -> None:
-        """Forget ids and batches: none is read any more."""
+        """Free the ids and batches; nothing is read any more."""
         self.ids = []
         self.batches = []
 
     def stopped(self, reason: str) -> None:
-        """It will not go on."""
+        """Record that the request stops unfinished, and why."""
         for tally in self.tallies.values():
             if tally.done < tally.batches:
                 tally.unfinished = reason
 
 
 class BulkHistory:
-    """Runs requests against a source with `workers` statements each. Lines are made in one thread at a time."""
+    """Runs requests against a source with `workers` statements each. One thread at a time encodes lines."""
 
     def __init__(self, source: TraceSource, zone: tzinfo, workers: int = 2) -> None:
         self._source = source
         self._zone = zone
         self._workers = workers
-        self._pen = Lock()
+        self._encoding = Lock()
 
-    async def fetch(self, run: HistoryRun, spool: Spool, patience: Patience) -> None:
-        """Fill the spool. Failed batches are in the run's quality; raises OSError when the disk is full,
-        and `LaneBusy` where the patience says so."""
+    async def fetch(self, run: HistoryRun, spool: Spool, policy: BusyPolicy) -> None:
+        """Fill the spool. The quality of the run names failed batches.
+
+        Raises OSError when the disk is full, `LaneBusy` if the policy says so.
+        """
 
         async def attempt(batch: Batch) -> None:
             await fetch_carefully(partial(self._read, batch, run, spool))
@@ -95,7 +97,7 @@ class BulkHistory:
                 failed = FailedRange(batch.ids[0], batch.ids[-1], len(batch.ids), code, batch.domain.name)
                 tally.failed.append(failed)
 
-        await run_batches(run.batches, self._workers, attempt, on_done, patience)
+        await run_batches(run.batches, self._workers, attempt, on_done, policy)
 
     async def _read(self, batch: Batch, run: HistoryRun, spool: Spool, mode: FetchMode) -> None:
         domain, tally = batch.domain, run.tallies[batch.domain.name]
@@ -107,7 +109,7 @@ class BulkHistory:
         with spool.lines() as lines:
 
             async def sink(rows: Rows) -> bool:
-                async with self._pen:
+                async with self._encoding:
                     written = lines.rows
                     room = run.row_cap - tally.rows - tally.pending
                     has_room = await to_thread.run_sync(self._write, lines, domain, rows, wanted, room, unreadable)

@@ -1,4 +1,11 @@
-"""Long requests that go on after the reply: progress, cancelling, results on disk for an hour."""
+"""Runs long requests as jobs: they continue after the reply, can be cancelled, and keep their results for an hour.
+
+    start ──> RUNNING ──done──> FINISHED            RUNNING ──an error──> FAILED, with the results so far
+    RUNNING ──delete, or the hub stops──> CANCELLED
+    ended ──one hour, or delete──> forgotten, and its files removed
+
+The limits are checked, and the job is registered, without an await in between.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,7 +23,7 @@ from anyio.abc import TaskGroup
 
 from hub.runtime.clock import Clock
 from hub.runtime.memory import resident_bytes
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.quality import Quality
 from hub.trace.spool import Spool, remove_leftovers
 from hub.trace.work import Work
@@ -24,17 +31,17 @@ from hub.trace.work import Work
 log = structlog.get_logger()
 T = TypeVar("T")
 
-_GIVE_UP_S = 2.0
-"""How long the work of a request that is given up may take to drop its connections."""
+_CANCEL_S = 2.0
+"""Seconds in which cancelled work must drop its connections."""
 
 MAX_RSS = 1_500_000_000
 MAX_SPOOL = 10_000_000_000
 LIFE = timedelta(hours=1)
-_JOB_PATIENCE = Patience(busy_s=60.0)
+_JOB_POLICY = BusyPolicy(wait_s=60.0)
 
 
 class JobRefused(Exception):
-    """No further job now. The text says why; come back after `retry_after_s` seconds."""
+    """No further job is accepted now; the text says why. Retry in `retry_after_s` seconds."""
 
     def __init__(self, text: str, retry_after_s: float) -> None:
         super().__init__(text)
@@ -42,7 +49,7 @@ class JobRefused(Exception):
 
 
 class JobStatus(StrEnum):
-    """How a job stands. `failed`: it could not go on; what it has is there."""
+    """The state of a job. `failed`: it stopped early; the results until then are available."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -52,7 +59,7 @@ class JobStatus(StrEnum):
 
 @dataclass(slots=True)
 class Job:
-    """One long request, of the caller `owner`. Its life of an hour begins when it ends."""
+    """One long request of the caller `owner`. It expires an hour after its end."""
 
     id: str
     work: Work
@@ -67,21 +74,21 @@ class Job:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it is forgotten; None while it runs."""
+        """When it is removed; None while it runs."""
         return None if self.ended_at is None else self.ended_at + LIFE
 
     @property
     def quality(self) -> Quality:
-        """Of the whole."""
+        """The quality of the whole result."""
         return self.work.overall()
 
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
-    """Jobs at once, results kept, and above how many bytes no further job begins: on disk, and in memory.
+    """The most jobs at once and results kept, and the bytes on disk and in memory above which no job starts.
 
     `max_rss` None: no limit. One owner may have `own_running` and `own_kept` of them and a quarter of the disk
-    space, so that nobody leaves the others none.
+    space, so that the others have a share too.
     """
 
     running: int = 4
@@ -104,14 +111,14 @@ class _Inline(Generic[T]):
         try:
             with self.scope:
                 self.results.append(await self._work())
-        except Exception as error:  # noqa: BLE001 - raised again in the request that asked for the work
+        except Exception as error:  # noqa: BLE001 - raised again in the task of the request
             self.error = error
         finally:
             self.ended.set()
 
 
 class Jobs:
-    """Runs jobs in its own task group, `run()`. They do not survive it: their files are removed when it starts."""
+    """Runs jobs in the task group of `run()`. They end with it, and the next `run()` removes their files."""
 
     def __init__(
         self,
@@ -130,29 +137,29 @@ class Jobs:
 
     @property
     def is_running(self) -> bool:
-        """True while jobs can be taken."""
+        """True while jobs are accepted."""
         return self._tasks is not None
 
     @property
     def running(self) -> int:
-        """Jobs at work now."""
+        """The number of running jobs."""
         return sum(job.status is JobStatus.RUNNING for job in self._jobs.values())
 
-    async def run(self, look_s: float = 30.0) -> None:
-        """RowSink jobs and forget old ones until cancelled."""
+    async def run(self, sweep_s: float = 30.0) -> None:
+        """Accept jobs, and remove expired ones every `sweep_s` seconds, until cancelled."""
         self._jobs.clear()
         await to_thread.run_sync(remove_leftovers, self.folder)
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 while True:
-                    await anyio.sleep(look_s)
-                    await self._forget_old()
+                    await anyio.sleep(sweep_s)
+                    await self._remove_expired()
         finally:
             self._tasks = None
 
     async def start(self, work: Work, owner: str | None = None) -> Job:
-        """Begin; raises `JobRefused`, or OSError when there is no place on disk."""
+        """Start a job. Raises `JobRefused`; OSError when its files cannot be created."""
         self._check_running()
         await self._check_memory()
         self._check(owner)  # last: nothing is awaited between the count and the new job
@@ -170,8 +177,11 @@ class Jobs:
         return job
 
     async def run_inline(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What a short request's work returns or raises. It runs here and not in the request's own task, so that a
-        stop ends its statements in order; a caller who leaves ends it too. Raises `JobRefused` at a stop."""
+        """What the work of a short request returns or raises. Raises `JobRefused` when the hub stops.
+
+        It runs in the task group of `run()`, so that a stop ends its statements in order; cancelling the caller
+        cancels it too.
+        """
         if self._tasks is None:
             raise self._refusal("the hub is starting or stopping", 5.0)
         running = _Inline(work)
@@ -180,7 +190,7 @@ class Jobs:
             await running.ended.wait()
         finally:
             running.scope.cancel()
-            with anyio.move_on_after(_GIVE_UP_S, shield=True):
+            with anyio.move_on_after(_CANCEL_S, shield=True):
                 await running.ended.wait()
         if running.error is not None:
             raise running.error
@@ -189,11 +199,11 @@ class Jobs:
         return running.results[0]
 
     def get(self, job_id: str) -> Job | None:
-        """A job that is not forgotten."""
+        """The job, until it is removed; else None."""
         return self._jobs.get(job_id)
 
     async def delete(self, job: Job) -> None:
-        """Cancel it if it runs, which cuts its statements off; it stays known as cancelled. Else forget it."""
+        """Cancel a running job, with its statements, and keep it as cancelled; remove one that has ended."""
         if job.status is JobStatus.RUNNING:
             job.scope.cancel()
             await job.ended.wait()
@@ -234,7 +244,7 @@ class Jobs:
             return
         resident = await to_thread.run_sync(self._resident)
         if resident is not None and resident > limit:
-            text = f"the hub holds {resident / 1e6:.0f} MB, and begins no job above {limit / 1e6:.0f} MB"
+            text = f"the hub uses {resident / 1e6:.0f} MB of memory, and starts no job above {limit / 1e6:.0f} MB"
             raise self._refusal(text, 60.0)
 
     def _refusal(self, text: str, retry_after_s: float) -> JobRefused:
@@ -252,12 +262,12 @@ class Jobs:
                 job.work.stopped("cancelled")
         except OSError as error:
             log.error("a trace job cannot write its result", job=job.id, error=str(error))
-            job.error = "the result cannot be written; look at the disk of hub.data_dir"
+            job.error = "the result cannot be written; check the disk of hub.data_dir"
             job.work.stopped("disk")
-        except Exception as error:  # noqa: BLE001 - a bug at one user's data must not end the jobs of others
+        except Exception as error:  # noqa: BLE001 - a bug in one job must not end the others
             trace = "".join(format_exception(error))
             log.error("trace job crashed", job=job.id, error=type(error).__name__, traceback=trace)
-            job.error = "the hub failed at this job; its log has the details"
+            job.error = "the hub failed in this job; its log has the details"
             job.work.stopped("crashed")
         finally:
             job.status = status
@@ -265,7 +275,7 @@ class Jobs:
             job.ended.set()
         log.info("trace job ended", job=job.id, kind=job.work.kind, status=status, rows=job.quality.observed_rows)
 
-    async def _forget_old(self) -> None:
+    async def _remove_expired(self) -> None:
         now = self._clock.now()
         for job in list(self._jobs.values()):
             if job.expires_at is not None and job.expires_at <= now:
@@ -274,13 +284,13 @@ class Jobs:
 
 
 async def _run_and_release(job: Job) -> None:
-    """Run it, and leave nothing of its ids behind: neither in the job, kept for an hour, nor in what cut it off.
+    """Run the work, then free its ids, in the job and in the traceback of a cancellation.
 
-    The traceback of a cancellation is in a cycle with its tasks, and keeps what their frames held until a full
-    collection of garbage; a job of 200,000 ids is tens of megabytes.
+    The traceback forms a reference cycle with its tasks, which keeps their frames until a full garbage collection;
+    the ids of a job of 200,000 are tens of megabytes.
     """
     try:
-        await job.work.run(job.spool, _JOB_PATIENCE)
+        await job.work.run(job.spool, _JOB_POLICY)
     except BaseException as error:
         clear_frames(error.__traceback__)
         raise

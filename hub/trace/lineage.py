@@ -1,4 +1,4 @@
-"""Where containers came from and what they became: splits up and down, merges, within limits that are told."""
+"""Reads the lineage of containers: splits in both directions and merges, within limits that the result names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ import anyio.lowlevel
 
 from hub.oracle.connection import FetchMode, Rows
 from hub.oracle.fetching import fetch_carefully
-from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.batch_runner import BusyPolicy, run_batches
 from hub.trace.domains import OWNER
 from hub.trace.quality import FailedRange, Quality, Tally
 from hub.trace.query import SIZES, Query, TraceSource, batches, bound, distinct, text_of
@@ -35,14 +35,14 @@ _PRIOR = {
 
 
 class EdgeType(StrEnum):
-    """How one container became another."""
+    """How one container became part of another."""
 
     SPLIT_FROM = "split_from"
     MERGE_SOURCE = "merge_source"
 
 
 class Edge(NamedTuple):
-    """`source` went into `target`."""
+    """The container `source` went into `target`."""
 
     source: str
     target: str
@@ -56,7 +56,7 @@ class _Step(NamedTuple):
 
 @dataclass(slots=True)
 class LineageRun:
-    """One request and what it has found so far: `nodes` maps ids to names (None where not known)."""
+    """One request and its results so far: `nodes` maps ids to names, None for an unknown name."""
 
     seeds: Sequence[str]
     direction: Direction
@@ -73,31 +73,31 @@ class LineageRun:
             self.limit("node_cap")
 
     def limit(self, name: str) -> None:
-        """Something was left out, because of this limit."""
+        """Record that something was left out because of this limit."""
         self.tally.limits[name] = None
 
     def is_full(self) -> bool:
-        """True once no further node may be added."""
+        """True once no further node can be added."""
         return len(self.nodes) >= self.node_cap
 
     def quality(self) -> Quality:
-        """As it stands now."""
+        """The quality of the results so far."""
         if not self.is_released:
             self.tally.rows = len(self.nodes)
         return self.tally.quality()
 
     def release(self) -> None:
-        """Forget ids, nodes and edges: they are written, or not wanted any more."""
+        """Free ids, nodes and edges; they are written, or not needed any more."""
         self.tally.rows = len(self.nodes)
         self.is_released = True
         self.seeds, self.nodes, self.edges = (), {}, {}
 
     def known_edges(self) -> list[Edge]:
-        """Edges between nodes of the result; those that lead out of it were cut by a limit or by the direction."""
+        """The edges between nodes of the result; others lead beyond a limit or against the direction."""
         return [edge for edge in self.edges if edge.source in self.nodes and edge.target in self.nodes]
 
     def add_node(self, node: str, name: str | None = None) -> bool:
-        """False when there is no room for a new one."""
+        """Add a node, or its name; False when the limit of nodes is reached."""
         if node not in self.nodes and self.is_full():
             self.limit("node_cap")
             return False
@@ -106,38 +106,38 @@ class LineageRun:
 
 
 class Lineage:
-    """Walks a source with `workers` statements at once, `total_s` seconds in all."""
+    """Walks the lineage with `workers` statements at once, for at most `total_s` seconds."""
 
     def __init__(self, source: TraceSource, workers: int = 2, total_s: float = 600.0) -> None:
         self._source = source
         self._workers = workers
         self._total_s = total_s
 
-    async def walk(self, run: LineageRun, patience: Patience) -> None:
-        """Fill the run; its quality says what could not be read. `LaneBusy` is raised as patience says."""
-        with anyio.move_on_after(self._total_s) as patience_ends:
+    async def walk(self, run: LineageRun, policy: BusyPolicy) -> None:
+        """Fill the run; its quality names what could not be read. Raises `LaneBusy` if the policy says so."""
+        with anyio.move_on_after(self._total_s) as scope:
             if run.direction in ("ancestors", "both"):
-                await self._up(run, patience)
+                await self._up(run, policy)
             if run.direction in ("descendants", "both"):
-                await self._step(run, "descendants", run.seeds, patience)
-        if patience_ends.cancelled_caught:
+                await self._step(run, "descendants", run.seeds, policy)
+        if scope.cancelled_caught:
             run.limit("deadline")
 
-    async def _up(self, run: LineageRun, patience: Patience) -> None:
-        """Splits upwards, then what the lots found were merged from, then again from there."""
+    async def _up(self, run: LineageRun, policy: BusyPolicy) -> None:
+        """Follow splits to the ancestors, then the merges of the lots found, then repeat from the new lots."""
         frontier: Sequence[str] = list(run.nodes)
         walked: set[str] = set()
         for _ in range(ROUNDS):
-            await self._step(run, "ancestors", frontier, patience)
+            await self._step(run, "ancestors", frontier, policy)
             fresh = [node for node in run.nodes if node not in walked]
             walked.update(fresh)
-            await self._step(run, "merges", fresh, patience)
+            await self._step(run, "merges", fresh, policy)
             frontier = [node for node in run.nodes if node not in walked]
             if not frontier or run.is_full():
                 return
         run.limit("rounds")
 
-    async def _step(self, run: LineageRun, kind: str, ids: Sequence[str], patience: Patience) -> None:
+    async def _step(self, run: LineageRun, kind: str, ids: Sequence[str], policy: BusyPolicy) -> None:
         steps = [_Step(kind, some) for some in batches(ids, SIZES[-1])]
         run.tally.batches += len(steps)
 
@@ -149,7 +149,7 @@ class Lineage:
         async def attempt(step: _Step) -> None:
             await fetch_carefully(partial(self._read, run, step))
 
-        await run_batches(steps, self._workers, attempt, on_done, patience)
+        await run_batches(steps, self._workers, attempt, on_done, policy)
 
     async def _read(self, run: LineageRun, step: _Step, mode: FetchMode) -> None:
         if run.is_full():
@@ -168,7 +168,7 @@ class Lineage:
 
 
 def lineage_query(kind: str, ids: tuple[str, ...]) -> Query:
-    """`ancestors`, `descendants` or `merges` of one batch of ids."""
+    """The statement for the `ancestors`, `descendants` or `merges` of one batch of ids."""
     marks, binds = bound(ids)
     if kind == "merges":
         return Query(kind, _MERGES.format(marks=marks), binds, ids, ("LOTID", "CONTAINERID"))
@@ -177,7 +177,7 @@ def lineage_query(kind: str, ids: tuple[str, ...]) -> Query:
 
 
 def _add_splits(run: LineageRun, row: tuple[Any, ...]) -> None:
-    """One level more than allowed is asked for, only to know that there is more."""
+    """Add a row. The statement reads one level more than the limit, to know whether there are more."""
     container, parent, name, depth = row
     if (depth or 0) > DEPTH:
         run.limit("depth")

@@ -1,4 +1,4 @@
-"""Rows from the database as NDJSON lines: clean cells, aware times, one object per line."""
+"""Encodes database rows as NDJSON lines: one JSON object per line, with times in UTC."""
 
 import json
 import re
@@ -19,9 +19,9 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 def encode_lines(
     columns: tuple[str, ...], rows: Iterable[Iterable[Any]], zone: tzinfo, unreadable: Counter[str] | None = None
 ) -> bytes:
-    """One JSON object per row, each ended by a newline. Zone-less dates are of `zone`.
+    """One JSON object per row, each followed by a newline. Dates without a zone are in `zone`.
 
-    A cell that JSON cannot hold is null, and counted in `unreadable` by its column.
+    A cell that JSON cannot represent is null, and counted in `unreadable` by its column.
     """
     lines = []
     for row in rows:
@@ -40,22 +40,22 @@ def encode_lines(
 def event_rows(
     domain: Domain, result: Rows, wanted: Collection[str]
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Columns and rows of a domain. Where the key is a list: one row per member asked for, its id in front."""
+    """The columns and rows of a domain. If its key is a list: one row per requested member, with its id first."""
     if not domain.key_is_list:
         return result.columns, result.rows
-    place = result.columns.index(domain.key.rpartition(".")[2])
-    return ("CONTAINERID", *result.columns), list(_by_member(result.rows, place, wanted))
+    key_index = result.columns.index(domain.key.rpartition(".")[2])
+    return ("CONTAINERID", *result.columns), list(_by_member(result.rows, key_index, wanted))
 
 
-def _by_member(rows: list[tuple[Any, ...]], place: int, wanted: Collection[str]) -> Iterator[tuple[Any, ...]]:
+def _by_member(rows: list[tuple[Any, ...]], key_index: int, wanted: Collection[str]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
-        for member in dict.fromkeys(_MEMBERS.findall(str(row[place] or ""))):
+        for member in dict.fromkeys(_MEMBERS.findall(str(row[key_index] or ""))):
             if member in wanted:
                 yield (member, *row)
 
 
 def _clean(cell: Any, zone: tzinfo) -> Any:
-    """What JSON can hold of a cell. Raises OverflowError or ValueError where that is nothing."""
+    """The cell as JSON can represent it. Raises OverflowError or ValueError when it cannot."""
     if cell is None or isinstance(cell, int):
         return cell
     if isinstance(cell, str):
@@ -64,7 +64,7 @@ def _clean(cell: Any, zone: tzinfo) -> Any:
         aware = cell if cell.tzinfo else cell.replace(tzinfo=zone)
         return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
     if isinstance(cell, Decimal | float):
-        if cell != cell:  # NaN, the database's own word for no number
+        if cell != cell:  # NaN: the database's own value for no number
             return None
         if not isfinite(cell):
             raise ValueError("no number")

@@ -1,4 +1,4 @@
-"""The trace of one database: seeds, lineage and events, answered at once when small, as a job when large."""
+"""The trace of one database: seeds, lineage and events, answered at once if small, else by a job."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hub.oracle.connection import Rows
 from hub.oracle.fetching import fetch_carefully
 from hub.oracle.oracle_lanes import Lane, OracleLanes
 from hub.runtime.clock import Clock
-from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.batch_runner import BusyPolicy, run_batches
 from hub.trace.cache import EventCache
 from hub.trace.domains import DomainName
 from hub.trace.history import ROW_CAP, BulkHistory, HistoryRun
@@ -28,16 +28,16 @@ from hub.trace.spool import Spool
 from hub.trace.work import EventsWork, LineageWork, Work
 
 INLINE_IDS = 1000
-"""Up to this many ids a request is answered at once."""
+"""A request of up to this many ids is answered at once."""
 
 INLINE_ROWS = 200_000
 SEED_CAP = 100_000
-_INLINE_PATIENCE = Patience()
+_INLINE_POLICY = BusyPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """A finished result; whoever has it sends it and removes its spool."""
+    """A finished result; its receiver must remove the spool after sending it."""
 
     work: Work
     spool: Spool
@@ -52,7 +52,7 @@ class Seeds:
 
 
 class TracePipeline:
-    """Runs as one child, `run()`; everything else may be asked meanwhile, and is refused while it does not run."""
+    """Runs as one supervised child, `run()`; requests are refused while it does not run."""
 
     def __init__(
         self,
@@ -79,22 +79,22 @@ class TracePipeline:
 
     @property
     def lanes(self) -> Sequence[Lane]:
-        """The lanes it uses, for metrics; none for the sample plant. The feed has a sync lane of its own."""
+        """The lanes it uses, for metrics; none for the simulated plant. The feed has a sync lane of its own."""
         return (self.oracle.bulk, self.oracle.probe) if self.oracle else ()
 
     async def run(self) -> None:
-        """RowSink jobs and keep house until cancelled."""
+        """Run jobs, close idle sessions and remove expired results, until cancelled."""
         async with anyio.create_task_group() as tasks:
             if self.oracle is not None:
                 tasks.start_soon(self.oracle.bulk.run)
             await self.jobs.run()
 
     async def ping(self) -> float | None:
-        """Seconds of a logon and a query over the probe lane; None for the sample. Raises `OracleError`."""
+        """Seconds of a logon and a query on the probe lane; None for the simulated plant. Raises `OracleError`."""
         return await self.oracle.ping() if self.oracle else None
 
     async def seed(self, profile: str, params: Mapping[str, Any]) -> Seeds:
-        """Container ids for what a person knows. Raises ValueError for params, `LaneBusy`."""
+        """The containers of lots, orders or a date range. Raises ValueError for wrong params, `LaneBusy`."""
         queries = seed_queries(profile, params, self._zone)
         tally = Tally(batches=len(queries))
         found: dict[str, str | None] = {}
@@ -118,19 +118,19 @@ class TracePipeline:
         async def attempt(query: Query) -> None:
             await fetch_carefully(partial(self._source.read, query, sink))
 
-        await self.jobs.run_inline(lambda: run_batches(queries, self._workers, attempt, on_done, _INLINE_PATIENCE))
+        await self.jobs.run_inline(lambda: run_batches(queries, self._workers, attempt, on_done, _INLINE_POLICY))
         tally.rows = len(found)
         return Seeds(found, tally.quality())
 
     async def lineage(self, ids: Sequence[str], direction: Direction, owner: str | None = None) -> Inline | Job:
-        """Nodes and edges; a job is of `owner`. Raises `LaneBusy`, `JobRefused`, OSError."""
+        """The nodes and edges; a job belongs to `owner`. Raises `LaneBusy`, `JobRefused`, OSError."""
         run = await to_thread.run_sync(LineageRun, ids, direction)
         return await self._begin(LineageWork(run, self._lineage), len(run.seeds), owner)
 
     async def events(
         self, ids: Sequence[str], domains: Sequence[DomainName], owner: str | None = None
     ) -> Inline | Job:
-        """Rows per domain; a job is of `owner`. Raises `LaneBusy`, `JobRefused`, OSError."""
+        """The rows per domain; a job belongs to `owner`. Raises `LaneBusy`, `JobRefused`, OSError."""
         run = await to_thread.run_sync(HistoryRun, ids, domains)
         run.row_cap = INLINE_ROWS if len(run.ids) <= INLINE_IDS else ROW_CAP
         return await self._begin(EventsWork(run, self._history, self.cache), len(run.ids), owner)
@@ -142,7 +142,7 @@ class TracePipeline:
 
         async def fill() -> None:
             await spool.open(work.parts)
-            await work.run(spool, _INLINE_PATIENCE)
+            await work.run(spool, _INLINE_POLICY)
 
         try:
             await self.jobs.run_inline(fill)

@@ -1,4 +1,4 @@
-"""How far a result can be trusted: what is missing, and why."""
+"""The quality of a result: what is missing from it, and why."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """Complete; cut off at a limit; parts failed; nothing came."""
+    """Complete; truncated at a limit; partial, because parts failed; failed, without any result."""
 
     COMPLETE = "complete"
     TRUNCATED = "truncated"
@@ -26,7 +26,7 @@ class FailedRange:
     part: str = ""  # the domain, or the step of a lineage
 
     def document(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The JSON object."""
         return {
             "domain": self.part,
             "first": self.first,
@@ -44,12 +44,12 @@ class Quality:
     failed: tuple[FailedRange, ...] = ()
     limits: tuple[str, ...] = ()
     unfinished: str | None = None
-    succeeded: bool = True  # not every batch that ended has failed
+    succeeded: bool = True  # at least one batch succeeded, or none has ended
     unreadable: int = 0  # cells that are null because they could not be read
 
     @property
     def status(self) -> Status:
-        """The gravest that applies."""
+        """The most severe status that applies."""
         if (self.failed or self.unfinished) and not self.succeeded:
             return Status.FAILED
         if self.failed or self.unfinished or self.unreadable:
@@ -77,10 +77,10 @@ class Quality:
 
 @dataclass(slots=True)
 class Tally:
-    """A quality in the making."""
+    """Counts the batches and rows of a request while it runs."""
 
     rows: int = 0
-    pending: int = 0  # rows of batches that are not whole yet
+    pending: int = 0  # rows of batches that have not ended
     done: int = 0
     batches: int = 0
     failed: list[FailedRange] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Tally:
     unreadable: int = 0
 
     def quality(self) -> Quality:
-        """As it stands now."""
+        """The quality of the results so far."""
         unfinished = self.unfinished or ("unfinished" if self._is_open() else None)
         succeeded = not self.failed or self.done > len(self.failed)
         return Quality(self.rows, tuple(self.failed), tuple(self.limits), unfinished, succeeded, self.unreadable)
@@ -99,7 +99,7 @@ class Tally:
 
 
 def worst(qualities: Iterable[Quality]) -> Quality:
-    """One quality for several results: what is missing in any is missing in all together."""
+    """The quality of several results together: what is missing in one is missing in the whole."""
     every = list(qualities)
     return Quality(
         sum(one.observed_rows for one in every),

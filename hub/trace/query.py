@@ -1,4 +1,4 @@
-"""Statements: a list of ids as a few different texts, and what a source of rows is asked."""
+"""The statements of a trace, in few different texts for any number of ids, and the source that runs them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from hub.oracle.connection import FetchMode, RowSink
 from hub.trace.domains import Domain, name_of
 
 SIZES = (1, 10, 100, 999)
-"""How many ids a statement has. Oracle allows 1,000 in a list; few sizes mean few statements to parse."""
+"""The numbers of ids in a statement. Oracle allows 1,000 in a list; few sizes mean few statements to parse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One statement. `kind` and `keys` say what it is about, for a source that knows no SQL."""
+    """One statement. `kind` and `keys` describe it for a source without SQL."""
 
     kind: str
     sql: str
@@ -23,35 +23,35 @@ class Query:
 
 
 class TraceSource(Protocol):
-    """Where rows come from."""
+    """The source of rows."""
 
     async def read(self, query: Query, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
-        """Hand the rows to `take` in chunks; raises `OracleError`, and `DriverFailed` where more care may help."""
+        """Pass the rows to `sink` in chunks. Raises `OracleError`; `DriverFailed` if another mode may help."""
 
 
 def text_of(cell: Any) -> str | None:
-    """An id or a name out of a row; None for an empty or unreadable cell."""
+    """The id or name in a cell; None for an empty or unreadable one."""
     return str(cell).strip() or None if cell is not None else None
 
 
 def distinct(ids: Iterable[str]) -> list[str]:
-    """Every id once, stripped, in order; empty ones are left out."""
+    """Every id once, stripped, in order; without empty ones."""
     return [each for each in dict.fromkeys(each.strip() for each in ids) if each]
 
 
 def batches(ids: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """At most `size` ids at a time."""
+    """The ids in groups of at most `size`."""
     return (tuple(ids[start : start + size]) for start in range(0, len(ids), size))
 
 
 def padded(ids: Sequence[str], sizes: Sequence[int] = SIZES) -> list[str]:
-    """Filled up with the last id to the next of `sizes`; a list with an id twice finds its rows once."""
+    """The ids, padded with the last one to the next of `sizes`; a repeated id does not repeat its rows."""
     size = next(size for size in sizes if size >= len(ids))
     return [*ids, *[ids[-1]] * (size - len(ids))]
 
 
 def bound(ids: Sequence[str], sizes: Sequence[int] = SIZES) -> tuple[str, dict[str, Any]]:
-    """`:i0, :i1, …` and their values."""
+    """The placeholders `:i0, :i1, …` and their values."""
     binds = {f"i{at}": each for at, each in enumerate(padded(ids, sizes))}
     return ", ".join(f":{name}" for name in binds), binds
 
@@ -60,7 +60,7 @@ def event_query(domain: Domain, ids: tuple[str, ...]) -> Query:
     """The rows of a domain for one batch of ids."""
     marks, binds = bound(ids, domain.sizes)
     if domain.key_is_list:
-        # May find an id inside a longer one; whoever reads the rows compares members exactly.
+        # This may match an id within a longer one; `event_rows` compares the members exactly.
         wanted = " OR ".join(f"{domain.key} LIKE '%' || :{name} || '%'" for name in binds)
         condition = f"({wanted})"
     else:

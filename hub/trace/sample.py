@@ -1,4 +1,4 @@
-"""A history for demonstration: splits, merges and events of the sample plant, made from the ids themselves."""
+"""A simulated history for demonstrations: splits, merges and events of the simulated plant, derived from ids."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -15,9 +15,9 @@ from hub.trace.query import Query
 
 _CHUNK = 500
 _LOTS = 20
-"""Sub-lots of a run card: number 1 is the whole, the others were split from it, each from half its number."""
+"""Sub-lots of a run card: number 1 is the whole lot; number n was split from number n // 2."""
 
-_PLACES = ("Epoxy D/B", "Wire Bond", "Molding", "Trim/Form", "Wafer Sort")
+_STATIONS = ("Epoxy D/B", "Wire Bond", "Molding", "Trim/Form", "Wafer Sort")
 _KINDS = ("GDBA", "GWBK", "GMLD", "GTMF", "GWSR")
 _SINCE = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - a plant's dates have no zone
 
@@ -26,7 +26,7 @@ class SampleHistory:
     """A `TraceSource` without a database; the same id has the same history in every process."""
 
     async def read(self, query: Query, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
-        """Rows of any of the trace's queries; each cell of them can be read."""
+        """Pass the rows of a query to `sink`; every cell is readable, so `mode` has no effect."""
         rows = iter(_rows(query))
         while chunk := await to_thread.run_sync(lambda: list(islice(rows, _CHUNK))):
             if not await sink(Rows(query.columns, chunk)):
@@ -53,12 +53,12 @@ def id_of(lot: int, part: int = 1) -> str:
 
 
 def name_of(container_id: str) -> str | None:
-    """`GA26000123-A00-004`; None for an id that is not of the sample plant."""
-    place = _place(container_id)
-    return None if place is None else f"GA26{place[0]:06d}-A00-{place[1]:03d}"
+    """A name such as `GA26000123-A00-004`; None for an id that is not one of the simulated plant."""
+    position = _position(container_id)
+    return None if position is None else f"GA26{position[0]:06d}-A00-{position[1]:03d}"
 
 
-def _place(container_id: str) -> tuple[int, int] | None:
+def _position(container_id: str) -> tuple[int, int] | None:
     found = fullmatch(r"48801a80([0-9a-f]{8})", container_id)
     if found is None:
         return None
@@ -67,29 +67,29 @@ def _place(container_id: str) -> tuple[int, int] | None:
 
 
 def _parent(container_id: str) -> str | None:
-    lot, part = _place(container_id) or (0, 0)
+    lot, part = _position(container_id) or (0, 0)
     return id_of(lot, part // 2) if part > 1 else None
 
 
 def _up(container_id: str) -> Iterator[tuple[int, str]]:
-    depth, each = 1, container_id if _place(container_id) else None
+    depth, each = 1, container_id if _position(container_id) else None
     while each is not None:
         yield depth, each
         depth, each = depth + 1, _parent(each)
 
 
 def _down(container_id: str) -> Iterator[tuple[int, str]]:
-    place = _place(container_id)
-    waiting = [(1, place[1])] if place else []
-    while waiting and place:
+    position = _position(container_id)
+    waiting = [(1, position[1])] if position else []
+    while waiting and position:
         depth, part = waiting.pop()
-        yield depth, id_of(place[0], part)
+        yield depth, id_of(position[0], part)
         waiting += [(depth + 1, child) for child in (2 * part, 2 * part + 1) if child < _LOTS]
 
 
 def _sources(container_id: str) -> list[str]:
-    """Every tenth lot was put together from two earlier ones, which were not."""
-    lot, part = _place(container_id) or (1, 0)
+    """Every tenth lot was merged from two earlier ones, which were not merged themselves."""
+    lot, part = _position(container_id) or (1, 0)
     return [id_of(lot - 1), id_of(lot - 2)] if part == 1 and lot >= 10 and lot % 10 == 0 else []
 
 
@@ -107,7 +107,7 @@ def _seeds(kind: str, keys: tuple[str, ...]) -> Iterator[str]:
 
 
 class _Step(NamedTuple):
-    """One step of a lot on its way through the plant."""
+    """One process step of a lot."""
 
     container_id: str
     name: str | None
@@ -120,14 +120,14 @@ class _Step(NamedTuple):
 def _events(name: DomainName, ids: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     columns = DOMAINS[name].names
     for container_id in ids:
-        place = _place(container_id)
-        if place is None:
+        position = _position(container_id)
+        if position is None:
             continue
         seed = crc32(f"{name}/{container_id}".encode())
-        since = _SINCE + timedelta(minutes=place[0] % 40_000 + seed % 97)
+        since = _SINCE + timedelta(minutes=position[0] % 40_000 + seed % 97)
         for number in range(3 if "history" in name else seed % 3):
             at = since + timedelta(minutes=190 * number)
-            step = _Step(container_id, name_of(container_id), place[0], seed >> number, number, at)
+            step = _Step(container_id, name_of(container_id), position[0], seed >> number, number, at)
             yield tuple([_cell(column, step) for column in columns])
 
 
@@ -138,7 +138,7 @@ def _cell(column: str, step: _Step) -> Any:
         case "CONTAINERNAME" | "CONTAINERNAMES" | "FINISHEDRUNCARD":
             return step.name
         case "WORKCENTERNAME" | "WORKCENTER_GROUP" | "SPECNAME":
-            return _PLACES[step.number]
+            return _STATIONS[step.number]
         case "EQUIPMENTID" | "RESOURCEID":
             return f"{0x4880168000000000 + step.seed % 2600:016x}"
         case "EQUIPMENTNAME" | "RESOURCENAME":

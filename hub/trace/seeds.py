@@ -1,4 +1,4 @@
-"""Where a trace begins: what a person knows (a lot, a wafer, an order, a date range) as container ids."""
+"""Finds the container ids that a trace begins with, from a lot, a wafer, an order or a date range."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ RANGE_PROFILE = "mid_section_defect"
 
 
 def seed_queries(profile: str, params: Mapping[str, Any], zone: tzinfo) -> list[Query]:
-    """The statements that find the seeds. Raises ValueError that says what to write.
+    """The statements that find the seeds. Raises ValueError, which says what to write.
 
     `params` is `{"lot_id": ["…"]}`, or `{"resolve_type": "lot_id", "values": ["…"]}`; for a date range
-    `{"start": "2026-01-01", "end": "2026-02-01", "station": "…"}` with `end` not included.
+    `{"start": "2026-01-01", "end": "2026-02-01", "station": "…"}` without `end` itself.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}")
@@ -103,7 +103,7 @@ def _range(params: Mapping[str, Any], zone: tzinfo) -> Query:
 
 
 def _moment(name: str, text: Any, zone: tzinfo) -> datetime:
-    """The plant's own time, without a zone, as its dates are."""
+    """A time in the plant's zone, without a zone, as in its database."""
     try:
         at = datetime.combine(date.fromisoformat(text), time()) if len(text) == 10 else datetime.fromisoformat(text)
         return at.astimezone(zone).replace(tzinfo=None) if at.tzinfo else at

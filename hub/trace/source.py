@@ -12,5 +12,5 @@ class OracleSource:
         self.lane = lane
 
     async def read(self, query: Query, sink: RowSink, mode: FetchMode = FetchMode.PLAIN) -> None:
-        """One batch within the lane's deadlines."""
+        """Read one batch within the lane's deadlines."""
         await self.lane.read(query.sql, query.binds, sink, mode)

@@ -1,4 +1,4 @@
-"""The two kinds of long work, events and lineage, as a job or an inline request runs them."""
+"""The two kinds of work, events and lineage, which a job or an inline request runs."""
 
 from collections.abc import Mapping
 from datetime import UTC
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import anyio
 from anyio import to_thread
 
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.cache import MAX_ANSWER, MAX_IDS, Answer, EventCache, digest_of
 from hub.trace.domains import DOMAINS, DomainName
 from hub.trace.history import BulkHistory, HistoryRun
@@ -20,35 +20,35 @@ _CHUNK = 5000
 
 
 class Work(Protocol):
-    """Fills a spool. Everything but `run` may be asked at any time."""
+    """Fills a spool. All methods but `run` may be called at any time."""
 
     kind: str
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the parts of the result."""
+        """The names of the parts of the result."""
 
-    async def run(self, spool: Spool, patience: Patience) -> None:
-        """Raises OSError when the disk is full, and `LaneBusy` where the patience says so."""
+    async def run(self, spool: Spool, policy: BusyPolicy) -> None:
+        """Fill the spool. Raises OSError when the disk is full, `LaneBusy` if the policy says so."""
 
     def progress(self) -> Mapping[str, Any]:
-        """How far it is."""
+        """The numbers of batches and rows so far."""
 
     def quality(self, part: str) -> Quality:
-        """Of one part."""
+        """The quality of one part."""
 
     def overall(self) -> Quality:
-        """Of the whole."""
+        """The quality of the whole result."""
 
     def stopped(self, reason: str) -> None:
-        """It will not go on; its quality says why."""
+        """Record that the work stops unfinished; its quality says why."""
 
     def release(self) -> None:
-        """It has ended: ids and nodes go, and how far it came and how well stay."""
+        """Free ids and nodes after the end; progress and quality stay."""
 
 
 class EventsWork:
-    """The events of a request, from the cache where it has them."""
+    """Reads the events of a request, from the cache if it has them."""
 
     kind = "events"
 
@@ -56,21 +56,21 @@ class EventsWork:
         self._run = run
         self._history = history
         self._cache = cache
-        self._is_kept = len(run.ids) <= MAX_IDS
+        self._is_cacheable = len(run.ids) <= MAX_IDS
         self._cached: dict[DomainName, Quality] = {}
 
     @property
     def parts(self) -> tuple[str, ...]:
         return tuple(name.value for name in self._run.domains)
 
-    async def run(self, spool: Spool, patience: Patience) -> None:
+    async def run(self, spool: Spool, policy: BusyPolicy) -> None:
         started = anyio.current_time()
-        digest = await to_thread.run_sync(digest_of, self._run.ids) if self._is_kept else ""
-        if self._is_kept:
-            await self._take_kept(spool, digest)
-        await self._history.fetch(self._run, spool, patience)
-        if self._is_kept:
-            await self._keep(spool, digest, anyio.current_time() - started)
+        digest = await to_thread.run_sync(digest_of, self._run.ids) if self._is_cacheable else ""
+        if self._is_cacheable:
+            await self._add_cached(spool, digest)
+        await self._history.fetch(self._run, spool, policy)
+        if self._is_cacheable:
+            await self._cache_results(spool, digest, anyio.current_time() - started)
 
     def progress(self) -> Mapping[str, Any]:
         rows = sum(tally.rows for tally in self._run.tallies.values())
@@ -90,7 +90,7 @@ class EventsWork:
     def release(self) -> None:
         self._run.release()
 
-    async def _take_kept(self, spool: Spool, digest: str) -> None:
+    async def _add_cached(self, spool: Spool, digest: str) -> None:
         for name in self._run.domains:
             answer = await self._cache.get(DOMAINS[name], digest)
             if answer is not None:
@@ -98,19 +98,19 @@ class EventsWork:
                     await to_thread.run_sync(lines.write, answer.lines, answer.rows)
                     await spool.add(name, lines)
                 self._cached[name] = Quality(answer.rows)
-                self._run.leave_out(name)
+                self._run.skip(name)
 
-    async def _keep(self, spool: Spool, digest: str, age_s: float) -> None:
+    async def _cache_results(self, spool: Spool, digest: str, age_s: float) -> None:
         for name in self._run.domains:
             quality = self._run.quality(name)
             if name in self._cached or not quality.is_complete or await spool.size(name) > MAX_ANSWER:
                 continue
-            data = b"".join([piece async for piece in spool.stream(name)])
+            data = b"".join([chunk async for chunk in spool.stream(name)])
             await self._cache.put(DOMAINS[name], digest, Answer(data, quality.observed_rows), age_s)
 
 
 class LineageWork:
-    """A lineage, written as two parts once it is known."""
+    """Reads a lineage, and writes it as two parts at the end."""
 
     kind = "lineage"
     parts = ("nodes", "edges")
@@ -119,8 +119,8 @@ class LineageWork:
         self._run = run
         self._lineage = lineage
 
-    async def run(self, spool: Spool, patience: Patience) -> None:
-        await self._lineage.walk(self._run, patience)
+    async def run(self, spool: Spool, policy: BusyPolicy) -> None:
+        await self._lineage.walk(self._run, policy)
         await self._write(spool, "nodes", ("container_id", "container_name"), list(self._run.nodes.items()))
         await self._write(
             spool, "edges", ("source", "target", "type"), await to_thread.run_sync(self._run.known_edges)

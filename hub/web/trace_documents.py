@@ -1,4 +1,4 @@
-"""What trace routes take and answer: the shapes for the documentation, and results streamed from their spools."""
+"""The documents of the trace routes: their models for OpenAPI, and results streamed from spools."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from hub.trace.pipeline import Inline, Seeds
 from hub.trace.spool import Spool
 
 MAX_IDS = 200_000
-_SEEDS_PER_PIECE = 1000
+_SEEDS_PER_CHUNK = 1000
 NOTE = "Jobs and their results live for one hour after their end, and do not survive a restart of the hub."
 
 
@@ -29,7 +29,7 @@ _is_id = re.compile(_ID[:-1] + r"\Z").match
 def _ids(ids: list[str]) -> list[str]:
     for at, each in enumerate(ids):
         if len(each) > 64 or not _is_id(each):
-            raise ValueError(f"the id at place {at} must be 1 to 64 printable ASCII characters")
+            raise ValueError(f"the id at index {at} must be 1 to 64 printable ASCII characters")
     return ids
 
 
@@ -55,22 +55,22 @@ class SeedRequest(_Request):
 
 
 class LineageRequest(_Request):
-    """Where the containers came from, what became of them, or both."""
+    """The ancestors of the containers, their descendants, or both."""
 
     container_ids: ContainerIds
     direction: Literal["ancestors", "descendants", "both"] = "ancestors"
 
 
 class EventsRequest(_Request):
-    """What happened to the containers."""
+    """The events of the containers."""
 
     container_ids: ContainerIds
     domains: Annotated[list[DomainName], FailFast(), Field(min_length=1, max_length=20)]
 
 
 class QualityDocument(BaseModel):
-    """How far a result can be trusted. `failed_ranges`: domain, first and last id, count and code of
-    batches. `unreadable_cells` are null in their rows: dates and numbers that cannot be read."""
+    """What is missing from a result. `failed_ranges`: domain, first and last id, count and code of batches.
+    `unreadable_cells`: dates and numbers that could not be decoded; they are null in their rows."""
 
     status: Literal["complete", "partial", "truncated", "failed"]
     reasons: list[str]
@@ -81,7 +81,7 @@ class QualityDocument(BaseModel):
 
 
 class SeedReply(BaseModel):
-    """Containers to begin with."""
+    """The containers that a trace begins with."""
 
     stage: Literal["seed"]
     profile: str
@@ -110,7 +110,7 @@ class EventsReply(BaseModel):
 
 
 class JobAccepted(BaseModel):
-    """The work goes on as a job."""
+    """The request continues as a job."""
 
     job_id: str
     status_url: str
@@ -118,7 +118,7 @@ class JobAccepted(BaseModel):
 
 
 class JobDocument(BaseModel):
-    """A job: how it stands and how far it is. `parts` are what `GET …/events?domain=` takes."""
+    """A job with its status and progress. The names of `parts` are the values of `GET …/events?domain=`."""
 
     job_id: str
     kind: Literal["events", "lineage"]
@@ -169,11 +169,11 @@ def _time(at: datetime | None) -> str | None:
 
 
 async def seeds_body(profile: str, seeds: Seeds) -> AsyncIterator[bytes]:
-    """The JSON of a `SeedReply`, a thousand seeds at a time."""
+    """Yield the JSON of a `SeedReply`, a thousand seeds per chunk."""
     yield b'{"stage":"seed","profile":%b,"seeds":[' % _json(profile)
     found = iter(seeds.found.items())
     separator = b""
-    while some := list(islice(found, _SEEDS_PER_PIECE)):
+    while some := list(islice(found, _SEEDS_PER_CHUNK)):
         texts = (_json({"container_id": each, "container_name": name}) for each, name in some)
         yield separator + b",".join(texts)
         separator = b","
@@ -181,7 +181,7 @@ async def seeds_body(profile: str, seeds: Seeds) -> AsyncIterator[bytes]:
 
 
 class SpoolResponse(StreamingResponse):
-    """An inline result on its way out; its spool is removed afterwards, however it ends."""
+    """The response of an inline result; it removes the spool at its end, also after an error."""
 
     def __init__(self, inline: Inline) -> None:
         super().__init__(_body(inline), media_type="application/json")
@@ -202,26 +202,26 @@ async def _body(inline: Inline) -> AsyncIterator[bytes]:
         for at, part in enumerate(work.parts):
             yield b"%b%b:{" % (b"," if at else b"", _json(part))
             yield b'"count":%d,"quality":%b,"data":' % (spool.rows[part], _json(work.quality(part).document()))
-            async for piece in array(spool, part):
-                yield piece
+            async for chunk in array(spool, part):
+                yield chunk
             yield b"}"
         yield b"},"
     else:
         for part in work.parts:
             yield b'"%b_count":%d,%b:' % (part.removesuffix("s").encode(), spool.rows[part], _json(part))
-            async for piece in array(spool, part):
-                yield piece
+            async for chunk in array(spool, part):
+                yield chunk
             yield b","
     yield b'"quality":%b}' % _json(work.overall().document())
 
 
 async def array(spool: Spool, part: str) -> AsyncIterator[bytes]:
-    """The lines of a part as a JSON array, in pieces. A newline is never inside a line: JSON escapes it."""
+    """Yield the lines of a part as a JSON array, in chunks. No line contains a newline: JSON escapes it."""
     yield b"["
     held = b""
-    async for piece in spool.stream(part):
+    async for chunk in spool.stream(part):
         yield held
-        held = piece.replace(b"\n", b",")
+        held = chunk.replace(b"\n", b",")
     yield held.removesuffix(b",")
     yield b"]"
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 Value = tuple[Any, ...]
 
 
-class HandClock(Clock):
+class SetClock(Clock):
     """A clock that also moves by hand."""
 
     ahead_s = 0.0
@@ -75,7 +75,7 @@ async def test_an_old_result_never_overwrites_a_newer_one() -> None:
 
 async def test_within_its_ttl_a_value_costs_no_question() -> None:
     async with shared_redis() as redis:
-        clock = HandClock()
+        clock = SetClock()
         one, other = cache(redis, clock, ttl_s=30), cache(redis)
         await one.put("k", 1, now_ms(), (1,))
         await other.put("k", 2, now_ms(), (2,))
@@ -91,7 +91,7 @@ async def test_within_its_ttl_a_value_costs_no_question() -> None:
 
 async def test_an_unmoved_generation_is_not_loaded_again() -> None:
     async with shared_redis() as redis:
-        clock = HandClock()
+        clock = SetClock()
         one = cache(redis, clock)
         await one.put("k", 1, now_ms(), (1,))
         first = one.peek("k")
@@ -172,7 +172,7 @@ async def test_a_publication_reaches_the_others_by_message() -> None:
 
 async def test_a_deleted_value_is_gone_everywhere() -> None:
     async with shared_redis() as redis:
-        clock = HandClock()
+        clock = SetClock()
         one, other = cache(redis), cache(redis, clock)
         await one.put("k", 1, now_ms(), (1,))
         assert await other.get("k") is not None
@@ -240,7 +240,7 @@ async def test_a_value_that_cannot_be_read_is_counted_and_not_served() -> None:
 
 async def test_a_dead_redis_leaves_the_last_value_marked_degraded_until_it_is_back() -> None:
     async with private_redis() as server, open_redis(server.url) as redis:
-        clock = HandClock()
+        clock = SetClock()
         one = cache(redis, clock)
         await one.put("k", 1, now_ms(), (1,))
         await server.stop()
@@ -291,7 +291,7 @@ async def test_a_slow_redis_costs_one_reader_the_deadline_and_the_held_value_ser
         slow_road_to(server.port) as road,
         open_redis(road.url, command_s=0.2) as redis,
     ):
-        clock = HandClock()
+        clock = SetClock()
         one = cache(redis, clock)
         await one.put("k", 1, now_ms(), (1,))
         road.delay_s = 2

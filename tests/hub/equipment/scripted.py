@@ -76,7 +76,7 @@ def machines(count: int, status: str = "PRD") -> list[dict[str, Any]]:
     return [machine(number, status) for number in range(count)]
 
 
-class HandClock(Clock):
+class SetClock(Clock):
     """A clock that also moves by hand."""
 
     ahead_s = 0.0

@@ -9,7 +9,7 @@ from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Lookup, NotFound, Page, Unavailable
 from hub.oracle.connection import OracleUnavailable
 from tests.hub.equipment.plant import FIVE
-from tests.hub.equipment.scripted import HandClock, Heard, ScriptedView, feed, machine, machines
+from tests.hub.equipment.scripted import Heard, ScriptedView, SetClock, feed, machine, machines
 from tests.redis_server import eventually, private_redis, shared_redis
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ async def test_before_the_first_answer_every_read_is_unavailable_and_not_empty()
 
 
 async def test_a_feed_that_never_had_an_answer_becomes_unhealthy() -> None:
-    clock = HandClock()
+    clock = SetClock()
     one = feed(ScriptedView(), interval_s=60.0, clock=clock)
     clock.ahead_s = 361.0
     assert one.health == "unhealthy"
@@ -132,7 +132,7 @@ async def test_a_cursor_keeps_to_its_filter() -> None:
 
 
 async def test_the_etag_moves_with_the_generation_and_with_staleness() -> None:
-    clock = HandClock()
+    clock = SetClock()
     one = await loaded(*FIVE, clock=clock)
     first = one.head.etag
     assert one.head.etag == first
@@ -153,7 +153,7 @@ async def test_the_age_counts_from_the_start_of_the_query() -> None:
 
 
 async def test_the_status_tells_what_the_view_was_like() -> None:
-    clock = HandClock()
+    clock = SetClock()
     one = await loaded(*FIVE, {"EQUIPMENTID": "x"}, machine(1, "ODD"), clock=clock)
     status = one.status()
     assert (status["machines"], status["rows"], status["dropped_rows"]) == (4, 7, 1)

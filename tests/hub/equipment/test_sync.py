@@ -11,7 +11,7 @@ from hub.oracle.connection import Connection, OracleUnavailable
 from hub.oracle.logon import LogonDenied
 from hub.runtime.clock import Clock
 from tests.elapsed import takes_less_than
-from tests.hub.equipment.scripted import HandClock, ScriptedView, machines
+from tests.hub.equipment.scripted import ScriptedView, SetClock, machines
 from tests.redis_server import private_redis, shared_redis
 from tests.virtual_time import virtual
 
@@ -51,7 +51,7 @@ async def test_the_first_cycle_reads_and_the_next_finds_it_fresh() -> None:
 
 
 async def test_from_eight_tenths_of_the_interval_on_it_is_read_again() -> None:
-    clock = HandClock()
+    clock = SetClock()
     hub = Hub(ScriptedView(*machines(10)), clock=clock)
     await hub.kind()
     clock.ahead_s = 239
@@ -116,7 +116,7 @@ async def test_a_shrunken_answer_is_refused_unless_it_is_accepted(left: int) -> 
     hub = Hub(view)
     await hub.kind()
     view.show(*machines(left))
-    clock = hub.clock = HandClock()
+    clock = hub.clock = SetClock()
     hub.sync._clock = hub.cache._clock = clock
     clock.ahead_s = 300
     assert await hub.kind() == "refused"
@@ -147,7 +147,7 @@ def test_the_guard_starts_below_half() -> None:
 
 
 async def test_a_refusal_stands_until_a_good_answer_is_published_and_counts_as_a_failure() -> None:
-    clock = HandClock()
+    clock = SetClock()
     view = ScriptedView(*machines(10))
     hub = Hub(view, clock=clock)
     await hub.kind()
@@ -304,7 +304,7 @@ async def test_a_reader_killed_in_mid_query_blocks_the_others_only_for_its_lock(
 async def test_without_its_redis_a_hub_reads_for_itself_and_publishes_when_it_is_back() -> None:
     async with private_redis() as server, open_redis(server.url) as redis:
         view = ScriptedView(*machines(3))
-        clock = HandClock()
+        clock = SetClock()
         hub = Hub(view, redis, clock=clock)
         await server.stop()
         assert await hub.kind() == "refreshed"

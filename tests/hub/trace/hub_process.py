@@ -18,7 +18,7 @@ from hub.cache.slots import Slots
 from hub.oracle.connection import Account
 from hub.oracle.fleet_cap import FleetCap
 from hub.oracle.oracle_lanes import OracleLanes
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.domains import DomainName
 from hub.trace.history import BulkHistory, HistoryRun
 from hub.trace.source import OracleSource
@@ -37,7 +37,7 @@ async def read(*arguments: str) -> None:
             await spool.open(run.domains)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(lanes.bulk.run)
-                await BulkHistory(OracleSource(lanes.bulk), UTC, 4).fetch(run, spool, Patience(60))
+                await BulkHistory(OracleSource(lanes.bulk), UTC, 4).fetch(run, spool, BusyPolicy(60))
                 tasks.cancel_scope.cancel()
         print(json.dumps(run.quality(DomainName.HISTORY).document()))
 

@@ -7,7 +7,7 @@ import pytest
 from hub.oracle.admission import LaneBusy
 from hub.oracle.connection import OracleError, OracleRejected
 from hub.trace import batch_runner
-from hub.trace.batch_runner import Patience, run_batches
+from hub.trace.batch_runner import BusyPolicy, run_batches
 from tests.elapsed import takes_less_than
 from tests.virtual_time import virtual
 
@@ -43,8 +43,8 @@ class Scripted:
     def on_done(self, batch: int, code: str | None) -> None:
         self.ended[batch] = code
 
-    async def run(self, batches: int, workers: int = 2, patience: Patience | None = None) -> None:
-        await run_batches(range(batches), workers, self.attempt, self.on_done, patience or Patience(0.01))
+    async def run(self, batches: int, workers: int = 2, policy: BusyPolicy | None = None) -> None:
+        await run_batches(range(batches), workers, self.attempt, self.on_done, policy or BusyPolicy(0.01))
 
 
 async def test_so_many_at_once_as_there_are_workers() -> None:
@@ -79,14 +79,14 @@ async def test_a_run_that_only_fails_gives_up_and_reports_the_rest() -> None:
 async def test_a_person_is_told_at_once_that_the_lane_is_busy() -> None:
     scripted = Scripted({0: 9}, LaneBusy("bulk", "BUSY", "full", 30))
     with takes_less_than(0.001), pytest.raises(LaneBusy):
-        await scripted.run(100, patience=Patience())
+        await scripted.run(100, policy=BusyPolicy())
     assert scripted.attempts[0] == 1
     assert len(scripted.ended) < 100
 
 
 async def test_a_job_waits_for_a_busy_lane_and_tries_again() -> None:
     scripted = Scripted({0: 1}, LaneBusy("bulk", "BREAKER", "away", 30))
-    await scripted.run(3, patience=Patience(0.01))
+    await scripted.run(3, policy=BusyPolicy(0.01))
     assert scripted.attempts[0] == 2
     assert scripted.ended == dict.fromkeys(range(3))
 
@@ -101,5 +101,5 @@ async def test_any_other_error_ends_the_run_and_comes_out_as_itself() -> None:
         await anyio.sleep_forever()
 
     with takes_less_than(0.001), pytest.raises(OSError, match="No space") as caught:
-        await run_batches(range(4), 2, attempt, lambda batch, code: None, Patience(0.01))
+        await run_batches(range(4), 2, attempt, lambda batch, code: None, BusyPolicy(0.01))
     assert caught.value is disk_full

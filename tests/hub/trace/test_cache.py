@@ -6,7 +6,7 @@ from hub.cache.redis import open_redis
 from hub.runtime.clock import Clock
 from hub.trace.cache import MAX_ANSWER, Answer, EventCache, digest_of
 from hub.trace.domains import DOMAINS, DomainName
-from tests.hub.equipment.scripted import HandClock
+from tests.hub.equipment.scripted import SetClock
 from tests.redis_server import private_redis, shared_redis
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ def test_a_digest_is_of_the_set_and_of_nothing_else(one: set[str], other: set[st
 
 
 async def test_an_answer_is_kept_for_as_long_as_its_domain_allows() -> None:
-    clock = HandClock()
+    clock = SetClock()
     cache = EventCache(None, clock)
     await cache.put(HISTORY, DIGEST, ANSWER, age_s=100)
     assert await cache.get(HISTORY, DIGEST) == ANSWER

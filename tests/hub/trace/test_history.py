@@ -10,7 +10,7 @@ import pytest
 
 from hub.simulators.oracle import History, OracleServer, OraError, Plant, open_oracle
 from hub.trace import batch_runner
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.domains import DomainName
 from hub.trace.history import BulkHistory, HistoryRun
 from hub.trace.quality import Status
@@ -35,7 +35,7 @@ async def fetch(server: OracleServer, run: HistoryRun, folder: Path, workers: in
     lanes = lanes_to(server)
     try:
         history = BulkHistory(OracleSource(lanes.bulk), UTC, workers)
-        await history.fetch(run, spool, Patience(0.01))
+        await history.fetch(run, spool, BusyPolicy(0.01))
     finally:
         await lanes.bulk.close_idle()
     return spool

@@ -5,11 +5,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.jobs import Job, JobLimits, JobRefused, Jobs, JobStatus
 from hub.trace.quality import Quality, Status
 from hub.trace.spool import Spool
-from tests.hub.equipment.scripted import HandClock
+from tests.hub.equipment.scripted import SetClock
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ class Scripted:
         self.fails = fails
         self.reason: str | None = None
 
-    async def run(self, spool: Spool, patience: Patience) -> None:
+    async def run(self, spool: Spool, policy: BusyPolicy) -> None:
         await self.go_on.wait()
         if self.fails is not None:
             raise self.fails
@@ -50,11 +50,11 @@ class Scripted:
 
 
 @asynccontextmanager
-async def open_jobs(folder: Path, look_s: float = 30.0, **limits: int) -> AsyncIterator[tuple[Jobs, HandClock]]:
-    clock = HandClock()
+async def open_jobs(folder: Path, sweep_s: float = 30.0, **limits: int) -> AsyncIterator[tuple[Jobs, SetClock]]:
+    clock = SetClock()
     jobs = Jobs(folder / "trace", clock, JobLimits(**limits), resident=lambda: 500)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(jobs.run, look_s)
+        tasks.start_soon(jobs.run, sweep_s)
         while not jobs.is_running:
             await anyio.sleep(0.001)
         yield jobs, clock
@@ -121,7 +121,7 @@ async def test_a_bug_at_the_data_of_one_job_fails_that_job_alone(tmp_path: Path)
             crashed = await jobs.start(broken)
             assert await ended(crashed) is JobStatus.FAILED
         assert crashed.quality.document()["reasons"] == ["crashed"]
-        assert crashed.error == "the hub failed at this job; its log has the details"
+        assert crashed.error == "the hub failed in this job; its log has the details"
         good = await jobs.start(other)
         other.go_on.set()
         assert await ended(good) is JobStatus.FINISHED
@@ -215,7 +215,7 @@ async def test_no_job_begins_while_too_much_is_kept_on_disk(tmp_path: Path) -> N
 async def test_a_job_is_forgotten_an_hour_after_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 
-    async with open_jobs(tmp_path, look_s=0.01) as (jobs, clock):
+    async with open_jobs(tmp_path, sweep_s=0.01) as (jobs, clock):
         work = Scripted()
         job = await jobs.start(work)
         work.go_on.set()

@@ -7,7 +7,7 @@ import pytest
 from hub.simulators.oracle import History, OracleServer, OraError, Plant, open_oracle
 from hub.simulators.oracle.split_tree import SplitTree
 from hub.trace import batch_runner
-from hub.trace.batch_runner import Patience
+from hub.trace.batch_runner import BusyPolicy
 from hub.trace.lineage import DEPTH, Direction, Edge, EdgeType, Lineage, LineageRun
 from hub.trace.quality import Status
 from hub.trace.source import OracleSource
@@ -31,7 +31,7 @@ def plant(tree: SplitTree) -> Plant:
 async def walk(server: OracleServer, run: LineageRun, total_s: float = 30.0) -> None:
     lanes = lanes_to(server)
     try:
-        await Lineage(OracleSource(lanes.bulk), total_s=total_s).walk(run, Patience(0.01))
+        await Lineage(OracleSource(lanes.bulk), total_s=total_s).walk(run, BusyPolicy(0.01))
     finally:
         await lanes.bulk.close_idle()
 

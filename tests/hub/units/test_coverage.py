@@ -24,7 +24,7 @@ START = datetime(2026, 3, 18, 22, tzinfo=UTC)
 NOTHING: Reading = Reading._make([None] * 16 + [""])
 
 
-class HandClock(VirtualClock):
+class SetClock(VirtualClock):
     """Set by hand."""
 
     seconds = 0.0
@@ -40,7 +40,7 @@ class Site:
     """One unit, the engine, and its transitions about the hub; stands in for the `AlertService`."""
 
     def __init__(self, metric: str = "laeq_1m") -> None:
-        self.clock, self.told = HandClock(), list[Transition]()
+        self.clock, self.told = SetClock(), list[Transition]()
         self.engine = Engine("UTC")
         rule = Rule.model_validate({"name": "limit", "metric": metric, "above": 65})
         self.engine.set_rules([rule, *system_rules("warning", ())], self.clock.now(), 0.0)

@@ -15,7 +15,7 @@ from hub.runtime.clock import Clock
 from hub.trace.cache import EventCache
 from hub.trace.pipeline import TracePipeline
 from hub.trace.sample import SampleHistory
-from tests.hub.equipment.scripted import HandClock, ScriptedView, machine
+from tests.hub.equipment.scripted import ScriptedView, SetClock, machine
 from tests.hub.web.parts import TOKENS, Site, until
 
 pytestmark = pytest.mark.anyio
@@ -261,7 +261,7 @@ async def test_a_viewer_reads_and_only_an_operator_refreshes(guarded: Site) -> N
 async def test_a_feed_that_grows_old_is_degraded_and_then_unhealthy(
     site: Site, age_s: float, health: str, code: int
 ) -> None:
-    clock = HandClock()
+    clock = SetClock()
     await add_feed(site, ScriptedView(*PLANT), clock=clock).refresh()
     clock.ahead_s = age_s
     async with site.client() as client:
