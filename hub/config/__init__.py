@@ -1,1 +1,1 @@
-"""config.yaml as frozen models, every problem with its place, and what a change of the file means."""
+"""config.yaml as frozen models, every problem with its position, and what a change of the file requires."""

@@ -1,4 +1,4 @@
-"""What `hub check` says of a configuration file."""
+"""Checks a configuration file for `hub check`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from pathlib import Path
 from hub.config.file import load_config
 from hub.config.models import Config
 from hub.config.problem import ConfigError, Problem
+from hub.config.spelling import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Problems, or a summary such as `3 units, 2 rules, 1 receiver, no feeds`; warnings do not fail a check."""
+    """The problems, or a summary such as `3 units, 2 rules, 1 receiver, no feeds`; warnings do not fail it."""
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -19,12 +20,12 @@ class Checked:
 
     @property
     def exit_code(self) -> int:
-        """0 when the file can be used, else 2."""
+        """0 when the file is valid, else 2."""
         return 2 if self.problems else 0
 
 
 def check(path: Path, environ: Mapping[str, str] | None = None) -> Checked:
-    """Reads the file as `hub run` would."""
+    """Load the file as `hub run` would."""
     try:
         loaded = load_config(path, environ)
     except ConfigError as error:
@@ -40,4 +41,4 @@ def _summary(config: Config) -> str:
         (len(alerts.receivers), "receiver"),
         (len(config.feeds), "feed"),
     )
-    return ", ".join(f"{count or 'no'} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    return ", ".join(counted(count, what) if count else f"no {what}s" for count, what in counts)

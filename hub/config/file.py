@@ -1,4 +1,4 @@
-"""Reads config.yaml and the files it includes: a valid configuration, or every problem at once."""
+"""Loads config.yaml and the files it includes: returns a valid configuration, or raises every problem at once."""
 
 import os
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ from hub.config.yaml_source import Source, Spot
 from hub.runtime.regular_file import Stamp, read_regular
 
 _SECTIONS = {"units": "[]", "feeds": "[]", "include": "[]", "hub": "{}", "database": "{}", "alerts": "{}"}
-_NOT_YET = ("flows", "silences")
+_UNSUPPORTED = ("flows", "silences")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid configuration, what to tell about it, and the files it was read from.
+    """A valid configuration, its warnings, and the files it was read from.
 
-    `files` are absolute; of an include its pattern is among them, so that new files are noticed. `stamps` are those
-    the files had when they were read.
+    `files` are absolute, with the patterns of includes, so that new files are noticed. `stamps` are those of the
+    files when they were read.
     """
 
     config: Config
@@ -37,7 +37,7 @@ class Loaded:
 
 
 def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
-    """The configuration in a file; variables come from `environ`, else from the process. Raises ConfigError."""
+    """The configuration in a file, with variables from `environ`, by default the process'. Raises ConfigError."""
     source = Source(path.absolute().parent, os.environ if environ is None else environ)
     try:
         return _load(source, path)
@@ -84,7 +84,7 @@ def _read(source: Source, path: Path) -> None:
             source.problems.append(source.problem((key,), "is empty; write what belongs there, or remove the key"))
     source.data = {key: value for key, value in data.items() if value is not None or key not in Config.model_fields}
     _include(source, path)
-    _refuse_what_is_not_there_yet(source)
+    _refuse_unsupported_keys(source)
 
 
 def _nodes(source: Source, path: Path, shown: str) -> Node | None:
@@ -98,7 +98,7 @@ def _nodes(source: Source, path: Path, shown: str) -> Node | None:
 
 
 def _include(source: Source, path: Path) -> None:
-    """Appends the units of the included files to `units`; their paths are shown as counted in their own file."""
+    """Append the units of the included files to `units`; problems show their index in their own file."""
     assert isinstance(source.data, dict)
     patterns = source.data.get("include")
     units = source.data.get("units", [])
@@ -106,7 +106,7 @@ def _include(source: Source, path: Path) -> None:
         return
     included = {path.absolute()}
     for i in range(len(patterns)):
-        pattern = source.spots[("include", i)].text  # as written, were it a number
+        pattern = source.spots[("include", i)].text  # as written, even if it looks like a number
         if pattern is None:
             continue
         files = [Path(name) for name in sorted(glob(str(source.folder / pattern), recursive=True))]
@@ -145,11 +145,11 @@ def _include_units(source: Source, file: Path, shown: str, units: list[object]) 
         units.append(source.construct(item, ("units", len(units)), (*prefix, i)))
 
 
-def _refuse_what_is_not_there_yet(source: Source) -> None:
+def _refuse_unsupported_keys(source: Source) -> None:
     assert isinstance(source.data, dict)
     alerts = source.data.get("alerts")
     if not isinstance(alerts, dict):
         return
-    for key in _NOT_YET:
+    for key in _UNSUPPORTED:
         if alerts.pop(key, None):
             source.problems.append(source.problem(("alerts", key), "is not available in this version", at_key=True))

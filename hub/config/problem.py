@@ -1,4 +1,4 @@
-"""What is wrong in a configuration, and where: one line each, all of them at once."""
+"""The problems of a configuration with their positions: one line each, all of them at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a file; line and column count from 1."""
+    """A position in a file; line and column count from 1."""
 
     file: str
     line: int
@@ -25,7 +25,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One line to the user. `path` is such as `units[0].port`, empty for the whole file."""
+    """One problem. `path` is such as `units[0].port`, and empty for the whole file."""
 
     position: Position
     path: str
@@ -33,7 +33,7 @@ class Problem:
 
     @property
     def where(self) -> str:
-        """The place in the file, and the path."""
+        """The position in the file, and the path."""
         return f"{self.position}: {self.path}" if self.path else str(self.position)
 
     def __str__(self) -> str:
@@ -41,16 +41,16 @@ class Problem:
 
 
 def lines_of(problems: Sequence[Problem]) -> list[str]:
-    """A line for each of the first hundred, and one that counts the rest."""
+    """A line for each of the first hundred problems, and one that counts the rest."""
     rest = len(problems) - _SHOWN
     lines = [str(problem) for problem in problems[:_SHOWN]]
     return [*lines, f"and {counted(rest, 'more problem')}"] if rest > 0 else lines
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `str()` has one line per problem.
+    """The configuration is invalid; `str()` has one line per problem.
 
-    `files` are those that were looked at, `stamps` what they were.
+    `files` are those that were read, `stamps` their stamps.
     """
 
     files: tuple[Path, ...] = ()

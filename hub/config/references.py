@@ -1,4 +1,4 @@
-"""What needs the whole file: names used twice, references to what is not there, and what could never work."""
+"""Checks that need the whole file: names used twice, references to unknown names, and rules that cannot fire."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +26,7 @@ _Subjects = list[tuple[str, dict[str, str]]]  # id and labels
 
 
 def reference_problems(source: Source) -> Iterator[Problem]:
-    """Problems of names and references; works on the plain data, so that other mistakes do not hide them."""
+    """The problems of names and references. It checks the plain data, so that other mistakes do not hide them."""
     yield from _duplicates(source, ("units",), "id")
     yield from _duplicates(source, ("feeds",), "id")
     yield from _duplicates(source, ("hub", "tokens"), "name")
@@ -51,10 +51,10 @@ def reference_problems(source: Source) -> Iterator[Problem]:
 
 
 def reference_warnings(source: Source, config: Config) -> Iterator[Problem]:
-    """What works, though perhaps not as it was meant."""
+    """Warnings about settings that work, but perhaps not as intended."""
     for i, rule in enumerate(config.alerts.rules):
         if not rule.notify:
-            message = "has no notify: its alerts are stored and shown, and nobody is told"
+            message = "has no notify: its alerts are stored and shown, and no receiver gets them"
             yield source.problem(("alerts", "rules", i), message)
         for message in warnings_for(rule):
             yield source.problem(("alerts", "rules", i, "metric"), message)
@@ -103,7 +103,7 @@ def _uncovered_windows(source: Source, config: Config) -> Iterator[Problem]:
 
 
 def _matcher(names: Iterable[str]) -> Callable[[str], frozenset[str]]:
-    """Which of the names a glob means; looked up where it is a name, worked out once where many rules have it."""
+    """A function that returns the names that a glob matches, cached for globs that many rules use."""
     known = frozenset(names)
 
     @cache
@@ -128,7 +128,7 @@ def _at(source: Source, loc: Loc) -> object:
 
 
 def _entries(source: Source, loc: Loc) -> Iterator[tuple[Loc, dict[str, object]]]:
-    """The mappings of a list, with their locs."""
+    """The mappings in a list, with their locs."""
     for i, entry in enumerate(_list(source, loc)):
         if isinstance(entry, dict):
             yield (*loc, i), entry
@@ -139,8 +139,8 @@ def _list(source: Source, loc: Loc) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _words(source: Source, loc: Loc) -> Iterator[tuple[Loc, str]]:
-    """The scalars of a list as they were written."""
+def _scalars(source: Source, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    """The scalars in a list as they were written, with their locs."""
     for i in range(len(_list(source, loc))):
         text = source.spots[(*loc, i)].text
         if text is not None:
@@ -186,7 +186,7 @@ def _open_listen(source: Source) -> Iterator[Problem]:
     try:
         parse_listen(listen)
     except ValueError:
-        return  # said where the value is checked
+        return  # the field's own validator reports it
     if not HubSection(listen=listen).is_loopback:
         message = "anybody on the network could use the hub; add hub.tokens, or listen on 127.0.0.1"
         yield source.problem(("hub", "listen"), message)
@@ -196,7 +196,7 @@ def _receivers(source: Source) -> Iterator[Problem]:
     known = [name for _, name in _names(source, ("alerts", "receivers"), "name")]
     notifies: list[Loc] = [(*loc, "notify") for loc, _ in _entries(source, ("alerts", "rules"))]
     for notify in [*notifies, ("alerts", "system", "notify")]:
-        for loc, name in _words(source, notify):
+        for loc, name in _scalars(source, notify):
             if name not in known:
                 hint = source.suggestions.did_you_mean(name, known) or f"; there is {', '.join(known) or 'none'}"
                 yield source.problem(loc, f"no receiver is named {name!r}{hint}")
@@ -211,7 +211,7 @@ def _rule(
     matching: Callable[[str], frozenset[str]],
     measured: Measured,
 ) -> Iterator[Problem]:
-    """What a rule refers to; a rule that can never have a subject can never fire."""
+    """Problems of what a rule refers to: a rule without any subject can never fire."""
     metric = rule.get("metric")
     is_on_machines = rule.get("equipment") is not None or (
         isinstance(metric, str) and metric_of(metric).of == "machine"
@@ -220,7 +220,7 @@ def _rule(
         key = "metric" if rule.get("equipment") is None else "equipment"
         yield source.problem((*loc, key), "there is no feed that could deliver machines; add one under feeds")
         return
-    globs = list(_words(source, (*loc, "units")))
+    globs = list(_scalars(source, (*loc, "units")))
     subjects, chosen = feeds if is_on_machines else units, None
     if globs and not is_on_machines:
         for glob_loc, glob in globs:
@@ -241,7 +241,7 @@ def _rule(
 def _labels(source: Source, loc: Loc, subjects: list[dict[str, str]]) -> Iterator[Problem]:
     match = _at(source, loc)
     wanted = {key: source.spots[(*loc, key)].text or "" for key in match} if isinstance(match, dict) else {}
-    alone = True  # whether each of the labels can be met by itself
+    alone = True  # whether each of the labels matches a subject by itself
     for key, value in wanted.items():
         values = {labels[key] for labels in subjects if key in labels}
         if value in values:

@@ -1,4 +1,4 @@
-"""What changed between two configurations, and when the files of one change."""
+"""Compares two configurations, and watches the files of one for changes."""
 
 import os
 import stat
@@ -17,10 +17,10 @@ from hub.config.models import Config, FeedConfig
 from hub.instruments.unit_config import UnitConfig
 from hub.runtime.regular_file import Stamp
 
-_LOOK_S = 1.0
-_REST_S = 0.3
-_LOOKS = 20
-_ASKED_EACH_TIME = ("hub.tokens", "hub.public_url", "hub.trusted_proxies")  # so a change holds at once
+_CHECK_INTERVAL_S = 1.0
+_SETTLE_S = 0.3
+_MAX_CHECKS = 20
+_APPLIED_AT_ONCE = ("hub.tokens", "hub.public_url", "hub.trusted_proxies")  # read at each request
 
 
 class _HasId(Protocol):
@@ -33,14 +33,14 @@ _Item = TypeVar("_Item", bound=_HasId)
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a reload has to do. `restart_needed` names keys that only a restart of the hub takes up."""
+    """What a reload must change. `restart_needed` names changed keys that need a restart of the hub."""
 
     units_added: tuple[UnitConfig, ...] = ()
     units_removed: tuple[UnitConfig, ...] = ()
-    units_changed: tuple[UnitConfig, ...] = ()  # as they are now
+    units_changed: tuple[UnitConfig, ...] = ()  # the new configuration
     feeds_added: tuple[FeedConfig, ...] = ()
     feeds_removed: tuple[FeedConfig, ...] = ()
-    feeds_changed: tuple[FeedConfig, ...] = ()  # as they are now
+    feeds_changed: tuple[FeedConfig, ...] = ()  # the new configuration
     rules_changed: bool = False
     receivers_changed: bool = False
     system_changed: bool = False
@@ -52,7 +52,7 @@ class Changes:
 
 
 def changes_between(before: Config, after: Config) -> Changes:
-    """What is different in `after`; the order of units and feeds does not count."""
+    """The differences of `after`; the order of units and feeds does not matter."""
     units = _by_id(before.units, after.units)
     feeds = _by_id(before.feeds, after.feeds)
     return Changes(
@@ -86,13 +86,13 @@ def _restart_needed(before: Config, after: Config) -> Iterable[str]:
                 yield section
             continue
         for key in type(old).model_fields:
-            if getattr(old, key) != getattr(new, key) and f"{section}.{key}" not in _ASKED_EACH_TIME:
+            if getattr(old, key) != getattr(new, key) and f"{section}.{key}" not in _APPLIED_AT_ONCE:
                 yield f"{section}.{key}"
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadState:
-    """How the last attempt to take the configuration up ended; `reason` and `where` are of a rejected file."""
+    """How the last reload ended; `reason` and `where` are set for a rejected file."""
 
     at: datetime
     reason: str | None = None
@@ -102,19 +102,18 @@ class ReloadState:
 async def watch_files(
     files: Iterable[Path], stop: anyio.Event, seen: Mapping[str, Stamp] | None = None
 ) -> AsyncIterator[None]:
-    """Yields after files may have changed, once per burst; a path may be a glob pattern. Ends when `stop` is set.
+    """Yield after files may have changed, once per burst, until `stop` is set; a path may be a glob pattern.
 
-    Every second their stamps are compared with those `seen` when they were read (default: those at the start).
-    Events of the kernel would miss what is edited under a bind mount or on another machine, and are not to be had
-    where its watches are used up. A file that is being written is waited for: half of one may be a good
-    configuration, of half the units.
+    It compares their stamps every second with those `seen` when they were read, by default those at the start.
+    Events of the kernel would miss edits under a bind mount or on another machine, and its watches may be used up.
+    It waits until a file is written completely: half of a file may be a valid configuration of half of the units.
     """
     watched = tuple(files)
     before = await to_thread.run_sync(_stamps, watched) if seen is None else dict(seen)
-    while not await _is_set_within(stop, _LOOK_S):
+    while not await _is_set_within(stop, _CHECK_INTERVAL_S):
         after = await to_thread.run_sync(_stamps, watched)
         if after != before:
-            before = await _rested(watched, after, stop)
+            before = await _settled(watched, after, stop)
             yield
 
 
@@ -124,10 +123,10 @@ async def _is_set_within(stop: anyio.Event, seconds: float) -> bool:
     return stop.is_set()
 
 
-async def _rested(watched: tuple[Path, ...], seen: dict[str, Stamp], stop: anyio.Event) -> dict[str, Stamp]:
-    """The stamps once they have stayed the same for a moment, or what they are when that takes too long."""
-    for _ in range(_LOOKS):
-        if await _is_set_within(stop, _REST_S):
+async def _settled(watched: tuple[Path, ...], seen: dict[str, Stamp], stop: anyio.Event) -> dict[str, Stamp]:
+    """The stamps once they are the same twice in a row, or the last ones after 20 checks."""
+    for _ in range(_MAX_CHECKS):
+        if await _is_set_within(stop, _SETTLE_S):
             break
         before, seen = seen, await to_thread.run_sync(_stamps, watched)
         if seen == before:
@@ -140,7 +139,7 @@ def _stamps(watched: tuple[Path, ...]) -> dict[str, Stamp]:
     for path in watched:
         names = glob(str(path), recursive=True) if has_magic(str(path)) and not path.exists() else [str(path)]
         for name in names:
-            with suppress(OSError):  # a missing entry tells that it has gone
+            with suppress(OSError):  # a file that is gone has no stamp
                 status = os.stat(name)
                 if stat.S_ISREG(status.st_mode):
                     stamps[name] = Stamp.of(status)

@@ -1,4 +1,4 @@
-"""The JSON Schema of config.yaml, for editors: durations and sizes as they are written, secrets also from files."""
+"""The JSON Schema of config.yaml for editors: durations and sizes as text, secrets as text or from files."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _FROM_FILE = {
 
 
 def config_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of config.yaml before variables are filled in."""
+    """The JSON Schema (draft 2020-12) of config.yaml before variables are replaced."""
     schema = Config.model_json_schema(schema_generator=_AsWritten)
     return {"$schema": GenerateJsonSchema.schema_dialect, **_secrets_from_files(schema)}
 

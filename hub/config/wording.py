@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said in the words of the file: place, path, and what to write instead."""
+"""Translates pydantic's errors into problems of the file: position, path, and what to write instead."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -38,22 +38,22 @@ _WORDING = {
 
 
 def written_as_text(error: ValidationError, source: Source) -> bool:
-    """Puts the text as written where text is wanted and `42` or `true` was read; True when there was any."""
+    """Replace values such as `42` or `true` by their text where text is required; True when any was replaced."""
     changed = False
     for detail in error.errors(include_url=False, include_context=False):
         loc = known_loc(detail["loc"], source)
         text = source.spots[loc].text
         if detail["type"] == "string_type" and text and isinstance(detail["input"], int | float):
-            holder: Any = source.data
+            parent: Any = source.data
             for part in loc[:-1]:
-                holder = holder[part]
-            holder[loc[-1]] = text
+                parent = parent[part]
+            parent[loc[-1]] = text
             changed = True
     return changed
 
 
 def problems_of(error: ValidationError, source: Source) -> Iterator[Problem]:
-    """One problem per place."""
+    """One problem per position in the file."""
     seen: set[Loc] = set()
     for detail in error.errors(include_url=False):
         loc = known_loc(detail["loc"], source)
@@ -68,7 +68,7 @@ def problems_of(error: ValidationError, source: Source) -> Iterator[Problem]:
 
 
 def known_loc(loc: Loc, source: Source) -> Loc:
-    """The loc without the parts that are no place in the file, such as tags of unions."""
+    """The loc without parts that are not in the file, such as tags of unions."""
     known: Loc = ()
     for part in loc:
         if (*known, part) in source.spots:
@@ -108,7 +108,7 @@ def _either(words: list[str]) -> str:
 
 
 def _keys_at(loc: Loc) -> list[str]:
-    """The keys that may stand in the mapping at a loc of pydantic's (which names the branch of a union)."""
+    """The keys that are allowed in the mapping at a loc of pydantic, which names the branch of a union."""
     models: list[type[BaseModel]] = [Config]
     for part in loc:
         if isinstance(part, int):

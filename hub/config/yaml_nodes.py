@@ -1,4 +1,4 @@
-"""YAML text to a tree of nodes that know their place; refuses tags, deep nesting, and what is or becomes huge."""
+"""Parses YAML into a tree of nodes with positions; refuses tags, deep nesting, and files that become huge."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Text as it was written; `plain` when it had no quotes, so that it may mean a number."""
+    """A text as written; `plain` without quotes, so that it may be a number."""
 
     position: Position
     text: str
@@ -28,7 +28,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A list. `size` and `height` count values and levels with all aliases unfolded."""
+    """A list. `size` and `height` count values and levels with all aliases expanded."""
 
     position: Position
     items: tuple["Node", ...]
@@ -50,7 +50,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def parse_nodes(text: bytes, file: str) -> Node | None:
-    """The one document in the text, None when it is empty. Raises ConfigError where it is not YAML."""
+    """The one document in the text; None when it is empty. Raises ConfigError for invalid YAML."""
     if len(text) > MAX_BYTES:
         raise _error(Position(file, 1, 1), f"is larger than {MAX_BYTES // 2**20} MB")
     try:
@@ -60,19 +60,19 @@ def parse_nodes(text: bytes, file: str) -> Node | None:
         raise _error(Position(file, line, 1), "is not UTF-8 text") from None
     if unprintable := _UNPRINTABLE.search(decoded):
         before = decoded[: unprintable.start()]
-        place = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _error(place, f"the character #x{ord(unprintable[0]):02x} is not allowed")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast, and not on every machine
+        position = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _error(position, f"the character #x{ord(unprintable[0]):02x} is not allowed")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast, but often missing
     try:
         return _Composer(yaml.parse(decoded, Loader=loader), file).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
-        if mark and (tab := _tab_before_words(decoded.split("\n")[mark.line : mark.line + 1])):
-            message = f"line {place.line} uses a tab; YAML indents with spaces"
-            raise _error(Position(file, place.line, tab), message) from None
+        position = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
+        if mark and (tab := _tab_in_indentation(decoded.split("\n")[mark.line : mark.line + 1])):
+            message = f"line {position.line} uses a tab; YAML indents with spaces"
+            raise _error(Position(file, position.line, tab), message) from None
         message = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _error(place, f"is not YAML: {message}") from None
+        raise _error(position, f"is not YAML: {message}") from None
 
 
 class _Composer:
@@ -96,7 +96,7 @@ class _Composer:
     def _node(self, event: yaml.Event, depth: int) -> Node:
         position = self._position(event)
         self._values += 1
-        if self._values > MAX_VALUES:  # said before they are all there: memory and time are bounded by it
+        if self._values > MAX_VALUES:  # checked while parsing, to limit memory and time
             raise _error(
                 position, f"the file has more than {MAX_VALUES:,} values up to here; split it with include"
             )
@@ -140,8 +140,8 @@ class _Composer:
         return Position(self._file, mark.line + 1, mark.column + 1) if mark else Position(self._file, 1, 1)
 
 
-def _tab_before_words(lines: list[str]) -> int | None:
-    """The column of a tab among the blanks that a line begins with."""
+def _tab_in_indentation(lines: list[str]) -> int | None:
+    """The column of a tab in the indentation of a line; None without one."""
     match = re.match(r"[ -]*\t", lines[0]) if lines else None
     return None if match is None else match.end()
 

@@ -1,4 +1,4 @@
-"""YAML nodes to plain data: scalars by YAML 1.2, variables and files filled in, every value with its place."""
+"""Turns YAML nodes into plain data: YAML 1.2 scalars, with variables and files replaced and positions recorded."""
 
 import re
 from collections.abc import Mapping as Environ
@@ -23,7 +23,7 @@ _SECRETS = ("secret", "token", "password", "url", "dsn")
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:
-    """What an unquoted scalar means: null, true, false, a decimal number; anything else is text as written."""
+    """The value of an unquoted scalar: null, true, false, a decimal number; anything else is text."""
     if text in ("", "~", "null"):
         return None
     if text in ("true", "false"):
@@ -36,7 +36,7 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
 
 
 def without_line_end(text: str) -> str:
-    """A value without the line end that `echo` and editors put behind it; it is never meant."""
+    """A value without the line end that `echo` and editors append."""
     return text.rstrip("\r\n")
 
 
@@ -50,21 +50,21 @@ def shown_path(loc: Loc) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a value and its key stand, the path to show, and the text it was written as (None for non-scalars)."""
+    """The positions of a value and its key, the path to show, and the text as written (None for non-scalars)."""
 
     position: Position
     key: Position
     path: str
     text: str | None = None
-    filled_in: bool = False  # from the environment or a file: not to be shown
+    filled_in: bool = False  # from the environment or a file: must not be shown
 
 
 @dataclass(slots=True)
 class Source:
-    """Plain data with a spot for every loc, the problems met so far, and the files that were read.
+    """Plain data with a spot for every loc, the problems so far, and the files that were read.
 
-    `stamps` are of those files, by their names.
-    `unread` are the files and paths of values that could not be had: what else is wrong there only follows.
+    `stamps` are those of the files, by name. `unread` are the files and paths of values that could not be read;
+    further problems there are only consequences.
     """
 
     folder: Path
@@ -93,9 +93,9 @@ class Source:
         }
 
     def problem(self, loc: Loc, message: str, at_key: bool = False) -> Problem:
-        """The problem at a loc, without the value where that may be a secret.
+        """The problem at a loc, without the value if it may be a secret.
 
-        A loc that is not in the file is told at its nearest ancestor that is.
+        A loc that is not in the file is reported at its nearest ancestor that is.
         """
         known = loc
         while known not in self.spots:
@@ -118,7 +118,7 @@ class Source:
                     if isinstance(part, Mapping):
                         merged = self._entries(part, loc) | merged
                     else:
-                        message = "<< takes a mapping, such as *name, or a list of them"
+                        message = "<< needs a mapping, such as *name, or a list of them"
                         self.problems.append(Problem(value.position, self.spots[loc].path, message))
             elif key.text in written:
                 first = written[key.text][0]
@@ -167,9 +167,9 @@ class Source:
         name = self._scalar(node, loc) if isinstance(node, Scalar) else None
         text = ""
         if (spot.position.file, spot.path) in self.unread:
-            pass  # nor is the name of the file known
+            pass  # the name of the file is unknown, which is reported already
         elif not isinstance(name, str) or not name:
-            self._cannot_read(loc, node.position, "file: takes the name of a file")
+            self._cannot_read(loc, node.position, "file: needs the name of a file")
         else:
             path = self.folder / name
             self.files.append(path)

@@ -1,4 +1,4 @@
-"""The types of single fields of config.yaml: what may be written, and what to say where it may not."""
+"""The types of single fields of config.yaml: the values they accept, and the messages for all others."""
 
 import re
 from importlib import import_module
@@ -17,13 +17,13 @@ from hub.fields.spelling import did_you_mean
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|KB|MB|GB|TB)")
 _SIZE_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
-_LONGEST_TOKEN = 1000  # what POST /api/login takes
+_LONGEST_TOKEN = 1000  # the limit of POST /api/login
 _COLUMNS = ("unit_id", "at", "sequence", "measurement_state", "quality", "name", "count", "coverage")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
 def parse_size(text: object) -> int:
-    """Bytes of a size such as `20GB`. Raises ValueError with what to write instead."""
+    """The bytes of a size such as `20GB`. Raises ValueError, which says what to write instead."""
     match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{text!r} is not a size; write a number and a unit, such as 500MB or 20GB")
@@ -124,7 +124,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
 
 
 def _oracle_dsn(text: str) -> str:
-    """A DSN is shown, so no password may be in it; a descriptor, which has no place for one, may hold an @."""
+    """Refuse a DSN with a password, because the hub shows DSNs; a descriptor has none and may contain an @."""
     if "@" in text and not text.lstrip().startswith("("):
         raise ValueError(
             "must have no user or password in it; write host:port/service, and keys of their own for them"
@@ -165,7 +165,7 @@ def _no_bool(value: object) -> object:
 
 
 def between(least: str, most: str) -> AfterValidator:
-    """Bounds of a duration, as people write them."""
+    """A validator for a duration between two others, written such as `100ms` or `1h`."""
     least_s, most_s = parse_duration(least), parse_duration(most)
 
     def check(seconds: float) -> float:
@@ -179,6 +179,7 @@ def between(least: str, most: str) -> AfterValidator:
 
 
 def matching(pattern: str, wording: str) -> AfterValidator:
+    """A validator for a text that matches the whole pattern; its error is `wording`."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -220,7 +221,7 @@ LabelValue = Annotated[str, matching(r"[^\x00-\x1f\x7f]{0,256}", "must be at mos
 Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes, written in YAML as `20GB`."""
 Folder = Annotated[Path, AfterValidator(_from_folder)]
-"""A path; a relative one is taken from the folder of config.yaml (`context={"folder": …}`)."""
+"""A path; a relative one resolves from the folder of config.yaml (`context={"folder": …}`)."""
 Network = Annotated[str, AfterValidator(_network)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Listen = Annotated[str, AfterValidator(_listen)]

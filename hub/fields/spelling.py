@@ -1,4 +1,4 @@
-"""What somebody probably meant to write, and how things are counted."""
+"""Suggestions for misspelt names, and counts in words."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
@@ -22,10 +22,9 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 class Suggestions:
-    """Suggestions for one file, which may have a mistake in each of its lines.
+    """Suggestions for one file, with a limit on the comparisons, because every line may have a mistake.
 
-    A mistake made again is looked up, and after so many comparisons no more is suggested: what is said of the
-    others tells how to mend these.
+    A repeated mistake is answered from a cache. Beyond the limit there are no further suggestions.
     """
 
     def __init__(self) -> None:
@@ -33,7 +32,7 @@ class Suggestions:
         self._known: dict[tuple[str, frozenset[str]], str] = {}
 
     def did_you_mean(self, word: str, choices: Collection[str]) -> str:
-        """As the function does it."""
+        """Like the function `did_you_mean`; empty beyond the limit."""
         if len(choices) > _MOST_COMPARED:
             return ""
         key = (word, frozenset(choices))

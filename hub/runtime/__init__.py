@@ -1,1 +1,1 @@
-"""What every long-running part needs: supervision, clocks, back-off, logs, and the limits of the process."""
+"""Supervision, clocks, back-off, logs, file locks, and the memory and interpreter settings of the process."""

@@ -1,4 +1,4 @@
-"""The two times of the hub: the wall clock people read, and a steady clock that decides durations."""
+"""The clocks of the hub: the wall clock for people, and a steady clock for durations."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from functools import partial
 from threading import get_ident
 
 STANDSTILL_S = 2.0
-"""A running hub reads its clock several times a second; when it has not for so long, it stood still itself."""
+"""Seconds: a running hub reads its clock several times a second, so a longer gap means that it stood still."""
 
 # Linux's CLOCK_MONOTONIC does not count the time a machine is suspended, in which readings grow old all the same.
 _elapsed_s: Callable[[], float] = (
@@ -16,11 +16,11 @@ _elapsed_s: Callable[[], float] = (
 
 
 class Clock:
-    """`steady()` starts at the wall's epoch seconds and then never steps, so that it goes on over a restart.
+    """`steady()` starts at the wall clock's epoch seconds and then never steps, so it continues across a restart.
 
-    It goes on while the hub itself stands still: stopped by a signal or a debugger, in a paused container or
-    machine, in a suspended one, or with its event loop held up. `resumed_s` is when that last ended. The first
-    to read the clock afterwards notices, so whoever judges a silence knows of it, whatever runs first then.
+    It also runs while the hub stands still: stopped by a signal or a debugger, in a paused container, on a
+    suspended machine, or with a blocked event loop. `resumed_s` is when the last standstill ended; the first read
+    of the clock afterwards sets it, before any code can judge a silence.
     """
 
     resumed_s = float("-inf")
@@ -31,16 +31,16 @@ class Clock:
         self._read_s = _elapsed_s() + self._offset
 
     def steady(self) -> float:
-        """Seconds; only differences within a process, and roughly over restarts, mean anything."""
+        """Seconds; only differences are meaningful, within a process exactly and across restarts roughly."""
         now_s = _elapsed_s() + self._offset
-        if get_ident() == self._thread:  # other threads may run on while the event loop is held up
+        if get_ident() == self._thread:  # other threads may run while the event loop is blocked
             if now_s - self._read_s > STANDSTILL_S:
                 self.resumed_s = now_s
             self._read_s = now_s
         return now_s
 
     def time(self) -> float:
-        """The steady clock, under the name that alerting knows."""
+        """The steady clock, under the name that `alerts` uses."""
         return self.steady()
 
     def now(self) -> datetime:

@@ -1,4 +1,4 @@
-"""What the hub measures of itself while it runs: latencies as histograms, and the lag of the event loop."""
+"""Measurements of the hub itself: latencies as histograms, and the lag of the event loop."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Histogram:
     count: int = 0
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Count one measurement, in seconds."""
         self.counts[bisect_left(BUCKETS_S, seconds)] += 1
         self.total_s += seconds
         self.count += 1
@@ -46,7 +46,7 @@ class Figures:
 
 
 async def run_loop_lag(clock: Clock, lag_s: Histogram) -> None:
-    """Measure until cancelled how much later than asked the event loop wakes a sleeper."""
+    """Measure, until cancelled, how much too late the event loop wakes a sleeping task, in seconds."""
     while True:
         due = clock.steady() + _LAG_EVERY_S
         await anyio.sleep(_LAG_EVERY_S)

@@ -1,4 +1,4 @@
-"""Loads at the start what Python would load at first use: an import then needs a file descriptor, and the disk."""
+"""Imports at the start what Python would import at first use, when descriptors or the disk may be missing."""
 
 from importlib import import_module
 
@@ -14,7 +14,7 @@ _LATE = (
     "anyio.streams.text",
     "anyio.streams.tls",
     "anyio.to_thread",
-    "encodings.idna",  # of names of hosts
+    "encodings.idna",  # for host names
     "encodings.punycode",
     "sqlalchemy.dialects.sqlite",
     "stringprep",
@@ -24,8 +24,8 @@ _LATE = (
 
 
 def load_everything() -> None:
-    """Call before anything runs that must go on when no descriptor is left."""
+    """Import everything. Call it before anything that must keep running when no file descriptor is left."""
     for name in dir(anyio):
-        getattr(anyio, name)  # anyio loads each of its parts when it is first asked for
+        getattr(anyio, name)  # anyio imports each of its submodules at first access
     for name in _LATE:
         import_module(name)

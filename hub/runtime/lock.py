@@ -1,4 +1,4 @@
-"""One hub per data folder: a lock held for life, let go by the system when the process ends."""
+"""The lock of a data folder: it is held until the process ends, and then released by the system."""
 
 import fcntl
 import os
@@ -11,14 +11,14 @@ from hub.runtime.private import make_private, warn_of_open_folder
 
 
 class AlreadyRunning(Exception):
-    """Another hub holds the lock; the message says which, and what to do."""
+    """Another hub holds the lock; the message says which one, and what to do."""
 
 
 @contextmanager
 def open_lock(path: Path, name: str) -> Iterator[None]:
-    """Holds an exclusive lock on the file, with the process id and name in it. Raises AlreadyRunning or OSError.
+    """Hold an exclusive lock on the file, with the process id and name in it. Raises AlreadyRunning, OSError.
 
-    The file stays, empty: to delete it would let a third process lock a new one of the same name.
+    The file stays, empty: if it were deleted, a third process could lock a new file of the same name.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True)
@@ -31,7 +31,7 @@ def open_lock(path: Path, name: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read(200).strip() or "starting or stopping"
-            message = f"another hub ({holder}) uses {path.parent}; stop it, or give this one files of its own"
+            message = f"another hub ({holder}) uses {path.parent}; stop it, or set another hub.data_dir here"
             raise AlreadyRunning(message) from None
         file.truncate(0)
         file.write(f"{name}, process {os.getpid()}\n")

@@ -1,4 +1,4 @@
-"""How the hub writes its log: lines for people on a terminal, JSON elsewhere."""
+"""Configures the log: lines for people on a terminal, JSON elsewhere."""
 
 import logging
 import sys
@@ -11,9 +11,9 @@ Form = Literal["console", "json"]
 
 
 def configure_logs(form: Form | None = None, level: str = "info") -> Form:
-    """Log to standard error. `form` None is console on a terminal, else JSON. Times are UTC.
+    """Log to standard error; `form` None chooses console on a terminal, else JSON. Times are UTC.
 
-    What libraries log from warnings on, and Python's own warnings, come in the same form.
+    Warnings and errors of libraries, and Python's own warnings, are written in the same form.
     """
     is_console = sys.stderr.isatty() if form is None else form == "console"
     processors: list[structlog.typing.Processor] = [
@@ -29,16 +29,16 @@ def configure_logs(form: Form | None = None, level: str = "info") -> Form:
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    for handler in [one for one in root.handlers if isinstance(one, _OfLibraries)]:
+    for handler in [one for one in root.handlers if isinstance(one, _LibraryHandler)]:
         root.removeHandler(handler)
-    root.addHandler(_OfLibraries(logging.WARNING))
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a warning of it is what any stranger can cause
+    root.addHandler(_LibraryHandler(logging.WARNING))
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # any client can cause its warnings
     logging.captureWarnings(True)
     return "console" if is_console else "json"
 
 
-class _OfLibraries(logging.Handler):
-    """Hands what libraries log to structlog."""
+class _LibraryHandler(logging.Handler):
+    """Passes the records of libraries to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         crash = record.exc_info[1] if record.exc_info else None
@@ -49,20 +49,20 @@ class _OfLibraries(logging.Handler):
 
 
 class _Lines:
-    """Writes lines for structlog. What cannot be written, to a full disk or a pipe that nobody reads, is lost.
+    """Writes lines for structlog. A line that cannot be written, to a full disk or a closed pipe, is lost.
 
-    It must not take the hub down, which goes on and tells of the disk by other ways.
+    It must not end the hub, which reports a full disk in its health and alerts.
     """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def msg(self, message: str) -> None:
-        """One line."""
+        """Write one line."""
         try:
             self._file.write(message + "\n")
             self._file.flush()
         except OSError:
-            pass  # the log was the place to say so
+            pass  # there is no log to report it to
 
     debug = info = warning = error = critical = msg

@@ -1,4 +1,4 @@
-"""How much memory this process holds now."""
+"""The memory that this process uses."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int | None:
-    """Resident bytes, or None on systems that do not tell."""
+    """The resident bytes; None on systems without /proc."""
     try:
         pages = int(_STATM.read_text().split()[1])
     except OSError:

@@ -1,4 +1,4 @@
-"""Files that nobody but the hub's user may read."""
+"""Makes files readable by the hub's user only."""
 
 import stat
 from pathlib import Path
@@ -11,22 +11,22 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private(path: Path) -> None:
-    """Takes group and others their rights on a file of the hub; logs it, as somebody may have relied on them."""
+    """Remove the rights of group and others on a file of the hub, and log it, as somebody may have used them."""
     try:
         mode = path.stat().st_mode
         if mode & _OTHERS:
             path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
-            log.info("the file can be read by the hub's user only from now on", file=str(path))
+            log.info("removed the rights of other users on a file of the hub", file=str(path))
     except FileNotFoundError:
         pass
     except PermissionError:  # the file is another user's
         log.warning(
-            "others can read the file, which is another user's: have its owner run `chmod go=` on it",
+            "other users can read this file, and the hub does not own it: have its owner run `chmod go=` on it",
             file=str(path),
         )
 
 
 def warn_of_open_folder(folder: Path) -> None:
-    """Says that others can look into a folder, which was there before the hub and may hold more than its files."""
+    """Warn when others can read a folder that existed before the hub; it may contain files of others."""
     if folder.stat().st_mode & _OTHERS:
-        log.warning("others can look into the folder: run `chmod 700` on it", folder=str(folder))
+        log.warning("other users can read the folder: run `chmod 700` on it", folder=str(folder))

@@ -1,4 +1,4 @@
-"""Reads whole files of bounded size that a configuration names: nothing else, and without waiting for anybody."""
+"""Reads regular files of limited size that a configuration names; refuses pipes and devices, which may block."""
 
 import errno
 import os
@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 
 class Stamp(NamedTuple):
-    """What tells one state of a file from another: one replaced, written to or mounted over has another stamp."""
+    """Identifies one state of a file: a file that was replaced, written to or mounted over has another stamp."""
 
     device: int
     inode: int
     size: int
     modified_ns: int
-    changed_ns: int  # moves even where the time of the modification is set back
+    changed_ns: int  # changes even when the modification time is set back
 
     @classmethod
     def of(cls, status: os.stat_result) -> "Stamp":
-        """The stamp in what `stat` gives."""
+        """The stamp in a result of `stat`."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def read_regular(path: Path, most: int) -> tuple[bytes, Stamp]:
-    """The content of a file, up to `most` bytes and one, and its stamp before. Raises OSError.
+    """Up to `most` + 1 bytes of a file, and its stamp before they were read. Raises OSError.
 
-    What is no regular file is refused: opening a named pipe waits for its writer, and a device never ends; both
-    would hold up every reload.
+    It refuses anything but a regular file: opening a named pipe waits for its writer, and a device never ends; both
+    would block every reload.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

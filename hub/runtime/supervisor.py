@@ -1,4 +1,11 @@
-"""Runs children, reports their crashes, restarts them within a policy, and gives up where everybody can see it."""
+"""Runs children, reports their crashes, and restarts them within a policy.
+
+    spawn, start ──> RUNNING ──returns or is cancelled──> STOPPED
+    RUNNING ──crashes──> RESTARTING ──back-off──> RUNNING
+    RUNNING ──crashes too often──> FAILED ──start──> RUNNING      an essential child ──> EssentialChildFailed
+
+Cancellation always wins over a crash: a child that is cancelled is never restarted.
+"""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -22,7 +29,7 @@ log = structlog.get_logger()
 
 
 class ChildState(StrEnum):
-    """Where a child stands."""
+    """The state of a child."""
 
     RUNNING = "running"
     RESTARTING = "restarting"
@@ -31,12 +38,12 @@ class ChildState(StrEnum):
 
 
 class EssentialChildFailed(Exception):
-    """A child that the hub cannot do without crashed too often; the process must end."""
+    """An essential child crashed too often; the process must end."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """More than `crashes` crashes within `period_s` and the child has failed."""
+    """A child with `crashes` crashes within `period_s` seconds has failed."""
 
     crashes: int = 5
     period_s: float = 60.0
@@ -46,9 +53,9 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """What ended a child that should have gone on.
+    """The error that ended a child.
 
-    `error` and `traceback` are for the log: they may quote what the child worked on. `kind` is for everybody.
+    `error` and `traceback` are for the log only: they may quote the child's data. `kind` may be shown to all.
     """
 
     at: datetime
@@ -75,7 +82,7 @@ class Child:
 class Supervisor:
     """A group of children that stop together; an async context manager.
 
-    Leaving the block cancels the children. `on_failed(name, reason)` is told when a child is given up, without the
+    Leaving the block cancels the children. It calls `on_failed(name, reason)` when a child has failed, without the
     text of its error, and with reason None when it runs again.
     """
 
@@ -113,7 +120,7 @@ class Supervisor:
         return child
 
     def start(self, name: str) -> None:
-        """Start a failed or stopped child again; nothing happens to one that runs."""
+        """Start a failed or stopped child again; does nothing for a running one."""
         child = self.children[name]
         if child.state in (ChildState.FAILED, ChildState.STOPPED):
             if child.state is ChildState.FAILED:
@@ -121,7 +128,7 @@ class Supervisor:
             self._start(child)
 
     async def remove(self, name: str) -> None:
-        """Cancel a child, wait for its end, and forget it."""
+        """Cancel a child, wait for its end, and remove it."""
         child = self.children[name]
         if child.scope is not None:
             child.scope.cancel()
@@ -144,13 +151,13 @@ class Supervisor:
     async def _supervise(self, child: Child, scope: anyio.CancelScope) -> None:
         try:
             with scope:
-                await self._run_until_given_up(child)
+                await self._run_until_failed(child)
         finally:
             if child.state is not ChildState.FAILED:
                 child.state = ChildState.STOPPED
             child.ended.set()
 
-    async def _run_until_given_up(self, child: Child) -> None:
+    async def _run_until_failed(self, child: Child) -> None:
         crashes: deque[float] = deque()
         while True:
             child.state = ChildState.RUNNING
@@ -170,7 +177,7 @@ class Supervisor:
             while now - crashes[0] > self._policy.period_s:
                 crashes.popleft()
             if len(crashes) >= self._policy.crashes:
-                self._give_up(child)
+                self._fail(child)
                 return
             child.state = ChildState.RESTARTING
             await anyio.sleep(backoff(len(crashes), self._policy.first_delay_s, self._policy.max_delay_s, random()))
@@ -182,27 +189,28 @@ class Supervisor:
         child.last_crash = Crash(self._clock.now(), kind, f"{kind}: {cause}", trace)
         log.error("child crashed", group=self.name, child=child.name, error=child.last_crash.error, traceback=trace)
 
-    def _give_up(self, child: Child) -> None:
+    def _fail(self, child: Child) -> None:
         child.state = ChildState.FAILED
         crash, crashes = child.last_crash, self._policy.crashes
         assert crash is not None
-        log.error("child given up", group=self.name, child=child.name, crashes=crashes, error=crash.error)
+        event = "child crashed too often and is not restarted"
+        log.error(event, group=self.name, child=child.name, crashes=crashes, error=crash.error)
         if child.essential:
             raise EssentialChildFailed(f"{child.name} crashed {crashes} times: {crash.error}")
-        self._on_failed(child.name, f"crashed {crashes} times, at last with {crash.kind}: the log has the details")
+        self._on_failed(child.name, f"crashed {crashes} times, last with {crash.kind}; the log has the details")
 
 
 def _cause_of(crash: BaseException) -> BaseException:
-    """What failed: the first error inside a group, since a group's own text says nothing."""
+    """The first error in a group, because the text of a group itself is not helpful."""
     while isinstance(crash, BaseExceptionGroup):
         crash = crash.exceptions[0]
     return crash
 
 
 def without_cancellation(error: BaseException) -> BaseException | None:
-    """The part of an exception that is a crash, or None where it is cancellation alone.
+    """The part of an exception that is a crash; None for a cancellation alone.
 
-    KeyboardInterrupt and SystemExit are not crashes of a child: they are raised again.
+    KeyboardInterrupt and SystemExit are not crashes of a child, and are raised again.
     """
     cancelled = anyio.get_cancelled_exc_class()
     crash: BaseException | None = error

@@ -28,7 +28,7 @@ TOKENS = [{"name": f"viewer-{n}", "token": f"viewer-{n}-0123456789abcdef", "role
 IS_SOAK = os.environ.get("HUB_SOAK") == "1"
 READINGS, REQUESTS = (30_000, 10_000) if IS_SOAK else (12_000, 150)
 AT_ONCE = 40
-LOOK_EACH_SECOND = "import hub.runtime.memory_upkeep; hub.runtime.memory_upkeep._LOOK_S = 1.0"
+LOOK_EACH_SECOND = "import hub.runtime.memory_upkeep; hub.runtime.memory_upkeep._CHECK_INTERVAL_S = 1.0"
 AFTER = 1.4  # of idle; Python gives back a megabyte only when nothing in it is left
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

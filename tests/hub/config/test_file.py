@@ -318,7 +318,7 @@ def test_a_rule_nobody_hears_and_a_gap_that_wins_are_warnings(tmp_path: Path) ->
     text = f"{UNIT[:-3]}, poll: {{watched: 250ms}}}}]\nalerts: {{rules: [{{name: a, metric: lp, above: 65}}]}}\n"
     warnings = [str(warning).replace(f"{tmp_path}/", "") for warning in load(tmp_path, text).warnings]
     assert [line.split(": ")[0] for line in warnings] == ["config.yaml:1:71", "config.yaml:2:18"]
-    assert "nobody is told" in warnings[1]
+    assert "no receiver gets them" in warnings[1]
 
 
 def test_trusted_proxies_without_tokens_are_a_warning(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ async def test_other_files_in_the_folder_are_no_change(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_the_watch_ends_at_once_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "_LOOK_S", 3600.0)
+    monkeypatch.setattr(reload, "_CHECK_INTERVAL_S", 3600.0)
     file = tmp_path / "config.yaml"
     file.write_text("a")
     stop = anyio.Event()

@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
         f"cannot read {tmp_path}/none: No such file or directory",
         f"cannot read {tmp_path}/binary: not UTF-8 text",
         f"{tmp_path}/large is too large to be a value",
-        "file: takes the name of a file",
+        "file: needs the name of a file",
     ]
 
 
@@ -88,7 +88,7 @@ def test_duplicate_and_strange_keys_are_problems() -> None:
         "f.yaml:2:1: a key must be a single word",
         "f.yaml:4:1: a: is written twice; the first is on line 1",
         "f.yaml:1:11: a.b: is written twice; the first is on line 1",
-        "f.yaml:3:9: c: << takes a mapping, such as *name, or a list of them",
+        "f.yaml:3:9: c: << needs a mapping, such as *name, or a list of them",
     ]
 
 

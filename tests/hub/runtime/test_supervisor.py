@@ -85,7 +85,7 @@ async def test_too_many_crashes_and_the_child_has_failed_while_others_live() -> 
         await settle()
         assert (bad.state, bad.restarts) == (ChildState.FAILED, 2)
         assert good.state is ChildState.RUNNING
-        assert told == [("bad", "crashed 3 times, at last with RuntimeError: the log has the details")]
+        assert told == [("bad", "crashed 3 times, last with RuntimeError; the log has the details")]
         assert feeds.running == ["good"]
 
 
