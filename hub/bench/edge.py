@@ -1,4 +1,4 @@
-"""`hub bench edge`: the real hub with few descriptors, beside clients that hold connections and finish nothing."""
+"""`hub bench edge`: the real hub with few file descriptors, attacked by clients that only hold connections."""
 
 import resource
 import sys
@@ -15,7 +15,7 @@ import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from hub.app.composition import Hub, open_hub
-from hub.bench.poll import OtherSide, open_other_side, polls_of, units_at
+from hub.bench.poll import Peer, open_peer, polls_of, units_at
 from hub.bench.timing import SECRET, milliseconds, peak_rss_mb, rss_mb, run_lag, unit_id
 from hub.config.models import Config
 from hub.runtime.clock import rfc3339
@@ -24,8 +24,8 @@ from hub.runtime.logs import configure_logs
 
 _LIMIT_DB = 85.0
 _CROSSING_DB = 90.0
-_HISTORY_ROWS = 40_000  # a download larger than what the kernel takes unread
-_LOOK_S = 0.05
+_HISTORY_ROWS = 40_000  # a download larger than the buffers of the kernel
+_POLL_S = 0.05
 
 
 async def run_edge(
@@ -38,31 +38,31 @@ async def run_edge(
     descriptors: int = 1024,
     warm_up_s: float = 10.0,
 ) -> dict[str, Any]:
-    """Measure `seconds` without and `seconds` under attack; in each `onsets` units pass a limit at once."""
+    """Measure `seconds` without and `seconds` under attack; in both, `onsets` units cross a limit at once."""
     configure_logs("json", "error")
     with TemporaryDirectory(prefix="hub-bench-") as folder:
-        async with open_other_side(units, 0.0) as meters, _open_crowd() as crowd, _open_crowd() as prober:
-            said = await meters.read()
+        async with open_peer(units, 0.0) as meters, _open_clients() as clients, _open_clients() as prober:
+            peer_info = await meters.read()
             before = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(descriptors, before[1]), before[1]))
             try:
-                async with open_hub(_config(Path(folder), said["ports"], said["url"])) as hub:
+                async with open_hub(_config(Path(folder), peer_info["ports"], peer_info["url"])) as hub:
                     settle_interpreter()
                     path = await _fill_history(hub)
                     await anyio.sleep(warm_up_s)
-                    await prober.ask(do="probe", port=hub.port)
+                    await prober.call(do="probe", port=hub.port)
                     calm = await _phase(hub, meters, prober, seconds, onsets)
                     attack = {"silent": silent, "bodies": bodies, "downloads": downloads}
-                    await crowd.ask(do="attack", port=hub.port, path=path, **attack)
+                    await clients.call(do="attack", port=hub.port, path=path, **attack)
                     attacked = await _phase(hub, meters, prober, seconds, onsets)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, before)
     return {"units": units, "descriptors": descriptors, "attack": attack, "calm": calm, "attacked": attacked}
 
 
-async def _phase(hub: Hub, meters: OtherSide, prober: OtherSide, seconds: float, onsets: int) -> dict[str, Any]:
-    await meters.ask(do="report")
-    await prober.ask(do="probe")
+async def _phase(hub: Hub, meters: Peer, prober: Peer, seconds: float, onsets: int) -> dict[str, Any]:
+    await meters.call(do="report")
+    await prober.call(do="probe")
     lags_s: list[float] = []
     gaps_s: dict[str, float] = {}
     polls, failed, written = polls_of(hub), _failed(hub), hub.recorder.written
@@ -71,13 +71,13 @@ async def _phase(hub: Hub, meters: OtherSide, prober: OtherSide, seconds: float,
         tasks.start_soon(run_lag, lags_s)
         tasks.start_soon(_watch_gaps, hub, gaps_s)
         await anyio.sleep(seconds / 3)
-        await meters.ask(do="cross", units=list(range(onsets)), lp=_CROSSING_DB)
+        await meters.call(do="cross", units=list(range(onsets)), lp=_CROSSING_DB)
         await anyio.sleep(seconds / 3)
-        crossed = await meters.ask(do="quiet")
+        crossed = await meters.call(do="quiet")
         await anyio.sleep(seconds / 3)
         tasks.cancel_scope.cancel()
     took_s = time.monotonic() - began_s
-    report, probed = await meters.ask(do="report"), await prober.ask(do="probe")
+    report, probed = await meters.call(do="report"), await prober.call(do="probe")
     counts = hub.connections.counts
     alert = next((one.reason for one in hub.alerts.open_alerts() if one.rule == "edge-overloaded"), None)
     return {
@@ -116,7 +116,7 @@ def _failed(hub: Hub) -> int:
 
 
 async def _watch_gaps(hub: Hub, gaps_s: dict[str, float]) -> None:
-    """Note the longest time between two readings of each unit."""
+    """Record the longest time between two readings of each unit, in seconds."""
     last_s: dict[str, float] = {}
     while True:
         for unit in hub.fleet.units.values():
@@ -124,21 +124,21 @@ async def _watch_gaps(hub: Hub, gaps_s: dict[str, float]) -> None:
                 gap_s = unit.latest.time - last_s.get(unit.id, unit.latest.time)
                 gaps_s[unit.id] = max(gaps_s.get(unit.id, 0.0), gap_s)
                 last_s[unit.id] = unit.latest.time
-        await anyio.sleep(_LOOK_S)
+        await anyio.sleep(_POLL_S)
 
 
 async def _fill_history(hub: Hub) -> str:
-    """Give one unit a past worth downloading; returns the address of the download."""
+    """Store a long history of one unit; returns the path of its download."""
     unit = hub.fleet.units[unit_id(0)]
     while (latest := unit.latest) is None:
-        await anyio.sleep(_LOOK_S)
+        await anyio.sleep(_POLL_S)
     for n in range(1, _HISTORY_ROWS):
         at = latest.at - timedelta(seconds=n)
         hub.recorder.offer_nowait(latest._replace(sequence=latest.sequence - n - 1000, at=at))
         if n % 1000 == 0:
-            await anyio.sleep(_LOOK_S)
+            await anyio.sleep(_POLL_S)
     while hub.recorder.pending > len(hub.fleet.units):
-        await anyio.sleep(_LOOK_S)
+        await anyio.sleep(_POLL_S)
     since = rfc3339(latest.at - timedelta(seconds=_HISTORY_ROWS))
     return f"/api/units/{unit.id}/history?format=csv&from={since}"
 
@@ -156,11 +156,11 @@ def _config(folder: Path, ports: list[int], url: str) -> Config:
 
 
 @asynccontextmanager
-async def _open_crowd() -> AsyncIterator[OtherSide]:
-    async with await anyio.open_process([sys.executable, "-m", "hub.bench.crowd"], stderr=None) as process:
+async def _open_clients() -> AsyncIterator[Peer]:
+    async with await anyio.open_process([sys.executable, "-m", "hub.bench.attackers"], stderr=None) as process:
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            yield OtherSide(process.stdin, BufferedByteReceiveStream(process.stdout))
+            yield Peer(process.stdin, BufferedByteReceiveStream(process.stdout))
         finally:
             process.terminate()

@@ -1,4 +1,4 @@
-"""`hub bench equipment`: what one feed costs, from the query to the reader, on the sample plant."""
+"""`hub bench equipment`: the costs of one feed, from the query to the reader, on the simulated plant."""
 
 import gc
 from collections.abc import Awaitable, Callable
@@ -26,9 +26,9 @@ _READ_S = 0.5
 async def run_equipment(
     machines: int = 2600, redis_url: str | None = None, refreshes: int = _REFRESHES, read_s: float = _READ_S
 ) -> dict[str, Any]:
-    """Figures of one feed, JSON-ready; rates are of one process, JSON bodies included, without HTTP. Takes 5 s."""
+    """The measurements of one feed as JSON values; rates are of one process, with JSON bodies, without HTTP."""
     gc.collect()
-    gc.freeze()  # else each full collection walks all code again: 30 ms in which nothing else runs
+    gc.freeze()  # else each full collection scans all code again: 30 ms in which nothing else runs
     try:
         if redis_url is None:
             return await _measure(machines, None, refreshes, read_s)
@@ -73,7 +73,7 @@ async def _measure(machines: int, redis: RedisClients | None, refreshes: int, re
 
 
 async def _timed(times: int, work: Callable[[], Awaitable[object]]) -> dict[str, Any]:
-    """How long the work takes, and the longest that the loop stood still meanwhile."""
+    """The durations of the work, and the longest block of the event loop meanwhile, in ms."""
     took_s: list[float] = []
     lags_s: list[float] = []
     async with anyio.create_task_group() as tasks:
@@ -109,7 +109,7 @@ def _whole(feed: EquipmentFeed) -> bytes:
 
 
 def _rate(read: Callable[[int], object], seconds: float) -> int:
-    """Reads per second, with their JSON bodies where they have one."""
+    """Reads per second, with their JSON bodies if they have one."""
     count, started = 0, perf_counter()
     while (took := perf_counter() - started) < seconds:
         for _ in range(10):

@@ -1,4 +1,4 @@
-"""`hub bench fanout`: what it costs to hand one event to many subscribers, one of which does not read."""
+"""`hub bench fanout`: the cost of publishing one event to many subscribers, one of which does not read."""
 
 import time
 from typing import Any
@@ -11,18 +11,18 @@ _QUEUE = 256
 
 
 async def run_fanout(subscribers: int, events: int) -> dict[str, Any]:
-    """Publish `events` to `subscribers` readers and a deaf one; every reader gets everything."""
+    """Publish `events` to `subscribers` readers, and to one more that does not read."""
     fanout: Fanout[int] = Fanout()
     received = [0] * subscribers
 
-    async def read(place: int, subscription: Subscription[int]) -> None:
+    async def read(index: int, subscription: Subscription[int]) -> None:
         async for _ in subscription:
-            received[place] += 1
+            received[index] += 1
 
-    with fanout.subscribe(_QUEUE) as deaf:
+    with fanout.subscribe(_QUEUE) as unread:
         async with anyio.create_task_group() as readers:
-            for place in range(subscribers):
-                readers.start_soon(_subscribed, fanout, read, place)
+            for index in range(subscribers):
+                readers.start_soon(_subscribed, fanout, read, index)
             await anyio.wait_all_tasks_blocked()
             began_s, publishing_s = time.perf_counter(), 0.0
             for event in range(events):
@@ -34,7 +34,7 @@ async def run_fanout(subscribers: int, events: int) -> dict[str, Any]:
             await anyio.wait_all_tasks_blocked()
             took_s = time.perf_counter() - began_s
             fanout.close()
-        lost = deaf.dropped
+        lost = unread.dropped
     return {
         "subscribers": subscribers,
         "events": events,
@@ -45,6 +45,6 @@ async def run_fanout(subscribers: int, events: int) -> dict[str, Any]:
     }
 
 
-async def _subscribed(fanout: Fanout[int], read: Any, place: int) -> None:
+async def _subscribed(fanout: Fanout[int], read: Any, index: int) -> None:
     with fanout.subscribe(_QUEUE) as subscription:
-        await read(place, subscription)
+        await read(index, subscription)

@@ -1,7 +1,7 @@
 """`hub bench isolation`: a bulk history request beside the equipment sync, through one pool and through lanes.
 
-The incident that the lanes are for, times scaled 1:10: 114,892 ids in two domains, 230 statements of 2-6 s, against
-a database with six sessions that serves in order of arrival, while the equipment view is read every 20 s.
+The incident that lanes prevent, with times scaled 1:10: 114,892 ids in two domains, 230 statements of 2-6 s, on a
+database with six sessions that serves in order of arrival, while the equipment view is read every 20 s.
 """
 
 import gc
@@ -35,7 +35,7 @@ DOMAINS = (DomainName.HISTORY, DomainName.MATERIALS)
 SESSIONS = 6
 IDS = 114_892
 MILLION_IDS = 50_000
-_LOOK_S = 0.01
+_POLL_S = 0.01
 _PATIENT = Deadlines(acquire_s=3600.0)
 
 Fetch = Callable[[str], Awaitable[Rows]]
@@ -43,7 +43,7 @@ Fetch = Callable[[str], Awaitable[Rows]]
 
 @dataclass(slots=True)
 class Figures:
-    """What one run saw."""
+    """The measurements of one run."""
 
     sync_s: list[float] = field(default_factory=list)
     missed_cycles: int = 0
@@ -55,7 +55,7 @@ class Figures:
     quality: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """As it is printed."""
+        """The measurements as JSON values."""
         return {
             "sync_p50_s": _rounded(percentile(self.sync_s, 50)),
             "sync_p95_s": _rounded(percentile(self.sync_s, 95)),
@@ -74,12 +74,12 @@ class Figures:
 async def run_isolation(
     scale: float = 0.1, ids: int = IDS, idle_cycles: int = 10, million_ids: int = MILLION_IDS
 ) -> dict[str, Any]:
-    """`idle`, `shared`, `lanes`, `million_rows`, and `checks` with a verdict; takes about 90 s.
+    """The runs `idle`, `shared`, `lanes` and `million_rows`, and `checks` that pass or fail; takes about 90 s.
 
-    Raises `SimulatorUnavailable` where the simulated Oracle cannot be started.
+    Raises `SimulatorUnavailable` when the simulated Oracle cannot be started.
     """
     gc.collect()
-    gc.freeze()  # as a hub does once it is up: else each full collection walks all its code again
+    gc.freeze()  # as a running hub does: else each full collection scans all code again
     try:
         idle = await _idle(scale, idle_cycles)
         shared = await _shared(scale, ids)
@@ -109,7 +109,7 @@ async def _idle(scale: float, cycles: int) -> Figures:
 
 
 async def _shared(scale: float, ids: int) -> Figures:
-    """Everything through one pool: whoever comes later waits behind every statement that came before."""
+    """Everything through one pool: a statement waits behind all statements before it."""
     async with _oracle(scale) as oracle:
         connect = connector(oracle.account, call_s=3600.0, fetch_rows=BULK_ROWS, statements=40)
         pool = BulkLane(connect, SESSIONS, _PATIENT, name="shared", waiters=1_000_000)
@@ -156,7 +156,7 @@ async def _both(
 
 
 async def _million_rows(ids: int) -> dict[str, Any]:
-    """Twenty rows for each id: what the process holds while they pass through it."""
+    """Read twenty rows for each id, and measure the memory of the process meanwhile."""
     async with open_oracle_process(rows_per_id=20) as oracle:
         lanes = OracleLanes(oracle.account)
         before = rss_mb()
@@ -168,13 +168,13 @@ async def _million_rows(ids: int) -> dict[str, Any]:
 
 
 async def _sync(figures: Figures, fetch: Fetch, every_s: float, done: anyio.Event, cycles: int | None) -> None:
-    """Read the view in its cadence until done, or so many times; a cycle that is due while one runs is missed."""
-    await anyio.sleep(min(0.2, every_s / 10))  # the bulk request is there first
+    """Read the view every `every_s` seconds until done, or `cycles` times; count the cycles that were missed."""
+    await anyio.sleep(min(0.2, every_s / 10))  # so that the bulk request comes first
     due = anyio.current_time()
     while not done.is_set() and (cycles is None or len(figures.sync_s) < cycles):
         started = anyio.current_time()
         rows = await fetch(VIEW_SQL)
-        await to_thread.run_sync(_work_up, rows)
+        await to_thread.run_sync(_aggregate, rows)
         figures.sync_s.append(anyio.current_time() - started)
         due += every_s
         while due < anyio.current_time():
@@ -184,14 +184,14 @@ async def _sync(figures: Figures, fetch: Fetch, every_s: float, done: anyio.Even
             await done.wait()
 
 
-def _work_up(rows: Rows) -> None:
+def _aggregate(rows: Rows) -> None:
     aggregate(parse_rows(rows, UTC)[0])
 
 
 @asynccontextmanager
 async def _watched(oracle: OracleProcess, figures: Figures) -> AsyncIterator[None]:
-    """Loop lag, memory and sessions during the block."""
-    await oracle.order({"reset": "counters"})
+    """Measure loop lag, memory and sessions while the block runs."""
+    await oracle.command({"reset": "counters"})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, figures)
         yield
@@ -202,8 +202,8 @@ async def _watched(oracle: OracleProcess, figures: Figures) -> AsyncIterator[Non
 async def _watch(figures: Figures) -> None:
     while True:
         for _ in range(10):
-            due = anyio.current_time() + _LOOK_S
-            await anyio.sleep(_LOOK_S)
+            due = anyio.current_time() + _POLL_S
+            await anyio.sleep(_POLL_S)
             figures.loop_lag_max_s = max(figures.loop_lag_max_s, anyio.current_time() - due)
         figures.peak_rss_mb = max(figures.peak_rss_mb, rss_mb())
 

@@ -22,27 +22,27 @@ class SimulatorUnavailable(RuntimeError):
 
 
 class OracleProcess:
-    """A running simulated Oracle. `account` logs on to it; `order` speaks to its control port."""
+    """A running simulated Oracle. `account` logs on to it; `command` sends to its control port."""
 
     def __init__(self, port: int, control: int) -> None:
         self.account = Account(f"127.0.0.1:{port}/XEPDB1", "reader", SecretStr("secret"), program="hub-bench")
         self._control = control
 
-    async def order(self, order: dict[str, Any]) -> dict[str, Any]:
-        """One order, as described in the control port's own file, and what it answers."""
+    async def command(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Send a command to the control port, as `hub.simulators.oracle` describes it; returns the reply."""
         async with await anyio.connect_tcp("127.0.0.1", self._control) as stream:
-            await stream.send(json.dumps(order).encode() + b"\n")
+            await stream.send(json.dumps(command).encode() + b"\n")
             answer: dict[str, Any] = json.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", _LINE))
             return answer
 
     async def counters(self) -> dict[str, Any]:
-        """What the server has counted."""
-        return await self.order({"get": "counters"})
+        """The counters of the server."""
+        return await self.command({"get": "counters"})
 
 
 @asynccontextmanager
 async def open_oracle_process(**options: object) -> AsyncIterator[OracleProcess]:
-    """`python -m hub.simulators.oracle` with `options` as its command line. Raises `SimulatorUnavailable`."""
+    """Run `python -m hub.simulators.oracle` with `options` as its arguments. Raises `SimulatorUnavailable`."""
     if find_spec("cryptography") is None:
         raise SimulatorUnavailable("the simulated Oracle needs the package cryptography: pip install cryptography")
     arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]

@@ -1,4 +1,4 @@
-"""`hub bench outages`: a feed whose database is well, hangs, refuses or dies in mid-fetch, beside meters."""
+"""`hub bench outages`: a feed whose database works, hangs, refuses connections or dies during a fetch."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ import anyio
 
 from hub.app.composition import Hub, open_hub
 from hub.bench.oracle_process import OracleProcess, open_oracle_process
-from hub.bench.poll import open_other_side, polls_of, units_at
+from hub.bench.poll import open_peer, polls_of, units_at
 from hub.bench.timing import milliseconds, run_lag
 from hub.config.models import Config
 from hub.equipment.feed import EquipmentFeed
@@ -31,11 +31,11 @@ FEED = "fab"
 WELL = {"hang": None, "ignore_break": False, "connect": "accept", "drop_after_rows": None}
 _QUICK = Deadlines(connect_s=2.0, query_s=1.0, close_s=1.0)
 _END_S = 5.0
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 def phases_of(rows: int) -> dict[str, dict[str, Any]]:
-    """What is wrong with a database of so many rows in each phase, as its control port is told."""
+    """The faults of each phase, as settings for the control port of a database with `rows` rows."""
     return {
         "healthy": {},
         "hung": {"hang": "EQUIPMENTSTATUS", "ignore_break": True},
@@ -53,17 +53,17 @@ async def run_outages(
     idle_s: float = 30.0,
     warm_up_s: float = 10.0,
 ) -> dict[str, Any]:
-    """`refreshes` in all, as many in each phase, one per `every_s` seconds at most; before that `idle_s` without.
+    """Make `refreshes` in all, equally many in each phase, one per `every_s` seconds at most, after `idle_s` idle.
 
-    The feed is a hub's own but for short deadlines and for a breaker that never opens, so that each refresh goes to
-    the database. Raises `SimulatorUnavailable` where the simulated Oracle cannot be started.
+    The feed has short deadlines and a breaker that never opens, so that each refresh reaches the database. Raises
+    `SimulatorUnavailable` when the simulated Oracle cannot be started.
     """
     configure_logs("json", "error")
     rows = machines + round(machines * SECOND_LOTS)
     with TemporaryDirectory(prefix="hub-bench-") as folder:
         async with (
             open_oracle_process(rows=rows, machines=machines) as oracle,
-            open_other_side(units, 0.0) as meters,
+            open_peer(units, 0.0) as meters,
         ):
             config = _config(Path(folder), (await meters.read())["ports"])
             async with open_hub(config) as hub:
@@ -72,13 +72,13 @@ async def run_outages(
                 hub.feeds.spawn(f"feed/{FEED}", feed.run)
                 settle_interpreter()
                 while feed.plant is None:  # from now on only the phases refresh it
-                    await anyio.sleep(_LOOK_S)
+                    await anyio.sleep(_POLL_S)
                 await anyio.sleep(warm_up_s)
                 phases = {"idle": await _phase(hub, Counter(), partial(anyio.sleep, idle_s))}
-                await oracle.order({"reset": "counters"})
+                await oracle.command({"reset": "counters"})
                 faults = phases_of(rows)
                 for name, wrong in faults.items():
-                    await oracle.order({"set": WELL | wrong})
+                    await oracle.command({"set": WELL | wrong})
                     outcomes: Counter[str] = Counter()
                     work = partial(_refresh, feed, outcomes, refreshes // len(faults), every_s)
                     phases[name] = await _phase(hub, outcomes, work)
@@ -92,7 +92,7 @@ def _lane(oracle: OracleProcess, refreshes: int) -> SyncLane:
 
 
 def _feed(hub: Hub, lane: SyncLane) -> EquipmentFeed:
-    """A feed that is wired as the hub wires those of its configuration."""
+    """A feed connected to the hub like those of its configuration."""
     listener = FeedListener(FEED, {}, hub.alerts, hub.recorder)
     source = ViewSource(lane, select_sql("DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"), UTC)
     return EquipmentFeed(FEED, source, hub.clock, 3600.0, None, listener.callbacks(), {})
@@ -123,11 +123,11 @@ async def _phase(hub: Hub, outcomes: Counter[str], work: Callable[[], Awaitable[
 
 
 async def _sessions(oracle: OracleProcess, lane: SyncLane) -> dict[str, int]:
-    """What both sides counted, once the server has had time to see that the last client is gone."""
+    """The sessions that both sides have counted, once the server has noticed that the last client is gone."""
     counters = await oracle.counters()
     with anyio.move_on_after(_END_S):
         while counters["open_sessions"]:
-            await anyio.sleep(_LOOK_S)
+            await anyio.sleep(_POLL_S)
             counters = await oracle.counters()
     return {
         "connections": counters["connections"],

@@ -1,4 +1,4 @@
-"""`hub bench poll`: the real hub, all rules and webhooks on, against meters and receiver in a second process."""
+"""`hub bench poll`: the real hub with rules and webhooks, against meters and a receiver in a second process."""
 
 import json
 import os
@@ -28,44 +28,44 @@ _VIEWERS = 20
 _METRICS = ("laeq_1m", "laeq_5m", "laeq_15m", "la10_15m", "la90_15m", "lmax", "lp", "lp", "lp")
 
 
-class OtherSide:
-    """The second process, asked one line at a time."""
+class Peer:
+    """A second process that answers one JSON line per command."""
 
     def __init__(self, stdin: ByteSendStream, stdout: BufferedByteReceiveStream) -> None:
         self._stdin = stdin
         self._stdout = stdout
 
     async def read(self) -> Any:
-        """One line it says."""
+        """Read one line from the process."""
         return json.loads(await self._stdout.receive_until(b"\n", 1 << 26))
 
-    async def ask(self, **command: Any) -> Any:
-        """Have it do something; what it answers."""
+    async def call(self, **command: Any) -> Any:
+        """Send a command; returns the reply."""
         await self._stdin.send(json.dumps(command).encode() + b"\n")
         return await self.read()
 
 
 async def run_poll(units: int, seconds: float, rules: int, crossing: int, hanging: float) -> dict[str, Any]:
-    """Measure for `seconds` after 20 s of warming up; every 5 s `crossing` units pass a limit at once."""
+    """Measure for `seconds` after 20 s of warm-up; every 5 s `crossing` units cross a limit at once."""
     configure_logs("json", "error")
     with TemporaryDirectory(prefix="hub-bench-") as folder:
-        async with open_other_side(units, hanging) as other:
-            said = await other.read()
-            config = _config(Path(folder), said["ports"], said["url"], rules)
+        async with open_peer(units, hanging) as other:
+            peer_info = await other.read()
+            config = _config(Path(folder), peer_info["ports"], peer_info["url"], rules)
             async with open_hub(config) as hub:
                 return await _measure(hub, other, units, seconds, crossing, hanging)
 
 
 async def _measure(
-    hub: Hub, other: OtherSide, units: int, seconds: float, crossing: int, hanging: float
+    hub: Hub, other: Peer, units: int, seconds: float, crossing: int, hanging: float
 ) -> dict[str, Any]:
     first_live = round(units * hanging)
     address = f"ws://127.0.0.1:{hub.port}/api/units"
     watched = [unit_id(first_live + n * (units - first_live) // _VIEWERS) for n in range(_VIEWERS)]
-    await other.ask(do="watch", urls=[f"{address}/{name}/live" for name in watched])
+    await other.call(do="watch", urls=[f"{address}/{name}/live" for name in watched])
     settle_interpreter()
     await anyio.sleep(_WARM_UP_S)
-    await other.ask(do="report")
+    await other.call(do="report")
     commits_s: list[float] = []
     hub.recorder.on_commit = lambda rows, latency_s: commits_s.append(latency_s)
     lags_s: list[float] = []
@@ -75,21 +75,21 @@ async def _measure(
     polls, written, cpu_s, began_s = polls_of(hub), hub.recorder.written, time.process_time(), time.monotonic()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run_lag, lags_s)
-        place = first_live
+        next_unit = first_live
         while time.monotonic() - began_s < seconds:
             live = units - first_live
-            block = [first_live + (place - first_live + n) % live for n in range(min(crossing, live))]
-            await other.ask(do="cross", units=block, lp=_CROSSING_DB)
+            block = [first_live + (next_unit - first_live + n) % live for n in range(min(crossing, live))]
+            await other.call(do="cross", units=block, lp=_CROSSING_DB)
             await anyio.sleep(_CROSS_EVERY_S / 2)
-            counted = await other.ask(do="quiet")
+            counted = await other.call(do="quiet")
             crossed = {name: crossed[name] + counted[name] for name in crossed}
             await anyio.sleep(_CROSS_EVERY_S / 2)
-            place += crossing
+            next_unit += crossing
         tasks.cancel_scope.cancel()
     took_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
     polled, rss = polls_of(hub) - polls, rss_mb()
     stored = hub.recorder.written - written
-    report = await other.ask(do="report")
+    report = await other.call(do="report")
     return {
         "units": units,
         "seconds": round(took_s, 1),
@@ -115,7 +115,7 @@ async def _measure(
 
 
 def polls_of(hub: Hub) -> int:
-    """Readings taken since the start, of all units."""
+    """The number of successful polls of all units since the start."""
     return sum(unit.polls["ok"] for unit in hub.fleet.units.values())
 
 
@@ -137,7 +137,7 @@ def _config(folder: Path, ports: list[int], url: str, rules: int) -> Config:
 
 
 def units_at(ports: list[int]) -> list[dict[str, Any]]:
-    """The configuration of meters on these ports of this machine, read once a second."""
+    """The configuration of meters on these local ports, polled once a second."""
     poll = {"watched": "1s", "idle": "1s", "gap": "900ms"}
     return [
         {"id": unit_id(index), "host": "127.0.0.1", "port": port, "poll": poll} for index, port in enumerate(ports)
@@ -145,16 +145,16 @@ def units_at(ports: list[int]) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def open_other_side(units: int, hanging: float) -> AsyncIterator[OtherSide]:
-    """Meters, a receiver and viewers in a second process; a share of the meters hangs."""
-    command = [sys.executable, "-m", "hub.bench.other_side", str(units), str(hanging)]
+async def open_peer(units: int, hanging: float) -> AsyncIterator[Peer]:
+    """Run meters, a receiver and viewers in a second process; the share `hanging` of the meters does not answer."""
+    command = [sys.executable, "-m", "hub.bench.peer_process", str(units), str(hanging)]
     async with await anyio.open_process(command, stderr=None) as process:
         if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-            # meters are no burden on the hub's cores
+            # so that the meters use none of the hub's cores
             os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            yield OtherSide(process.stdin, BufferedByteReceiveStream(process.stdout))
+            yield Peer(process.stdin, BufferedByteReceiveStream(process.stdout))
         finally:
             process.terminate()

@@ -1,4 +1,4 @@
-"""`hub bench rules`: what the alert engine does with many rules on many units."""
+"""`hub bench rules`: measures the alert engine with many rules on many units."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from hub.readings.samples import unit_subject
 
 
 def run_rules(units: int, rules: int, rounds: int) -> dict[str, Any]:
-    """Evaluate `rules` on each of `units` for `rounds` readings; in the last round all of one rule fire at once."""
+    """Evaluate `rules` on each of `units` for `rounds` readings; in the last round one rule fires on all units."""
     start, steady_s = datetime(2026, 3, 18, 22, tzinfo=UTC), 1000.0
     engine = Engine("UTC")
     configured = [

@@ -1,4 +1,4 @@
-"""What the benches share: percentiles, memory, loop lag, and the names both sides of the poll bench use."""
+"""Measurements of the benches: percentiles, memory and loop lag; and the names that a bench and its peer share."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def unit_id(index: int) -> str:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
+    """The nearest-rank percentile; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -24,7 +24,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 def milliseconds(seconds: Sequence[float]) -> dict[str, float | int | None]:
-    """Median, p99 and maximum in ms, and how many there were."""
+    """The median, p99 and maximum in ms, and the number of values."""
 
     def ms(value: float | None) -> float | None:
         return None if value is None else round(value * 1000, 2)
@@ -38,12 +38,12 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def rss_mb() -> float:
-    """Resident memory of this process, MB; 0 where the system does not tell."""
+    """Resident memory of this process, MB; 0 on systems without /proc."""
     return _status_mb("VmRSS")
 
 
 def peak_rss_mb() -> float:
-    """The most resident memory this process has had, MB."""
+    """The peak resident memory of this process, MB."""
     return _status_mb("VmHWM")
 
 
@@ -56,7 +56,7 @@ def _status_mb(field: str) -> float:
 
 
 async def run_lag(lags_s: list[float]) -> None:
-    """Note every 10 ms how much later than asked the loop wakes a sleeper."""
+    """Record every 10 ms how much too late the event loop wakes a sleeping task, in seconds."""
     while True:
         due = time.monotonic() + _LAG_EVERY_S
         await anyio.sleep(_LAG_EVERY_S)

@@ -1,4 +1,4 @@
-"""The commands. Whatever is slow to import is imported inside them, so that `hub --help` answers at once."""
+"""The commands. They import slow modules inside their functions, so that `hub --help` answers at once."""
 
 import typer
 
@@ -21,7 +21,7 @@ for add_to in (add_service, add_meters, add_data, add_alerting, add_bench):
 
 @app.callback()
 def _log_beside_the_output() -> None:
-    """Nothing but the answer of a command goes to standard output."""
+    """Send the log to standard error, so that standard output has only the result of a command."""
     from hub.runtime.logs import configure_logs
 
     configure_logs("console")

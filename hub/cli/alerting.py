@@ -67,7 +67,7 @@ def rules_replay(
 def webhook_test(
     name: Annotated[str, typer.Argument(help="The receiver's name.")], config: ConfigOption = DEFAULT_CONFIG
 ) -> None:
-    """Send a message of type `test` to one receiver and say what it answered."""
+    """Send a message of type `test` to one receiver and print its answer."""
     loaded = load(config)
     receivers = {receiver.name: receiver for receiver in loaded.config.alerts.receivers}
     if name not in receivers:

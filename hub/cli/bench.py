@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 @bench.command()
 def poll(
     units: Annotated[int, typer.Option(help="Simulated meters.")] = 1000,
-    seconds: Annotated[float, typer.Option(help="How long to measure, after 20 s of warming up.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="How long to measure, after 20 s of warm-up.")] = 60.0,
     rules: Annotated[int, typer.Option(help="Rules on every unit.")] = 10,
     crossing: Annotated[int, typer.Option(help="Units that cross a limit at once, every few seconds.")] = 100,
     hanging: Annotated[float, typer.Option(help="Share of the units that do not answer.")] = 0.0,
@@ -39,7 +39,7 @@ def equipment(
     redis: Annotated[str | None, typer.Option(help="redis://…; without it the process cache alone.")] = None,
     as_json: Json = True,
 ) -> None:
-    """One equipment feed from the query to the reader: durations, stalls, reads per second, memory."""
+    """One equipment feed from the query to the reader: durations, loop blocks, reads per second, memory."""
     from hub.bench.equipment import run_equipment
 
     _print(run_async(run_equipment, machines, redis))
@@ -67,7 +67,7 @@ def outages(
     every: Annotated[float, typer.Option(help="Seconds between them, at least.")] = 0.25,
     as_json: Json = True,
 ) -> None:
-    """A feed whose database is well, hangs, refuses or dies in mid-fetch, beside meters; takes 9 minutes."""
+    """A feed whose database works, hangs, refuses or dies during a fetch, beside meters; takes 9 minutes."""
     from hub.bench.outages import run_outages
 
     _print(_run_beside_oracle(run_outages, units, refreshes, every))
@@ -77,7 +77,7 @@ def outages(
 def edge(
     units: Annotated[int, typer.Option(help="Simulated meters, read once a second.")] = 100,
     seconds: Annotated[float, typer.Option(help="How long to measure without, and again under attack.")] = 60.0,
-    silent: Annotated[int, typer.Option(help="Connections that say nothing.")] = 1150,
+    silent: Annotated[int, typer.Option(help="Connections that send nothing.")] = 1150,
     bodies: Annotated[int, typer.Option(help="Requests whose body is half sent.")] = 300,
     downloads: Annotated[int, typer.Option(help="Downloads that are not read.")] = 200,
     onsets: Annotated[int, typer.Option(help="Units that cross a limit at once.")] = 20,

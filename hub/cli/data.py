@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def parse_time(text: str) -> datetime:
-    """An RFC 3339 time with an offset or Z, as UTC."""
+    """The UTC time of an RFC 3339 text with an offset or Z. Raises BadParameter."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -40,7 +40,7 @@ def parse_time(text: str) -> datetime:
 
 
 def parse_range(start: str, end: str) -> tuple[datetime, datetime]:
-    """Two times, the first not after the second."""
+    """The two times of a range. Raises BadParameter when the first is after the second."""
     begin_at, end_at = parse_time(start), parse_time(end)
     if begin_at > end_at:
         raise typer.BadParameter("--from must not be after --to")
@@ -48,7 +48,7 @@ def parse_range(start: str, end: str) -> tuple[datetime, datetime]:
 
 
 def existing_database(config: "Config") -> str:
-    """The URL of the database, for who only reads: one that is not there is said, with exit code 1."""
+    """The URL of the database, for commands that only read; exits with code 1 when it does not exist."""
     from hub.database.engines import missing_file
 
     url = config.database.url.get_secret_value()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli.outcome import FAILED, PORT_TAKEN, fail, reader_gone, run_async
+from hub.cli.outcome import FAILED, PORT_TAKEN, fail, output_closed, run_async
 
 DEFAULT_URL = "http://127.0.0.1:8480"
 
@@ -43,7 +43,7 @@ def probe(
     gap: Annotated[float, typer.Option(min=0.0, help="Seconds from reply to command; a meter needs 1.")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
 ) -> None:
-    """Diagnose one meter that no hub is talking to: it has only one connection."""
+    """Diagnose one meter that no hub is connected to: a meter accepts only one connection."""
     has_port = address.count(":") == 1 or "]:" in address  # more colons are an IPv6 address
     host, _, port_text = address.rpartition(":") if has_port else (address, "", "2255")
     if not port_text.isdigit() or not 0 < int(port_text) < 65536 or not host:
@@ -77,9 +77,9 @@ def watch(
         bool, typer.Option("--watch", help="Have the units polled at their `watched` cadence; for operators.")
     ] = False,
 ) -> None:
-    """A live table of all units in the terminal; plain lines where the output is no terminal.
+    """A live table of all units in the terminal; plain lines elsewhere.
 
-    It shows what the hub knows and makes no meter be polled more often, unless --watch is given.
+    It shows the hub's latest readings; meters are polled more often only with --watch.
     """
     from hub.cli.watch import WatchFailed, run_watch
 
@@ -88,6 +88,6 @@ def watch(
     except WatchFailed as error:
         raise typer.Exit(fail(str(error))) from None
     except BrokenPipeError:
-        raise typer.Exit(reader_gone()) from None
+        raise typer.Exit(output_closed()) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None

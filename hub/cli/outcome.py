@@ -1,4 +1,4 @@
-"""How commands end: exit codes, a line that says what to do, and the event loop they run on."""
+"""How commands end: exit codes and error messages; and the event loop that they run on."""
 
 import os
 import sys
@@ -17,19 +17,19 @@ PORT_TAKEN = 3
 
 
 def fail(message: str, code: int = FAILED) -> int:
-    """Say on standard error why the command ends; returns the exit code."""
+    """Print on standard error why the command fails; returns the exit code."""
     typer.echo(f"hub: {message}", err=True)
     return code
 
 
-def reader_gone() -> int:
-    """The end of a command whose output nobody reads any more, as in `hub export | head`; returns the exit code."""
+def output_closed() -> int:
+    """End a command whose output was closed, as in `hub export | head`; returns the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     return FAILED
 
 
 def run_async(function: Callable[..., Awaitable[T]], *args: object) -> T:
-    """Run on asyncio, with uvloop where it is installed. Raises an error that came alone without its groups."""
+    """Run on asyncio, with uvloop if it is installed. An exception that is alone in its groups is raised itself."""
     import anyio
 
     try:

@@ -1,4 +1,4 @@
-"""`hub rules replay`: what a rule would have done on stored history, and why."""
+"""`hub rules replay`: evaluates a rule on stored history, and prints the transitions it would have caused."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -31,9 +31,10 @@ class ReplayError(Exception):
 
 
 async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datetime) -> list[str]:
-    """One line per transition, oldest first, and a last line that sums up. Raises ReplayError, DBAPIError.
+    """One line per transition, oldest first, and a last line with the totals. Raises ReplayError, DBAPIError.
 
-    Time passes up to `to_at`, after the last reading too, so that must not lie ahead: nothing is missing yet.
+    Time passes up to `to_at`, beyond the last reading, so `to_at` must not be in the future: the rule would see
+    readings as missing that cannot exist yet.
     """
     rule = next((rule for rule in config.alerts.rules if rule.name == name), None)
     if rule is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, reader_gone, run_async
+from hub.cli.outcome import CONFIGURATION, FAILED, PORT_TAKEN, fail, output_closed, run_async
 from hub.fields.spelling import counted
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(config: ConfigPath = DEFAULT_CONFIG) -> None:
-    """Run the hub until SIGTERM or Ctrl-C; SIGHUP, or a change of the file, takes the configuration up again."""
+    """Run the hub until SIGTERM or Ctrl-C; SIGHUP, or a change of the file, reloads the configuration."""
     import structlog
 
     from hub.runtime.logs import configure_logs
@@ -46,9 +46,9 @@ def run(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 
 async def _serve_and_end(loaded: "Loaded", config: Path, announce: "Callable[[Hub], None]") -> NoReturn:
-    """Run the hub; once it has stopped the process ends at once, without closing the event loop.
+    """Run the hub; once it has stopped, end the process at once, without closing the event loop.
 
-    That would take as long as a resolver that does not answer, and so would the libraries at the end of a process.
+    Closing the loop, and the exit handlers of libraries, would wait for a resolver that does not answer.
     """
     from hub.app.service import serve
 
@@ -88,7 +88,7 @@ def schema() -> None:
 
 
 def load(config: Path) -> "Loaded":
-    """The configuration, or every problem of it on standard error and exit code 2."""
+    """The configuration; prints every problem on standard error and exits with code 2 when there are any."""
     from hub.config.file import load_config
     from hub.config.problem import ConfigError
 
@@ -100,7 +100,7 @@ def load(config: Path) -> "Loaded":
 
 
 def start(service: Any, *args: Any) -> int:
-    """Run a service and turn what keeps it from starting into a line and an exit code."""
+    """Run a service, and turn errors at its start into a message and an exit code."""
     from sqlalchemy.exc import DBAPIError
 
     from hub.database.database import DatabaseNotUtf8
@@ -121,7 +121,7 @@ def start(service: Any, *args: Any) -> int:
     except DBAPIError as error:
         return fail(f"the database cannot be used: {describe_error(error)}; see database.url", FAILED)
     except BrokenPipeError:
-        return reader_gone()
+        return output_closed()
     except OSError as error:
         return fail(f"{error.filename or ''} {error.strerror or error}".strip(), FAILED)
 

@@ -1,4 +1,4 @@
-"""`hub watch`: the live table of a running hub in a terminal, over its WebSocket."""
+"""`hub watch`: shows a live table of a running hub in a terminal, over its WebSocket."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidH
 _COLUMNS = ("unit", "name", "Lp dB", "Leq dB", "age s", "state", "alarm", "sequence")
 _STYLES = {"ok": "green", "stale": "yellow", "unreachable": "red", "off": "dim"}
 _REDRAW_S = 1.0
-_UNAUTHORIZED = 4401  # the code of a WebSocket that is closed because its token is missing, wrong or gone
+_UNAUTHORIZED = 4401  # the close code for a token that is missing, unknown or removed
 
 
 class WatchFailed(Exception):
@@ -25,7 +25,7 @@ class WatchFailed(Exception):
 
 
 async def run_watch(url: str, units: str, token: str | None, as_json: bool, watch: bool = False) -> None:
-    """Show what the hub sends until it ends; with `watch` have the units polled faster. Raises WatchFailed."""
+    """Show the hub's messages until it stops; `watch` makes it poll the units faster. Raises WatchFailed."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise WatchFailed(f"{url} is not the address of a hub; write it as http://127.0.0.1:8480")
@@ -40,12 +40,12 @@ async def run_watch(url: str, units: str, token: str | None, as_json: bool, watc
         raise WatchFailed(f"the hub at {url} answered {error.response.status_code}{hint}") from None
     except ConnectionClosed as closed:
         if closed.rcvd is not None and closed.rcvd.code == _UNAUTHORIZED:
-            why = "needs a token" if token is None else "does not know this token, or not any more"
+            why = "needs a token" if token is None else "does not accept this token"
             raise WatchFailed(f"the hub at {url} {why}; put one of its hub.tokens into HUB_TOKEN") from None
         reason = closed.rcvd.reason if closed.rcvd is not None else ""
         raise WatchFailed(f"the hub ended the connection{': ' if reason else ''}{reason}") from None
     except BrokenPipeError:
-        raise  # it is our reader that has gone
+        raise  # the output was closed, not the connection
     except (OSError, InvalidHandshake) as error:
         raise WatchFailed(f"no hub answers at {url}: {getattr(error, 'strerror', None) or error}") from None
 
@@ -64,8 +64,8 @@ async def _show(socket: Any, as_json: bool) -> None:
 
 
 async def show_table(socket: Any, draw: Callable[[Table], None]) -> None:
-    """Draw the table at every message, and once a second without one: the ages of silent units go on."""
-    rows: dict[str, tuple[dict[str, Any], float]] = {}  # with when they came
+    """Draw the table at every message, and once a second without one, because the ages of silent units grow."""
+    rows: dict[str, tuple[dict[str, Any], float]] = {}  # each with its arrival
     while True:
         with anyio.move_on_after(_REDRAW_S):
             try:
@@ -78,7 +78,7 @@ async def show_table(socket: Any, draw: Callable[[Table], None]) -> None:
 
 
 def _rows(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """A message of arrays as one mapping per unit."""
+    """One mapping per unit from a message of arrays."""
     names = [name for name, column in message.items() if isinstance(column, list)]
     columns = (message[name] for name in names)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

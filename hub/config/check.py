@@ -7,7 +7,7 @@ from pathlib import Path
 from hub.config.file import load_config
 from hub.config.models import Config
 from hub.config.problem import ConfigError, Problem
-from hub.config.spelling import counted
+from hub.fields.spelling import counted
 
 
 @dataclass(frozen=True, slots=True)

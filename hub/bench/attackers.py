@@ -1,11 +1,11 @@
-"""The crowd of the edge bench, in a process of its own: clients that hold connections and finish nothing.
+"""The attackers of the edge bench, in a process of their own: clients that hold connections and finish nothing.
 
-Runs as `python -m hub.bench.crowd`. It takes one JSON command per line on standard input and answers each with one:
+Run as `python -m hub.bench.attackers`. It reads one JSON command per line from standard input and answers each:
 
     {"do": "attack", "port": 8480, "silent": 1150, "bodies": 300, "downloads": 200, "path": "/…"}    until its end
     {"do": "probe", "port": 8480}    seconds that each /readyz took since the last probe, and how often it failed
 
-One that probes attacks nobody: what its own loop waits for would be measured as the hub's.
+A process that probes must not attack as well: delays of its own loop would be measured as the hub's.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-_AGAIN_S = 5.0
+_RETRY_S = 5.0
 _ESTABLISHED = 1  # of TCP_INFO
 _PROBE_EVERY_S = 0.5
 _PROBE_WITHIN_S = 10.0
@@ -30,15 +30,15 @@ _READY = "GET /readyz HTTP/1.1\r\n{head}Connection: close\r\n\r\n"
 
 
 @dataclass
-class Crowd:
-    """Where it goes, and how it fared."""
+class Clients:
+    """Clients of one port, and what their probes measured."""
 
     port: int
     ready_s: list[float] = field(default_factory=list)
     unready: int = 0
 
-    async def stand(self, first: bytes) -> None:
-        """Connect, say `first`, read nothing, and come again a while after the hub has ended it."""
+    async def hold(self, first: bytes) -> None:
+        """Connect, send `first`, read nothing, and reconnect 5 s after the hub has closed the connection."""
         while True:
             with suppress(OSError), socket.socket() as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -47,10 +47,10 @@ class Crowd:
                 if first:
                     connection.send(first)
                 await _ended(connection)
-            await anyio.sleep(_AGAIN_S)
+            await anyio.sleep(_RETRY_S)
 
     async def probe(self) -> None:
-        """Ask whether the hub is ready, again and again."""
+        """Request /readyz every half second, until cancelled."""
         ask = _READY.format(head=_HEAD.format(port=self.port)).encode()
         while True:
             began_s = time.monotonic()
@@ -66,7 +66,7 @@ class Crowd:
             await anyio.sleep(_PROBE_EVERY_S)
 
     def report(self) -> dict[str, Any]:
-        """Hand the figures over and begin anew."""
+        """Return the measurements, and reset them."""
         found = {"ready_s": self.ready_s, "unready": self.unready}
         self.ready_s, self.unready = [], 0
         return found
@@ -81,7 +81,7 @@ async def _connect(connection: socket.socket, port: int) -> None:
 
 
 async def _ended(connection: socket.socket) -> None:
-    """Return once the other side has closed or reset it; what it sent stays unread."""
+    """Return once the hub has closed or reset the connection; what it sent stays unread."""
     while True:
         await anyio.sleep(1.0)
         state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
@@ -89,7 +89,7 @@ async def _ended(connection: socket.socket) -> None:
             return
 
 
-def _attack(command: dict[str, Any], crowd: Crowd, tasks: TaskGroup) -> None:
+def _attack(command: dict[str, Any], clients: Clients, tasks: TaskGroup) -> None:
     head = _HEAD.format(port=command["port"])
     kinds = {
         "silent": b"",
@@ -98,21 +98,21 @@ def _attack(command: dict[str, Any], crowd: Crowd, tasks: TaskGroup) -> None:
     }
     for kind, first in kinds.items():
         for _ in range(command[kind]):
-            tasks.start_soon(crowd.stand, first)
+            tasks.start_soon(clients.hold, first)
 
 
 async def _serve() -> None:
-    crowd: Crowd | None = None
+    clients: Clients | None = None
     async with anyio.create_task_group() as tasks:
         async for line in anyio.wrap_file(sys.stdin):
             command = json.loads(line)
-            if crowd is None:
-                crowd = Crowd(command["port"])
+            if clients is None:
+                clients = Clients(command["port"])
                 if command["do"] == "probe":
-                    tasks.start_soon(crowd.probe)
+                    tasks.start_soon(clients.probe)
             if command["do"] == "attack":
-                _attack(command, crowd, tasks)
-            print(json.dumps(crowd.report()), flush=True)
+                _attack(command, clients, tasks)
+            print(json.dumps(clients.report()), flush=True)
         tasks.cancel_scope.cancel()
 
 

@@ -1,10 +1,10 @@
-"""The other side of the poll bench, in a process of its own: meters, a webhook receiver, and viewers.
+"""The peers of the hub in the poll bench, in one process: simulated meters, a webhook receiver, and viewers.
 
-Runs as `python -m hub.bench.other_side UNITS HANGING_SHARE`. It prints one JSON line with its ports, then takes
-one JSON command per line on standard input and answers each with one line:
+Run as `python -m hub.bench.peer_process UNITS HANGING_SHARE`. It prints one JSON line with its ports, then reads
+one JSON command per line from standard input and answers each with one line:
 
-    {"do": "cross", "units": [0, 1], "lp": 90.0}    those units hear 90 dB from now on
-    {"do": "quiet"}                                  all units hear 55 dB again
+    {"do": "cross", "units": [0, 1], "lp": 90.0}    these units measure 90 dB from now on
+    {"do": "quiet"}                                  all units measure 55 dB again
     {"do": "watch", "urls": ["ws://…"]}              open a viewer each
     {"do": "report"}                                 latencies since the last report, seconds
 """
@@ -33,12 +33,12 @@ from hub.simulators.nl43.waveform import constant
 
 QUIET_DB = 55.0
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
+_ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @dataclass
-class OtherSide:
-    """What was sent and what came back. Times are the wall clock of this machine, seconds."""
+class Peer:
+    """What the meters sent, and what the receiver and the viewers got. Times are wall clock seconds."""
 
     meters: list[SimulatedMeter]
     crossed: dict[str, SimulatedMeter] = field(default_factory=dict)
@@ -50,9 +50,9 @@ class OtherSide:
     websocket_s: list[float] = field(default_factory=list)
 
     async def serve_webhooks(self, stream: SocketStream) -> None:
-        """Answer requests with as little work as can be: they are read and verified later, in `quiet`.
+        """Answer webhook requests with as little work as possible, because this process shares the hub's machine.
 
-        The receiver shares the machine with the hub, and its work is not the hub's.
+        `quiet` parses and verifies them later.
         """
         received = BufferedByteReceiveStream(stream)
         async with stream:
@@ -64,26 +64,26 @@ class OtherSide:
                 except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
                     return
                 self.arrived.append((time.time(), head, body))
-                await stream.send(_TAKEN)
+                await stream.send(_ACCEPTED)
 
     def cross(self, units: Iterable[int], lp: float) -> None:
-        """Let units pass the limit."""
+        """Make units measure a level `lp`, in dB, above the limit."""
         self.arrived.clear()
         self.crossed = {unit_id(unit): self.meters[unit] for unit in units}
         for meter in self.crossed.values():
             meter.cross(lp)
 
     def quiet(self) -> dict[str, int]:
-        """Account for the last crossing, and be quiet again."""
+        """Evaluate the webhooks of the last crossing, and make its units quiet again."""
         sent = {name: m.crossing.sent_at for name, m in self.crossed.items() if m.crossing is not None}
-        told = {name: at for name, at in sent.items() if at is not None}
+        sent_at = {name: at for name, at in sent.items() if at is not None}
         onsets = self._read_onsets()
-        self.webhook_s += [onsets[name] - at for name, at in told.items() if name in onsets]
-        missing = len(told.keys() - onsets.keys())
+        self.webhook_s += [onsets[name] - at for name, at in sent_at.items() if name in onsets]
+        missing = len(sent_at.keys() - onsets.keys())
         for meter in self.crossed.values():
             meter.set_lp(QUIET_DB)
         self.crossed = {}
-        return {"sent": len(told), "without_webhook": missing}
+        return {"sent": len(sent_at), "without_webhook": missing}
 
     def _read_onsets(self) -> dict[str, float]:
         onsets: dict[str, float] = {}
@@ -101,7 +101,7 @@ class OtherSide:
         return onsets
 
     async def watch(self, url: str) -> None:
-        """Be a viewer: note how old each frame is when it arrives."""
+        """Open a viewer, and record the age of each frame at its arrival, in seconds."""
         async with connect(url) as socket:
             async for message in socket:
                 frame = json.loads(message)
@@ -109,7 +109,7 @@ class OtherSide:
                     self.websocket_s.append(time.time() - _epoch(frame["timestamp"]))
 
     def report(self) -> dict[str, Any]:
-        """Hand the latencies over and begin anew."""
+        """Return the latencies, and reset them."""
         found = {
             "webhook_s": self.webhook_s,
             "websocket_s": self.websocket_s,
@@ -130,20 +130,20 @@ async def _serve(units: int, hanging: float) -> None:
     )
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, open_fleet(options) as fleet:
-        side = OtherSide(list(fleet.meters))
+        side = Peer(list(fleet.meters))
         for meter in side.meters[: round(units * hanging)]:
             meter.set_fault("mute")
         port = listener.extra(SocketAttribute.local_port)
-        settle_interpreter()  # a collection here would be measured as the hub's
-        _say({"ports": fleet.ports, "url": f"http://127.0.0.1:{port}/hook"})
+        settle_interpreter()  # a garbage collection here would be measured as the hub's
+        _print({"ports": fleet.ports, "url": f"http://127.0.0.1:{port}/hook"})
         async with anyio.create_task_group() as viewers:
             viewers.start_soon(listener.serve, side.serve_webhooks)
             async for line in anyio.wrap_file(sys.stdin):
-                _say(_obey(side, json.loads(line), viewers))
+                _print(_execute(side, json.loads(line), viewers))
             viewers.cancel_scope.cancel()
 
 
-def _obey(side: OtherSide, command: dict[str, Any], viewers: TaskGroup) -> Any:
+def _execute(side: Peer, command: dict[str, Any], viewers: TaskGroup) -> Any:
     match command["do"]:
         case "cross":
             side.cross(command["units"], command["lp"])
@@ -157,7 +157,7 @@ def _obey(side: OtherSide, command: dict[str, Any], viewers: TaskGroup) -> Any:
     return {}
 
 
-def _say(document: Any) -> None:
+def _print(document: Any) -> None:
     print(json.dumps(document), flush=True)
 
 
