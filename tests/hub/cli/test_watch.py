@@ -113,9 +113,7 @@ async def _watch(url: str, as_json: bool, watch: bool = False) -> None:
         assert str(error) in ("the hub ended the connection: the hub stops",)
 
 
-@pytest.mark.parametrize(
-    ("token", "said"), [(None, "needs a token"), ("wrong", "does not know this token, or not any more")]
-)
+@pytest.mark.parametrize(("token", "said"), [(None, "needs a token"), ("wrong", "does not accept this token")])
 async def test_a_hub_that_refuses_the_caller_says_where_the_token_goes(token: str | None, said: str) -> None:
     async def refuse(connection: ServerConnection) -> None:
         await connection.close(4401, "send Authorization: Bearer TOKEN, or log in at POST /api/login")

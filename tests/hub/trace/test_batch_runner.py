@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_runner, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(batch_runner, "_RETRY_S", 0.0)
 
 
 class Scripted:

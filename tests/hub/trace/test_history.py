@@ -26,7 +26,7 @@ HISTORY, HOLDS, JOBS = DomainName.HISTORY, DomainName.HOLDS, DomainName.JOBS
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_runner, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(batch_runner, "_RETRY_S", 0.01)
 
 
 async def fetch(server: OracleServer, run: HistoryRun, folder: Path, workers: int = 2) -> Spool:

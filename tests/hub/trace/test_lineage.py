@@ -21,7 +21,7 @@ TREE = SplitTree(lots=200, roots=20, merge_every=1000)
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_runner, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(batch_runner, "_RETRY_S", 0.01)
 
 
 def plant(tree: SplitTree) -> Plant:

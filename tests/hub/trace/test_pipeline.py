@@ -33,7 +33,7 @@ VIEW = "SELECT * FROM DWH.DW_MES_EQUIPMENTSTATUS_WIP_V"
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_runner, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(batch_runner, "_RETRY_S", 0.01)
 
 
 async def rows(result: Inline | Job, part: str) -> list[dict[str, object]]:
