@@ -92,6 +92,7 @@ ONLY_IN = {
         "hub/web/server/server.py",
         "hub/web/server/accept.py",
         "hub/web/server/protocols.py",
+        "hub/web/server/turns.py",
         "hub/oracle/",
         "hub/cache/",
     ),

@@ -17,6 +17,7 @@ from hub.web.server.accept import Acceptor
 from hub.web.server.connections import Connection, Connections
 from hub.web.server.overload import Overload
 from hub.web.server.protocols import CUT_OFF, HttpProtocol
+from hub.web.server.turns import Turns
 
 log = structlog.get_logger()
 
@@ -161,9 +162,11 @@ class _Answered:
     def __init__(self, app: ASGIApp, connections: Connections) -> None:
         self._app = app
         self._connections = connections
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._connections.is_busy and scope["path"] not in _HEALTH_PATHS:
+        is_health = scope["path"] in _HEALTH_PATHS
+        if self._connections.is_busy and not is_health:
             await _refuse(scope, receive, send)
             return
         has_begun = False
@@ -174,6 +177,8 @@ class _Answered:
             await send(message)
 
         try:
+            if not is_health:
+                await self._turns.wait()
             await self._app(scope, receive, send_noted)
         except anyio.get_cancelled_exc_class():
             if scope["type"] != "http":
