@@ -19,6 +19,7 @@ from alerts.delivery.summary import one_line
 from alerts.inbox import Inbox
 from alerts.model.alert import Alert, Transition
 from alerts.model.clock import Clock, wall_offset_s
+from alerts.model.document import Origin
 from alerts.model.sample import Sample
 from alerts.rules.engine import Engine
 from alerts.rules.matching import Attributes
@@ -58,9 +59,12 @@ class AlertService:
         on_latency: OnLatency = lambda stage, seconds: None,
         on_storage: Callable[[], None] | None = None,
         resumed_s: Callable[[], float] = lambda: float("-inf"),
+        public_url: Callable[[], str | None] = lambda: None,
         room: int = 50_000,
     ) -> None:
-        """`hub` is the name in the bodies, `timezone` that of rules which name none; `dispatchers` is live.
+        """`hub` is its name, `timezone` that of rules which name none; `dispatchers` is live.
+
+        Documents say both, and `public_url`, the address of the hub's pages.
 
         `caption_of` gives the names that people use for a subject. `resumed_s` is when the process last ended a
         standstill of its own, in steady seconds. `on_storage` is called when `is_storage_failing` has changed;
@@ -80,7 +84,7 @@ class AlertService:
         self._committer = Committer(
             database,
             clock,
-            hub,
+            lambda: Origin(hub, timezone, public_url()),
             dispatchers,
             self.counts,
             lambda stage, seconds: self.on_latency(stage, seconds),

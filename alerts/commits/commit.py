@@ -1,13 +1,14 @@
-"""One commit: a batch of transitions with their deliveries, and then the bodies of these."""
+"""One commit: a batch of transitions with their documents and deliveries, and then the time that it took."""
 
 from dataclasses import replace
 
 from sqlmodel import Session
 
 from alerts.commits.uncommitted import Batch
-from alerts.delivery.message import render, with_commit_time
+from alerts.delivery.message import documented, with_commit_time
 from alerts.model.clock import Clock, wall_offset_s
 from alerts.model.delivery import Delivery, Notice, deliveries_of
+from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store.unstorable import Refused
 
@@ -16,13 +17,15 @@ Told = list[Delivery] | None
 
 
 class Commit:
-    """Is made ready in the event loop; `write`, then `store_bodies`, run in the writer's thread.
+    """Is made ready in the event loop; `write`, then `store_documents`, run in the writer's thread.
 
     `committed_s` (steady) is when `write` was committed, None before.
     """
 
-    def __init__(self, batch: Batch, told: list[Told], clock: Clock, hub: str, is_apart: bool = False) -> None:
-        """`told` has one entry for each notice of the batch; `hub` is the name in the bodies.
+    def __init__(
+        self, batch: Batch, told: list[Told], clock: Clock, origin: Origin, is_apart: bool = False
+    ) -> None:
+        """`told` has one entry for each notice of the batch; `origin` is what its documents say of the hub.
 
         `is_apart` has rows that no database takes left out, into `refused`; their notices are announced all the
         same, as not persisted.
@@ -33,23 +36,23 @@ class Commit:
         self.started_s = clock.time()
         self.committed_s: float | None = None
         self._clock = clock
-        self._hub = hub
-        self._unstored: set[int] = set()  # by identity of the notice, too
-        self._fresh: dict[int, list[Delivery]] = {}  # by identity of the notice
+        self._origin = origin
+        self._unstored: set[int] = set()  # by identity of the notice
+        self._fresh: dict[int, Notice] = {}  # by identity of the notice: with its document
         notices: list[Notice] = []
         deliveries: list[Delivery] = []
         for notice, before in zip(batch.notices, told, strict=True):
             if before is None:
-                fresh = self._fresh[id(notice)] = rendered(notice, hub)
-                notices.append(notice)
-                deliveries += [replace(delivery, body=b"") for delivery in fresh]
+                fresh = self._fresh[id(notice)] = documented(notice, origin)
+                notices.append(fresh)
+                deliveries += deliveries_of(fresh)
             else:
-                notices.append(replace(notice, persisted=False))
+                notices.append(documented(replace(notice, persisted=False), origin))
                 deliveries += before
         self._rows = outbox.rows_of(notices, deliveries, batch.states.values(), wall_offset_s(clock))
 
     def write(self, session: Session) -> None:
-        """Transitions, deliveries without bodies, and states."""
+        """Transitions with their documents, deliveries, and states."""
         if not self._is_apart:
             outbox.write(session, self._rows)
             return
@@ -59,24 +62,23 @@ class Commit:
         for notice in self.batch.notices:
             key = (notice.alert_id, notice.transition.alert.sequence)
             if id(notice) in self._fresh and (key in transitions or notice.alert_id in alerts):
-                self._fresh[id(notice)] = rendered(replace(notice, persisted=False), self._hub)
+                self._fresh[id(notice)] = documented(replace(notice, persisted=False), self._origin)
                 self._unstored.add(id(notice))
 
-    def store_bodies(self, session: Session) -> None:
-        """After the commit, whose time the bodies tell: a repeat after a crash is the same to the byte."""
+    def store_documents(self, session: Session) -> None:
+        """After the commit, whose time the documents tell: a repeat after a crash is the same to the byte."""
         self.committed_s = self._clock.time()
-        for notice in self.batch.notices:
-            if id(notice) not in self._unstored and (deliveries := self._fresh.get(id(notice))):
+        for key, notice in self._fresh.items():
+            if key not in self._unstored:
                 taken_ms = (self.committed_s - notice.transition.decided_s) * 1000
-                body = with_commit_time(deliveries[0].body, taken_ms)
-                self._fresh[id(notice)] = [replace(delivery, body=body) for delivery in deliveries]
-        outbox.store_bodies(session, [delivery for some in self._fresh.values() for delivery in some])
+                self._fresh[key] = replace(notice, document=with_commit_time(notice.document, taken_ms))
+        outbox.store_documents(session, self._fresh.values())
 
     def deliveries(self, notice: Notice) -> list[Delivery]:
         """What a notice is announced with, once committed."""
-        return self._fresh.get(id(notice), [])
+        fresh = self._fresh.get(id(notice))
+        return [] if fresh is None else deliveries_of(fresh)
 
-
-def rendered(notice: Notice, hub: str) -> list[Delivery]:
-    """The deliveries of a notice, with their body."""
-    return deliveries_of(notice, render(notice, hub)) if notice.receivers else []
+    def is_stored(self, notice: Notice) -> bool:
+        """False where no database takes it."""
+        return id(notice) not in self._unstored

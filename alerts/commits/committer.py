@@ -26,12 +26,14 @@ import anyio
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from alerts.commits.announce import Dispatchers, announce, have_looked_again
-from alerts.commits.commit import Commit, rendered
+from alerts.commits.commit import Commit
 from alerts.commits.counts import AlertCounts
 from alerts.commits.uncommitted import Uncommitted
+from alerts.delivery.message import documented
 from alerts.model.alert import Alert
 from alerts.model.clock import Clock
-from alerts.model.delivery import Delivery, Notice
+from alerts.model.delivery import Delivery, Notice, deliveries_of
+from alerts.model.document import Origin
 from alerts.store.database import Database, Write
 from alerts.store.unstorable import Refused, is_unstorable
 
@@ -52,7 +54,7 @@ class Committer:
         self,
         database: Database,
         clock: Clock,
-        hub: str,
+        origin: Callable[[], Origin],
         dispatchers: Dispatchers,
         counts: AlertCounts,
         on_latency: OnLatency,
@@ -60,14 +62,14 @@ class Committer:
         resumed_s: Callable[[], float],
         room: int,
     ) -> None:
-        """`hub` is the name in the bodies. `on_storage` is called when `is_storage_failing` has changed.
+        """`origin` gives what documents say of the hub. `on_storage` is called when `is_storage_failing` changed.
 
         `resumed_s` is when the process last ended a standstill of its own, in steady seconds.
         """
         self.is_storage_failing = False
         self._database = database
         self._clock = clock
-        self._hub = hub
+        self._origin = origin
         self._dispatchers = dispatchers
         self._counts = counts
         self._on_latency = on_latency
@@ -141,7 +143,7 @@ class Committer:
             if commit is None:
                 return None
             has_news = bool(commit.batch.notices)
-            return Write(commit.write, has_news, commit.store_bodies if has_news else None)
+            return Write(commit.write, has_news, commit.store_documents if has_news else None)
 
         try:
             await self._database.write_in_turn(next_write)
@@ -164,7 +166,7 @@ class Committer:
     def _begin(self) -> Commit:
         batch = self._waiting.next_batch(_BATCH)
         announced = [self._waiting.announcement(notice) for notice in batch.notices]
-        return Commit(batch, announced, self._clock, self._hub, self._is_apart)
+        return Commit(batch, announced, self._clock, self._origin(), self._is_apart)
 
     def _committed(self, commit: Commit) -> None:
         now_s, batch = self._clock.time(), commit.batch
@@ -174,13 +176,15 @@ class Committer:
         self._refused += commit.refused
         self._counts.set_aside += len(commit.refused)
         self._on_latency("commit", committed_s - commit.started_s)
-        fresh: list[Delivery] = []
+        stored: list[Delivery] = []
+        unstored: list[Delivery] = []
         unannounced = self._waiting.committed(batch, now_s)
         for notice in unannounced:
             self._on_latency("decision_to_commit", committed_s - notice.transition.decided_s)
-            fresh += commit.deliveries(notice)
+            (stored if commit.is_stored(notice) else unstored).extend(commit.deliveries(notice))
         self._storage_worked()
-        announce(self._dispatchers, fresh, persisted=True)
+        announce(self._dispatchers, stored, persisted=True)
+        announce(self._dispatchers, unstored, persisted=False)
         if len(unannounced) < len(batch.notices):
             have_looked_again(self._dispatchers, batch.notices)
 
@@ -198,7 +202,7 @@ class Committer:
     def _announce_unpersisted(self, notice: Notice) -> None:
         if self._waiting.announcement(notice) is not None:
             return
-        deliveries = rendered(replace(notice, persisted=False), self._hub)
+        deliveries = deliveries_of(documented(replace(notice, persisted=False), self._origin()))
         self._waiting.announced(notice, deliveries)
         self._counts.announced_unpersisted += 1
         announce(self._dispatchers, deliveries, persisted=False)

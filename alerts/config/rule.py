@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -21,6 +21,7 @@ from alerts.config.receiver_fields import (
     check_url,
 )
 from alerts.config.trust import ClientCertificate, client_context
+from alerts.delivery.formats import FORMATS as CHANNELS
 from alerts.model.duration import Duration
 from alerts.model.metrics import Metric, metric_of
 from alerts.model.sample import Value
@@ -44,8 +45,11 @@ _RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
         "proxy": check_proxy,
     }
 )
-Format = Literal["hub"]
-FORMATS: tuple[str, ...] = get_args(Format)
+FORMATS = tuple(CHANNELS)
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[FORMATS]
 _CONDITIONS = ("above", "below", "equals", "in", "levels")
 _METRIC_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 

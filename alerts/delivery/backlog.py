@@ -15,7 +15,8 @@ from itertools import count
 
 from alerts.config.rule import Receiver
 from alerts.delivery.alert_order import AlertOrder
-from alerts.delivery.digest import MOST_BYTES, MOST_ITEMS
+from alerts.delivery.formats import FORMATS
+from alerts.delivery.formats.rendering import size_in_digest
 from alerts.delivery.pace import Pace
 from alerts.delivery.retries import MOST_DELAY_S, early_retry_s, wait_delay_s
 from alerts.delivery.turns import Group, Message, Queues, Waiting
@@ -37,10 +38,14 @@ class Turn:
 class Backlog:
     """Messages of one receiver by their turn. Those that are out stay here until they are finished or put off."""
 
-    def __init__(self, receiver: Receiver, digest_bytes: int = MOST_BYTES) -> None:
-        """`digest_bytes` is the room for messages in a digest. Raises ValueError for a rate that cannot be read."""
+    def __init__(self, receiver: Receiver, digest_bytes: int | None = None) -> None:
+        """`digest_bytes` is the room for messages in a digest; None: as much as the format of the receiver has.
+
+        Raises ValueError for a rate that cannot be read.
+        """
         self._receiver = receiver
-        self._digest_bytes = digest_bytes
+        self._format = FORMATS[receiver.format]
+        self._digest_bytes = self._format.digest_bytes if digest_bytes is None else digest_bytes
         self._rate = None if receiver.rate_limit is None else Rate(*parse_rate(receiver.rate_limit))
         self._has_queued = False  # something had to wait for the rate limit
         self._pace = Pace(*parse_rate(receiver.drain))
@@ -294,11 +299,11 @@ class Backlog:
     def _gather(self, group: Group, gathers: bool, now_s: float) -> list[Message]:
         """Take messages out of a group: as many as a digest holds, or one."""
         found: dict[str, Message] = {}
-        most, room = (MOST_ITEMS if gathers else 1), self._digest_bytes
+        most, room = (self._format.digest_items if gathers else 1), self._digest_bytes
         for id_, message in group.messages.items():
             if any(before not in found for before in self._order.before(id_, message.alerts)):
                 continue
-            room -= len(message.delivery.body) + 1
+            room -= size_in_digest(message.delivery, self._format)
             if found and room < 0:
                 break
             found[id_] = message
@@ -325,18 +330,18 @@ class Backlog:
             self._group_sent_s = {key: sent_s for key, sent_s in self._group_sent_s.items() if sent_s > since_s}
 
     def _group_of(self, delivery: Delivery) -> str | None:
-        """The group it gathers in; None for one that goes by itself, as what was tried before goes as it was."""
-        if delivery.attempts or delivery.type == "digest":
+        """The group it gathers in; None for one that goes by itself, such as one that was sent before."""
+        if delivery.attempts or delivery.body:
             return None
         if self._rate is not None:
             return ""
         if self._receiver.group_by and delivery.alert_id is not None:
-            return group_of(delivery.body, self._receiver.group_by)
+            return group_of(delivery.document, self._receiver.group_by)
         return None
 
 
-def group_of(body: bytes, keys: Iterable[str]) -> str:
+def group_of(document: str, keys: Iterable[str]) -> str:
     """The group of a message: its alert's values for these keys, which are labels or fields such as rule."""
-    alert = json.loads(body).get("alert", {})
+    alert = json.loads(document).get("alert", {})
     labels = alert.get("labels", {})
     return json.dumps([labels.get(key, alert.get(key)) for key in keys])

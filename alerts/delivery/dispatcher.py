@@ -18,9 +18,10 @@ from alerts.delivery.answers import Delivered, Gone, Outcome, Refused, Retry, Wa
 from alerts.delivery.attempted import attempt_of, finished, held, put_off
 from alerts.delivery.backlog import Backlog, Turn
 from alerts.delivery.digest import digest_of, digest_room, digested, split
+from alerts.delivery.formats import FORMATS
+from alerts.delivery.formats.rendering import rendered
 from alerts.delivery.health import Trouble
 from alerts.delivery.ledger import Ledger
-from alerts.delivery.message import render
 from alerts.delivery.posting import Enqueue, OnSent, OpenPosting, Sent
 from alerts.delivery.retries import refused_delay_s, retry_delay_s
 from alerts.model.clock import Clock
@@ -79,7 +80,7 @@ class Dispatcher:
         chance: Callable[[], float] = random.random,
         room: int = 10_000,
     ) -> None:
-        """`hub` is the name in the bodies; `on_dead` is told of every message that is given up, and its last error.
+        """`hub` is the name in digests; `on_dead` is told of every message that is given up, and its last error.
 
         Raises ValueError for a rate that cannot be read."""
         self.receiver = receiver
@@ -94,7 +95,8 @@ class Dispatcher:
         self._on_dead = on_dead
         self._chance = chance
         self._room = room
-        self._backlog = Backlog(receiver, digest_room(hub))
+        self._format = FORMATS[receiver.format]
+        self._backlog = Backlog(receiver, digest_room(self._format, hub))
         self._ledger = Ledger(database)
         self._out: set[str] = set()  # enqueued, or a digest that is being made or split
         self._forgotten: set[str] = set()  # of these, what was out when a 410 emptied the backlog
@@ -120,6 +122,8 @@ class Dispatcher:
     def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
         """Take new deliveries of this receiver; `persisted` says that SQL has them."""
         for delivery in deliveries:
+            if not persisted:
+                self._ready(delivery)  # its body is stored, as its document may never be
             if self.is_held:
                 self._ledger.note(replace(delivery, state=DeliveryState.HELD))
             elif self._must_be_left(delivery):
@@ -222,16 +226,16 @@ class Dispatcher:
         def work(session: Session) -> list[Delivery] | None:
             if outbox.is_held(session, name, fingerprint(self.receiver)):
                 return None
-            return outbox.pending(session, name, most, lambda notice: render(notice, self._hub))
+            return outbox.pending(session, name, most)
 
         try:
+            was_held = self.is_held
             # until then SQL would give what has been sent, or is enqueued
             if self._is_forgetful or not await self._ledger.flush():
                 self._load_at_s = self._clock.time() + _RELOAD_S
                 return
             self._has_missed = False
             sent, size, most = self._ledger.ids(), len(self._backlog), self._room + len(self._backlog)
-            was_held = self.is_held
             waiting = await self._database.write(work)
             if self._is_forgetful or (self.is_held and not was_held):  # a 410 came: what was read is outdated
                 self._load_at_s = self._clock.time() + _RELOAD_S
@@ -266,9 +270,16 @@ class Dispatcher:
             if turn.together:
                 tasks.start_soon(self._enqueue_digest, enqueue, turn)
             else:
-                due.append(turn.delivery)
+                due.append(self._ready(turn.delivery))
         if due:
             enqueue(due)
+
+    def _ready(self, delivery: Delivery) -> Delivery:
+        """With the body that all its attempts send, which is stored from the first one on."""
+        if not delivery.body:
+            delivery = rendered(delivery, self._format)
+            self._ledger.note(delivery)
+        return delivery
 
     async def _enqueue_digest(self, enqueue: Enqueue, turn: Turn) -> None:
         if turn.delivery.id not in self._forgotten:
@@ -295,7 +306,7 @@ class Dispatcher:
 
     async def _digest(self, turn: Turn) -> Delivery:
         now, members = self._clock.now(), turn.together
-        digest = digest_of(members, now, self._hub)
+        digest = digest_of(members, now, self._hub, self._format)
         self._backlog.merge(turn, digest, self._clock.time())
         self._note(digested(members, digest, now))
         await self._ledger.flush()  # stored before it is sent; with no database it is sent all the same
@@ -305,7 +316,7 @@ class Dispatcher:
     async def _split(self, digest: Delivery) -> None:
         """Have a digest that was refused sent in parts; while the database cannot say of what, it goes as it is."""
         members, now = await self._members_of(digest), self._clock.now()
-        parts, marks = split(digest, members, now, self._hub)
+        parts, marks = split(digest, members, now, self._hub, self._format)
         if members and digest.id not in self._forgotten:
             self._note(marks)
             await self._ledger.flush()
@@ -323,9 +334,7 @@ class Dispatcher:
         if not await self._ledger.flush():
             return []
         try:
-            return await self._database.read(
-                lambda session: outbox.members_of(session, digest.id, lambda notice: render(notice, self._hub))
-            )
+            return await self._database.read(lambda session: outbox.members_of(session, digest.id))
         except DBAPIError:
             return []
 

@@ -1,19 +1,21 @@
-"""Body and headers of a webhook: format `hub`, version 1, signed as Standard Webhooks says."""
+"""The documents of messages, and the headers of a webhook, signed as Standard Webhooks says."""
 
 import base64
 import hashlib
 import hmac
-import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import overload
 
 from alerts.model.alert import Alert
 from alerts.model.delivery import Notice
+from alerts.model.document import AlertFacts, Document, Origin, encode
 from alerts.model.sample import Value
 
-_COMMITTED = b'"decision_to_commit":%b}}'
-_NOT_COMMITTED = _COMMITTED % b"null"
+_COMMITTED = '"decision_to_commit":{}}}}}'
+_NOT_COMMITTED = _COMMITTED.format("null")
 
 
 def subject_id(subject: str) -> str:
@@ -24,6 +26,10 @@ def subject_id(subject: str) -> str:
     return rest or kind
 
 
+@overload
+def format_time(at: datetime) -> str: ...
+@overload
+def format_time(at: datetime | None) -> str | None: ...
 def format_time(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds and `Z`."""
     if at is None:
@@ -33,13 +39,13 @@ def format_time(at: datetime | None) -> str | None:
 
 def alert_document(
     alert: Alert, labels: Mapping[str, str], name: str | None, metric_label: str | None
-) -> dict[str, object]:
-    """The `alert` object of the body, which the API shows too.
+) -> AlertFacts:
+    """The `alert` object of a document, which the API shows too.
 
     `window` says what a value over a window of time was made of; `duration_s` how long a cleared alert lasted by
     the steady clock. Both are left out where they are not known.
     """
-    document: dict[str, object] = {
+    document: AlertFacts = {
         "id": alert.id,
         "rule": alert.rule,
         "subject": subject_id(alert.subject),
@@ -65,58 +71,39 @@ def alert_document(
     return document
 
 
-def render(notice: Notice, hub: str) -> bytes:
-    """The body of a transition, UTF-8 JSON. The same notice gives the same bytes."""
-    transition = notice.transition
-    return _encode(
-        {
-            "version": 1,
-            "type": str(transition.type),
-            "id": notice.alert_id,
-            "sequence": transition.alert.sequence,
-            "at": format_time(transition.at),
-            "persisted": notice.persisted,
-            "alert": alert_document(transition.alert, notice.labels, notice.name, notice.metric_label),
-            "summary": notice.summary,
-            "hub": hub,
-            "latency_ms": {
-                "sample_to_decision": _ms(notice.sample_to_decision_ms),
-                "decision_to_commit": _ms(notice.decision_to_commit_ms),
-            },
-        }
-    )
+def document_of(notice: Notice, origin: Origin) -> Document:
+    """What the messages of a transition say. How long its commit takes is not known yet: see `with_commit_time`."""
+    transition, alert = notice.transition, notice.transition.alert
+    return {
+        "version": 1,
+        "type": str(transition.type),
+        "id": notice.alert_id,
+        "sequence": alert.sequence,
+        "at": format_time(transition.at),
+        "persisted": notice.persisted,
+        "alert": alert_document(alert, notice.labels, notice.name, notice.metric_label),
+        "summary": notice.summary,
+        "hub": origin.hub,
+        "comment": alert.comment,
+        "zone": origin.zone,
+        "links": {} if origin.public_url is None else {"hub": origin.public_url},
+        "latency_ms": {"sample_to_decision": _ms(notice.sample_to_decision_ms), "decision_to_commit": None},
+    }
 
 
-def with_commit_time(body: bytes, decision_to_commit_ms: float) -> bytes:
-    """What `render` gives for a notice whose time of commit was not known, with that time in its last field."""
-    return body.removesuffix(_NOT_COMMITTED) + _COMMITTED % json.dumps(_ms(decision_to_commit_ms)).encode()
+def documented(notice: Notice, origin: Origin) -> Notice:
+    """The notice with its document."""
+    return replace(notice, document=encode(document_of(notice, origin)))
 
 
-def render_plain(type_: str, id_: str, at: datetime, summary: str, hub: str) -> bytes:
-    """The body of a message that is about no alert: `test` or `heartbeat`."""
-    document = {"version": 1, "type": type_, "id": id_, "at": format_time(at), "summary": summary, "hub": hub}
-    return _encode(document)
+def with_commit_time(document: str, decision_to_commit_ms: float) -> str:
+    """The encoded document with the time of its commit, which is its last field."""
+    return document.removesuffix(_NOT_COMMITTED) + _COMMITTED.format(_ms(decision_to_commit_ms))
 
 
-def render_digest(id_: str, at: datetime, bodies: Sequence[bytes], hub: str) -> bytes:
-    """Many messages in one: `items` holds their bodies as they would have been sent, oldest first."""
-    items = [json.loads(body) for body in bodies]
-    kinds: dict[str, int] = {}
-    for item in items:
-        kind = item["type"].removeprefix("alert.")
-        kinds[kind] = kinds.get(kind, 0) + 1
-    summary = f"{len(items)} messages: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return _encode(
-        {
-            "version": 1,
-            "type": "digest",
-            "id": id_,
-            "at": format_time(at),
-            "items": items,
-            "summary": summary,
-            "hub": hub,
-        }
-    )
+def plain_document(type_: str, id_: str, at: datetime, summary: str, hub: str) -> Document:
+    """What a message says that is about no alert: `test`, `heartbeat` or `digest`."""
+    return {"version": 1, "type": type_, "id": id_, "at": format_time(at), "summary": summary, "hub": hub}
 
 
 def sign(id_: str, timestamp: int, body: bytes, keys: Sequence[bytes]) -> str:
@@ -131,10 +118,6 @@ def headers(id_: str, timestamp: int, body: bytes, keys: Sequence[bytes]) -> dic
     if keys:
         found["webhook-signature"] = sign(id_, timestamp, body, keys)
     return found
-
-
-def _encode(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _finite(value: Value) -> Value:

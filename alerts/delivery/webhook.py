@@ -25,7 +25,7 @@ class Webhook:
         """`version` is the hub's. Raises ValueError, without the secret, for what cannot be used."""
         given = receiver.secret if isinstance(receiver.secret, tuple) else (receiver.secret,)
         secrets = [secret.get_secret_value() for secret in given if secret is not None]
-        self._fixed = {"user-agent": f"monitor-hub/{version}", "content-type": "application/json"}
+        self._fixed = {"user-agent": f"monitor-hub/{version}"}
         self._fixed |= {name.lower(): value for name, value in receiver.headers.items()}
         try:
             self._keys = [parse_secret(secret) for secret in secrets]
@@ -55,7 +55,9 @@ class Webhook:
         """Send once. What goes wrong on the way is a Retry; its error names the stage, never address or body."""
         signed = headers(delivery.id, int(at.timestamp()), delivery.body, self._keys)
         try:
-            answer = await self._sender.send(self._fixed | signed, delivery.body)
+            answer = await self._sender.send(
+                {"content-type": delivery.content_type} | self._fixed | signed, delivery.body
+            )
         except NotSent as error:
             return Retry(str(error))
         return judge(answer.status, answer.headers.get("retry-after"), at, self._excerpts.excerpt(answer.body))

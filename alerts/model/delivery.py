@@ -8,6 +8,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from alerts.model.alert import Transition
 
+JSON = "application/json"
+
 
 class DeliveryState(StrEnum):
     """What became of a delivery."""
@@ -33,9 +35,9 @@ class Notice:
     persisted: bool = True
     sample_to_decision_ms: float | None = None
     receivers: tuple[str, ...] = ()
-    decision_to_commit_ms: float | None = None  # None when the process that measured it is gone
     name: str | None = None
     metric_label: str | None = None
+    document: str = ""  # what its messages say, as JSON; empty until it is made
 
     @property
     def alert_id(self) -> str:
@@ -48,7 +50,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message to one receiver. `id` is its webhook-id, the same over all attempts."""
+    """One message to one receiver. `id` is its webhook-id, the same over all attempts.
+
+    `document` is that of its transition, empty where there is none. `body` is what all attempts send, in the format
+    of the receiver; empty until the first.
+    """
 
     id: str
     receiver: str
@@ -64,6 +70,8 @@ class Delivery:
     finished_at: datetime | None = None
     digest_id: str | None = None
     members: tuple[tuple[str, int], ...] = ()  # of a digest: alert id and sequence of each message in it
+    document: str = ""
+    content_type: str = JSON
 
     @property
     def alerts(self) -> dict[str, tuple[int, int]]:
@@ -94,11 +102,20 @@ def delivery_id(alert_id: str, sequence: int, receiver: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"{alert_id}\n{sequence}\n{receiver}"))
 
 
-def deliveries_of(notice: Notice, body: bytes) -> list[Delivery]:
-    """One delivery of the notice for each of its receivers."""
+def deliveries_of(notice: Notice) -> list[Delivery]:
+    """One delivery of the notice for each of its receivers, with its document."""
     alert_id, transition = notice.alert_id, notice.transition
     sequence, type_ = transition.alert.sequence, str(transition.type)
     return [
-        Delivery(delivery_id(alert_id, sequence, name), name, type_, transition.at, body, alert_id, sequence)
+        Delivery(
+            delivery_id(alert_id, sequence, name),
+            name,
+            type_,
+            transition.at,
+            b"",
+            alert_id,
+            sequence,
+            document=notice.document,
+        )
         for name in notice.receivers
     ]

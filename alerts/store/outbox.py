@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import and_, bindparam, delete, update
 from sqlmodel import Session, col, select
 
-from alerts.model.alert import Alert, Transition, TransitionType
-from alerts.model.delivery import Attempt, Delivery, DeliveryState, Notice
+from alerts.model.alert import Alert
+from alerts.model.delivery import JSON, Attempt, Delivery, DeliveryState, Notice
 from alerts.store.rows import (
     ALERT_NOW,
     alert_now,
@@ -20,16 +20,16 @@ from alerts.store.rows import (
     attempt_values,
     delivery_values,
     insert_rows,
-    set_column,
+    set_documents,
     table_of,
     transition_values,
     upsert,
 )
-from alerts.store.stored import decode_alert, decode_labels, encode_alert
+from alerts.store.stored import decode_alert, encode_alert
 from alerts.store.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
 from alerts.store.unstorable import Refused, write_apart
 
-_DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body")
+_DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body", "content_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ def _move_alerts(session: Session, moved: _Values) -> None:
         )
 
 
-def store_bodies(session: Session, deliveries: Iterable[Delivery]) -> None:
-    """Keep the bodies as they are about to be sent, so that a repeat after a crash is the same to the byte."""
-    set_column(session, table_of(DeliveryRow), "body", {d.id: d.body.decode() for d in deliveries})
+def store_documents(session: Session, notices: Iterable[Notice]) -> None:
+    """Keep the documents as they are about to be told, so that a repeat after a crash is the same to the byte."""
+    set_documents(session, notices)
 
 
 def restore(session: Session, offset_s: float) -> Restored:
@@ -132,47 +132,51 @@ def restore(session: Session, offset_s: float) -> Restored:
     return Restored(alerts, told)
 
 
-def pending(
-    session: Session, receiver: str, limit: int, render: Callable[[Notice], bytes], state: str = "pending"
-) -> list[Delivery]:
-    """Deliveries of a receiver that wait, oldest first. One never sent is rendered from its transition."""
-    rows = session.exec(
-        select(DeliveryRow)
-        .where(DeliveryRow.receiver == receiver, DeliveryRow.state == state)
-        .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
-        .limit(limit)
-    ).all()
-    members = _members(session, [row.id for row in rows if row.type == "digest"])
-    return [
-        replace(to_delivery(session, row, render), members=members.get(row.id, ()))
-        for row in _each_alert_in_order(rows)
-        if not _ends_without_content(session, row)
-    ]
+def pending(session: Session, receiver: str, limit: int, state: str = "pending") -> list[Delivery]:
+    """Deliveries of a receiver that wait, oldest first."""
+    where = (DeliveryRow.receiver == receiver, DeliveryRow.state == state)
+    deliveries = _deliveries(session, _WITH_DOCUMENT.where(*where).order_by(*_OLDEST_FIRST).limit(limit))
+    members = _members(session, [one.id for one in deliveries if one.type == "digest"])
+    return [replace(one, members=members.get(one.id, ())) for one in deliveries]
 
 
-def members_of(session: Session, digest_id: str, render: Callable[[Notice], bytes]) -> list[Delivery]:
+def members_of(session: Session, digest_id: str) -> list[Delivery]:
     """The deliveries that a digest stands for, oldest first."""
-    rows = session.exec(
-        select(DeliveryRow)
-        .where(DeliveryRow.digest_id == digest_id)
-        .order_by(col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
-    ).all()
-    return [
-        to_delivery(session, row, render)
-        for row in _each_alert_in_order(rows)
-        if not _ends_without_content(session, row)
-    ]
+    query = _WITH_DOCUMENT.where(DeliveryRow.digest_id == digest_id).order_by(*_OLDEST_FIRST)
+    return _deliveries(session, query)
 
 
-def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], bytes]) -> Delivery:
-    """A row as the noun it stores, rendered if it never was."""
-    body = row.body.encode() if row.body else render(_notice(session, row))
+_OLDEST_FIRST = (col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
+_WITH_DOCUMENT = select(DeliveryRow, TransitionRow.document).outerjoin(
+    TransitionRow,
+    and_(
+        col(TransitionRow.alert_id) == col(DeliveryRow.alert_id),
+        col(TransitionRow.sequence) == col(DeliveryRow.sequence),
+    ),
+)
+
+
+def _deliveries(session: Session, query: Any) -> list[Delivery]:
+    """Gives up those of which neither the body nor the transition could be stored."""
+    found = session.exec(query).all()
+    documents: dict[str, str | None] = {row.id: document for row, document in found}
+    deliveries = []
+    for row in _each_alert_in_order([row for row, _ in found]):
+        if row.body is None and documents[row.id] is None:
+            row.state = DeliveryState.DEAD.value
+            session.add(row)
+        else:
+            deliveries.append(_to_delivery(row, documents[row.id]))
+    return deliveries
+
+
+def _to_delivery(row: DeliveryRow, document: str | None) -> Delivery:
     return Delivery(
         id=row.id,
         receiver=row.receiver,
         type=row.type,
         created_at=row.created_at,
-        body=body,
+        body=(row.body or "").encode(),
         alert_id=row.alert_id,
         sequence=row.sequence,
         state=DeliveryState(row.state),
@@ -181,6 +185,8 @@ def to_delivery(session: Session, row: DeliveryRow, render: Callable[[Notice], b
         next_at=row.next_at,
         finished_at=row.finished_at,
         digest_id=row.digest_id,
+        document=document or "",
+        content_type=row.content_type or JSON,
     )
 
 
@@ -296,31 +302,3 @@ def _move(session: Session, receiver: str, source: DeliveryState, target: Delive
     table = table_of(DeliveryRow)
     where = (table.c.receiver == receiver, table.c.state == source.value)
     session.connection().execute(update(table).where(*where).values(state=target.value))
-
-
-def _ends_without_content(session: Session, row: DeliveryRow) -> bool:
-    """Gives up a delivery of which neither the body nor the transition could be stored; true where that is so."""
-    if row.body or session.get(TransitionRow, (row.alert_id, row.sequence)) is not None:
-        return False
-    row.state = DeliveryState.DEAD.value
-    session.add(row)
-    return True
-
-
-def _notice(session: Session, row: DeliveryRow) -> Notice:
-    stored = session.get(TransitionRow, (row.alert_id, row.sequence))
-    if stored is None:
-        raise LookupError(f"delivery {row.id} has neither a body nor a transition")
-    alert = decode_alert(stored.alert, 0.0)
-    transition = Transition(TransitionType(stored.type), stored.at, alert, 0.0, 0.0)
-    labels = decode_labels(stored.labels)
-    return Notice(
-        transition,
-        labels,
-        stored.summary,
-        stored.persisted,
-        stored.sample_to_decision_ms,
-        (row.receiver,),
-        name=stored.name,
-        metric_label=stored.metric_label,
-    )

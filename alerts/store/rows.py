@@ -1,14 +1,14 @@
 """Nouns as rows: the columns of each table, and the insert that a repeat does not harm."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Dialect, Table
 from sqlmodel import Session, SQLModel
 
 from alerts.model.alert import Alert
 from alerts.model.delivery import Attempt, Delivery, Notice
+from alerts.model.storable import storable
 from alerts.store.stored import encode_labels, encode_value
-from alerts.store.unstorable import storable
 
 _MOST_ROWS = 500  # of one statement
 
@@ -65,11 +65,12 @@ def transition_values(notice: Notice, alert_text: str) -> dict[str, object]:
         "summary": notice.summary,
         "persisted": notice.persisted,
         "sample_to_decision_ms": notice.sample_to_decision_ms,
+        "document": notice.document or None,
     }
 
 
 def delivery_values(delivery: Delivery) -> dict[str, object]:
-    """A row of `deliveries`; an empty body is one not rendered yet."""
+    """A row of `deliveries`; an empty body is one not sent yet."""
     return {
         "id": delivery.id,
         "receiver": delivery.receiver,
@@ -84,6 +85,7 @@ def delivery_values(delivery: Delivery) -> dict[str, object]:
         "finished_at": delivery.finished_at,
         "digest_id": delivery.digest_id,
         "body": delivery.body.decode() or None,
+        "content_type": delivery.content_type if delivery.body else None,
     }
 
 
@@ -139,14 +141,18 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, obje
         connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(names)}) {places} {conflict}", part)
 
 
-def set_column(session: Session, table: Table, column: str, texts: Mapping[str, str]) -> None:
-    """Give one column of text its values by `id`, many rows in one statement."""
+def set_documents(session: Session, notices: Iterable[Notice]) -> None:
+    """Give transitions their documents, many rows in one statement."""
     connection = session.connection()
-    values = [storable(value) for pair in texts.items() for value in pair]
-    for places, part in _parts(connection.dialect, values, 2):
+    values = [
+        value
+        for notice in notices
+        for value in (notice.alert_id, notice.transition.alert.sequence, notice.document)
+    ]
+    for places, part in _parts(connection.dialect, values, 3):
         connection.exec_driver_sql(
-            f"UPDATE {table.name} SET {column} = fresh.column2 FROM ({places}) AS fresh "
-            f"WHERE {table.name}.id = fresh.column1",
+            f"UPDATE transitions SET document = fresh.column3 FROM ({places}) AS fresh "
+            "WHERE transitions.alert_id = fresh.column1 AND transitions.sequence = fresh.column2",
             part,
         )
 

@@ -66,6 +66,7 @@ class TransitionRow(SQLModel, table=True):
     sample_to_decision_ms: float | None = None
     name: str | None = None
     metric_label: str | None = None
+    document: str | None = Field(default=None, sa_column=Column(Text))  # JSON; None where it is not needed any more
 
 
 class DeliveryRow(SQLModel, table=True):
@@ -91,7 +92,8 @@ class DeliveryRow(SQLModel, table=True):
     next_at: datetime | None = None
     finished_at: datetime | None = None
     digest_id: str | None = Field(default=None, max_length=36)
-    body: str | None = Field(default=None, sa_column=Column(Text))  # None until it is rendered
+    body: str | None = Field(default=None, sa_column=Column(Text))  # None until it is first sent
+    content_type: str | None = None
 
 
 class AttemptRow(SQLModel, table=True):

@@ -1,6 +1,5 @@
 """Rows that no database takes, however often it is asked: told apart from a database that fails, and set aside."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -13,7 +12,6 @@ _CLASSES = ("22", "23", "44", "54", "P0001")
 """SQLSTATE: data exceptions, constraints, check options, program limits, and what a trigger raises."""
 
 _NAMES = frozenset({"DataError", "IntegrityError"})
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Refused(NamedTuple):
@@ -42,11 +40,6 @@ def is_unstorable(error: BaseException) -> bool:
 def reason_of(error: BaseException) -> str:
     """The class of what the driver raised, such as `NumericValueOutOfRange`."""
     return type(error.orig if isinstance(error, StatementError) else error).__name__
-
-
-def storable(text: str) -> str:
-    """The text with U+FFFD for what not every database can hold: NUL, and lone halves of characters."""
-    return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def write_apart(session: Session, rows: Sequence[R], write: Callable[[Sequence[R]], None]) -> list[tuple[R, str]]:

@@ -5,7 +5,8 @@ from uuid import uuid4
 
 from alerts.config.rule import Receiver
 from alerts.delivery.answers import Delivered, advice
-from alerts.delivery.message import render_plain
+from alerts.delivery.formats import FORMATS
+from alerts.delivery.message import plain_document
 from alerts.delivery.webhook import Webhook
 from alerts.model.clock import SystemClock
 from alerts.model.delivery import Delivery
@@ -22,10 +23,12 @@ async def send_test(receiver: Receiver, hub: str, version: str) -> Trial:
     """POST one test message, signed as the receiver is configured."""
     clock, id_ = SystemClock(), str(uuid4())
     at = clock.now()
-    body = render_plain("test", id_, at, f"test message of {hub}", hub)
+    document = plain_document("test", id_, at, f"test message of {hub}", hub)
+    body = FORMATS[receiver.format].render(document)
+    delivery = Delivery(id_, receiver.name, "test", at, body.content, content_type=body.content_type)
     began_s = clock.time()
     async with Webhook(receiver, version) as webhook:
-        outcome = await webhook.post(Delivery(id_, receiver.name, "test", at, body), at)
+        outcome = await webhook.post(delivery, at)
     took = f"{(clock.time() - began_s) * 1000:.0f} ms"
     wrote = "" if outcome.answer is None else f"\nit wrote: {outcome.answer}"
     if isinstance(outcome, Delivered):

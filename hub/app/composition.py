@@ -91,6 +91,7 @@ class Hub:
             on_latency=self.figures.alert_stage,
             on_storage=self._storage_changed,
             resumed_s=lambda: clock.resumed_s,
+            public_url=lambda: self.config.hub.public_url,
         )
         self.recorder = Recorder(
             database,

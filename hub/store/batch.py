@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from alerts.store.unstorable import Refused, reason_of, storable
+from alerts.model.storable import storable
+from alerts.store.unstorable import Refused, reason_of
 from hub.readings.reading import Reading
 from hub.readings.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
 

@@ -14,7 +14,7 @@ _OF_TRANSITIONS = ("window", "duration_s")  # which have no columns of their own
 
 def alert_of(row: AlertRow) -> dict[str, Any]:
     """An alert as in the body of a webhook."""
-    return alert_document(to_alert(row), decode_labels(row.labels), row.name, row.metric_label)
+    return dict(alert_document(to_alert(row), decode_labels(row.labels), row.name, row.metric_label))
 
 
 def story_of(story: Story) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def alerts_of(rows: Iterable[AlertRow]) -> list[dict[str, Any]]:
 
 
 def _document(row: TransitionRow) -> dict[str, Any]:
-    return alert_document(decode_alert(row.alert, 0.0), {}, row.name, row.metric_label)
+    return dict(alert_document(decode_alert(row.alert, 0.0), {}, row.name, row.metric_label))
 
 
 def _transition(row: TransitionRow) -> dict[str, Any]:

@@ -117,11 +117,13 @@ async def test_a_transition_is_announced_once_it_is_committed(database: SqliteDa
         assert database.durable_writes == 1
         delivery = bench.ops.offered[0][0]
         row = database.run(lambda s: s.exec(select(DeliveryRow)).one())
-        assert (row.id, row.body) == (delivery.id, delivery.body.decode())
-        assert b'"summary":"gate-a (Gate A) LCeq,15min 66.2 dB > 65.0 dB"' in delivery.body
-        assert b'"subject":"gate-a","name":"Gate A"' in delivery.body
-        assert b'"metric_label":"LCeq,15min"' in delivery.body
-        assert b'"decision_to_commit":' in delivery.body
+        assert (row.id, row.body) == (delivery.id, None)
+        document = database.run(lambda s: s.exec(select(TransitionRow.document)).one())
+        assert document == delivery.document
+        assert '"summary":"gate-a (Gate A) LCeq,15min 66.2 dB > 65.0 dB"' in delivery.document
+        assert '"subject":"gate-a","name":"Gate A"' in delivery.document
+        assert '"metric_label":"LCeq,15min"' in delivery.document
+        assert '"decision_to_commit":' in delivery.document
     assert bench.site.offered == []
     assert {name for name, _ in bench.latencies} == {"sample_to_decision", "decision_to_commit", "commit"}
 
@@ -183,8 +185,8 @@ async def test_without_a_database_transitions_are_told_from_memory_and_written_l
         assert bench.ops.offered == []
         await anyio.sleep(1)
         assert bench.ops.types == [("alert.onset", False), ("alert.onset", False)]
-        assert b'"persisted":false' in bench.ops.offered[0][0].body
-        assert b"storage-failing" in bench.ops.offered[1][0].body
+        assert '"persisted":false' in bench.ops.offered[0][0].document
+        assert "storage-failing" in bench.ops.offered[1][0].document
         assert bench.site.types == [("alert.onset", False)]
         bench.hear(60.0)
         await anyio.sleep(0.05)
@@ -200,8 +202,8 @@ async def test_without_a_database_transitions_are_told_from_memory_and_written_l
         ("alert.onset", False),
         ("alert.onset", False),
     ]
-    stored = {row.id: row.body for row in database.run(lambda s: s.exec(select(DeliveryRow)).all())}
-    assert all(stored[d.id] == d.body.decode() for d, _ in bench.ops.offered)
+    stored = {(row.alert_id, row.sequence): row.document for row in rows}
+    assert all(stored[str(d.alert_id), d.sequence] == d.document for d, _ in bench.ops.offered)
 
 
 async def test_a_commit_that_hangs_delays_the_alarm_by_two_seconds_only(database: SqliteDatabase) -> None:
@@ -212,7 +214,7 @@ async def test_a_commit_that_hangs_delays_the_alarm_by_two_seconds_only(database
         assert bench.ops.types[0] == ("alert.onset", False)
         database.gate.set()
         await anyio.sleep(1)
-        first = [d for d, _ in bench.ops.offered if b"night-limit" in d.body]
+        first = [d for d, _ in bench.ops.offered if "night-limit" in d.document]
         assert len(first) == 1
         assert bench.ops.looks > 0
 
@@ -257,7 +259,7 @@ async def test_a_receivers_trouble_is_told_to_the_others(database: SqliteDatabas
         bench.alerts.report("hub/receiver/ops", False, "HTTP 500")
         await anyio.sleep(0.1)
     assert bench.ops.offered == []
-    assert b'"summary":"ops receiver-failing: HTTP 500"' in bench.site.offered[0][0].body
+    assert '"summary":"ops receiver-failing: HTTP 500"' in bench.site.offered[0][0].document
 
 
 async def test_a_state_is_never_stored_ahead_of_the_transition_that_led_to_it(tmp_path: Path) -> None:
@@ -284,7 +286,7 @@ async def test_a_report_without_a_reason_has_none(database: SqliteDatabase, reas
         bench.alerts.report("hub/storage", False, reason)
         await anyio.sleep(0.1)
         (first, *_), _ = bench.ops.offered, bench.site.offered
-    assert b'"reason":null' in first[0].body
+    assert '"reason":null' in first[0].document
 
 
 async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_service(database: SqliteDatabase) -> None:
@@ -292,7 +294,7 @@ async def test_an_error_that_cannot_be_stored_as_it_is_does_not_stop_the_service
         bench.alerts.report("hub/storage", False, "ValueError: a\0b\ud800\nc" + "d" * 5000)
         await anyio.sleep(0.1)
         (first, *_), _ = bench.ops.offered, bench.site.offered
-    reason = first[0].body.decode().partition('"reason":"')[2].partition('"')[0]
+    reason = first[0].document.partition('"reason":"')[2].partition('"')[0]
     assert reason.startswith("ValueError: a\ufffdb\ufffd cd")
     assert len(reason) == 1000
 
@@ -340,7 +342,7 @@ async def test_a_transition_that_no_database_takes_is_announced_and_holds_up_no_
         for subject in ("unit/a", "unit/poison", "unit/b"):
             bench.hear(66.2, subject)
         await anyio.sleep(1)
-        told = {json.loads(one.body)["alert"]["subject"]: json.loads(one.body) for one, _ in bench.ops.offered}
+        told = {one["alert"]["subject"]: one for one in (json.loads(d.document) for d, _ in bench.ops.offered)}
         assert {subject: message["persisted"] for subject, message in told.items()} == {
             "a": True,
             "b": True,
@@ -367,7 +369,10 @@ async def test_a_comment_with_what_not_every_database_can_hold_is_stored_all_the
         bench.alerts.acknowledge(alert.id, "shift", "half \ud800 and \0")
         await anyio.sleep(1)
         row = database.run(lambda s: s.exec(select(AlertRow)).one())
+        stored = database.run(lambda s: s.exec(select(TransitionRow).order_by(col(TransitionRow.sequence))).all())
     assert row.comment == "half \ufffd and \ufffd"
+    assert stored[1].document == bench.ops.offered[1][0].document
+    assert json.loads(stored[1].document or "")["comment"] == "half \ufffd and \0"
     assert not bench.alerts.is_storage_failing
 
 

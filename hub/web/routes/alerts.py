@@ -143,4 +143,4 @@ async def _check_open(parts: Parts, alert_id: str) -> None:
 def _document(parts: Parts, alert: Alert) -> dict[str, Any]:
     caption = parts.alerts.caption_of(alert.subject)
     labels, metric_label = parts.alerts.labels_of(alert.subject), caption.metric_label(alert.metric)
-    return alert_document(alert, labels, caption.name, metric_label)
+    return dict(alert_document(alert, labels, caption.name, metric_label))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from alerts.config.rule import Receiver
 from alerts.delivery.backlog import Backlog, Turn, group_of
-from alerts.delivery.digest import MOST_BYTES, MOST_ITEMS, digest_of, split
+from alerts.delivery.digest import digest_of, split
+from alerts.delivery.formats.hub import FORMAT as HUB
 from alerts.model.delivery import Delivery
 from tests.alerts.fakes import START
 
@@ -18,10 +19,10 @@ def backlog(**settings: Any) -> Backlog:
 
 
 def delivery(number: int, site: str = "dock", sequence: int = 1, age_s: float = 0.0) -> Delivery:
-    body = f'{{"type":"alert.onset","alert":{{"rule":"r","labels":{{"site":"{site}"}}}}}}'.encode()
+    document = f'{{"type":"alert.onset","alert":{{"rule":"r","labels":{{"site":"{site}"}}}}}}'
     id_ = f"d{number}" if sequence == 1 else f"d{number}-{sequence}"
     created_at = START - timedelta(seconds=age_s)
-    return Delivery(id_, "ops", "alert.onset", created_at, body, f"a{number}", sequence)
+    return Delivery(id_, "ops", "alert.onset", created_at, b"", f"a{number}", sequence, document=document)
 
 
 def failed(one: Delivery) -> Delivery:
@@ -37,7 +38,7 @@ def order(waiting: Backlog, now_s: float, ends_s: float = 1e9) -> list[tuple[flo
         if turn is not None:
             sent = turn.delivery
             if turn.together:
-                sent = digest_of(turn.together, START, "h")
+                sent = digest_of(turn.together, START, "h", HUB)
                 waiting.merge(turn, sent, now_s)
             found.append((now_s, "+".join(one.id for one in turn.together) or sent.id))
             waiting.finish(sent, now_s)
@@ -81,7 +82,7 @@ def test_the_last_permit_carries_all_that_waits() -> None:
     waiting.finish(first.delivery, 0.0)
     rest = taken(waiting, 0.0)
     assert [member.id for member in rest.together] == ["d1", "d2", "d3"]
-    digest = digest_of(rest.together, START, "h")
+    digest = digest_of(rest.together, START, "h", HUB)
     waiting.merge(rest, digest, 0.0)
     assert len(waiting) == 1
     waiting.finish(digest, 0.0)
@@ -91,8 +92,8 @@ def test_the_last_permit_carries_all_that_waits() -> None:
 
 
 def test_a_group_is_made_of_labels_and_fields() -> None:
-    assert group_of(delivery(1).body, ("site", "rule", "none")) == '["dock", "r", null]'
-    assert group_of(b"{}", ("site",)) == "[null]"
+    assert group_of(delivery(1).document, ("site", "rule", "none")) == '["dock", "r", null]'
+    assert group_of("{}", ("site",)) == "[null]"
 
 
 @pytest.mark.parametrize("settings", [{}, {"rate_limit": "100/min"}, {"group_by": ("site",), "group_wait": "0s"}])
@@ -126,7 +127,7 @@ def test_what_comes_while_a_digest_is_made_waits_behind_it() -> None:
     turn = taken(waiting, 10.0)
     waiting.add(delivery(2), 10.0, START)
     waiting.add(delivery(1, sequence=2), 10.0, START)
-    digest = digest_of(turn.together, START, "h")
+    digest = digest_of(turn.together, START, "h", HUB)
     waiting.merge(turn, digest, 10.0)
     assert len(waiting) == 3
     assert taken(waiting, 400.0).delivery.id == "d2"
@@ -137,7 +138,7 @@ def test_what_comes_while_a_digest_is_made_waits_behind_it() -> None:
 
 def test_a_digest_read_back_goes_as_it_was_and_before_the_later_messages_of_its_alerts() -> None:
     waiting = backlog(group_by=("site",), group_wait="10s", group_interval="5m")
-    digest = digest_of([delivery(1), delivery(2)], START, "h")
+    digest = digest_of([delivery(1), delivery(2)], START, "h", HUB)
     waiting.add(delivery(2, sequence=2), 0.0, START, is_new=False)
     waiting.add(delivery(3), 0.0, START, is_new=False)
     waiting.add(digest, 0.0, START, is_new=False)
@@ -150,19 +151,19 @@ def test_a_digest_read_back_goes_as_it_was_and_before_the_later_messages_of_its_
 
 def test_a_digest_holds_fifty_messages_and_20_kb_at_most() -> None:
     waiting = backlog(group_by=("site",), group_wait="10s")
-    for number in range(2 * MOST_ITEMS + 1):
+    for number in range(2 * HUB.digest_items + 1):
         waiting.add(delivery(number), 0.0, START)
     turns = [taken(waiting, 10.0) for _ in range(3)]
-    assert [len(turn.together) for turn in turns] == [MOST_ITEMS, MOST_ITEMS, 0]
+    assert [len(turn.together) for turn in turns] == [HUB.digest_items, HUB.digest_items, 0]
     assert waiting.take(10.0) is None
 
 
 def test_a_message_longer_than_a_digest_goes_by_itself() -> None:
     waiting = backlog(group_by=("site",), group_wait="10s")
-    long = "x" * MOST_BYTES
+    long = "x" * HUB.digest_bytes
     sizes = [
         delivery(1),
-        replace(delivery(2), body=delivery(2).body[:-1] + f',"x":"{long}"}}'.encode()),
+        replace(delivery(2), document=delivery(2).document[:-1] + f',"summary":"{long}"}}'),
         delivery(3),
     ]
     for one in sizes:
@@ -175,10 +176,10 @@ def test_the_parts_of_a_digest_take_its_place_and_its_alerts_keep_their_order() 
     for number in range(3):
         waiting.add(delivery(number), 0.0, START)
     turn = taken(waiting, 0.0)
-    digest = digest_of(turn.together, START, "h")
+    digest = digest_of(turn.together, START, "h", HUB)
     waiting.merge(turn, digest, 0.0)
     waiting.add(delivery(2, sequence=2), 0.0, START)
-    parts, marks = split(failed(digest), turn.together, START, "h")
+    parts, marks = split(failed(digest), turn.together, START, "h", HUB)
     waiting.split(digest, parts, 1.0)
     assert [mark.state for mark in marks] == ["split", "digested", "digested", "pending", "pending"]
     assert [part.type for part in parts] == ["digest", "alert.onset"]
@@ -191,9 +192,9 @@ def test_parts_go_before_what_follows_even_when_both_are_refused_again() -> None
     for number in range(2):
         waiting.add(delivery(number), 0.0, START)
     turn = taken(waiting, 0.0)
-    digest = digest_of(turn.together, START, "h")
+    digest = digest_of(turn.together, START, "h", HUB)
     waiting.merge(turn, digest, 0.0)
-    parts, _ = split(failed(digest), turn.together, START, "h")
+    parts, _ = split(failed(digest), turn.together, START, "h", HUB)
     waiting.split(digest, parts, 0.0)
     waiting.add(delivery(1, sequence=2), 0.0, START)
     waiting.add(delivery(3), 0.0, START)
@@ -282,7 +283,7 @@ def test_what_was_out_when_all_was_cleared_comes_back_to_nothing() -> None:
         waiting.add(delivery(number), 0.0, START)
     turn = taken(waiting, 0.0)
     waiting.clear()
-    digest = digest_of(turn.together, START, "h")
+    digest = digest_of(turn.together, START, "h", HUB)
     waiting.merge(turn, digest, 0.0)
     waiting.put_off(failed(digest), 5.0, 0.0)
     waiting.split(digest, turn.together, 0.0)
@@ -319,7 +320,7 @@ def test_every_alert_arrives_complete_and_in_order_whatever_is_answered(
             waiting.finish(sent, now_s)
             waiting.accepted(now_s)
         elif kind == "refused" and sent.type == "digest":
-            parts, _ = split(failed(sent), inside, START, "h")
+            parts, _ = split(failed(sent), inside, START, "h", HUB)
             for part in parts:
                 members[part.id] = [one for one in inside if (one.alert_id, one.sequence) in part.members]
             waiting.split(sent, parts, now_s)
@@ -335,7 +336,7 @@ def test_every_alert_arrives_complete_and_in_order_whatever_is_answered(
             return
         sent, inside = turn.delivery, turn.together or members.get(turn.delivery.id) or [turn.delivery]
         if turn.together:
-            sent = digest_of(turn.together, START, "h")
+            sent = digest_of(turn.together, START, "h", HUB)
             waiting.merge(turn, sent, now_s)
             members[sent.id] = turn.together
         alerts_out = [alert for one, _ in out for alert in one.alerts]

@@ -17,10 +17,13 @@ from trio.testing import MockClock
 from alerts.config.rule import Receiver
 from alerts.delivery.answers import Delivered, Gone, Outcome, Refused, Retry, Wait
 from alerts.delivery.dispatcher import Dispatcher, Failure
-from alerts.delivery.message import render
+from alerts.delivery.formats.hub import FORMAT as HUB
+from alerts.delivery.formats.rendering import rendered
+from alerts.delivery.message import documented
 from alerts.delivery.posting import open_posting
 from alerts.model.alert import TransitionType
 from alerts.model.delivery import Delivery, Notice, deliveries_of
+from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store import queries as archive
 from alerts.store.tables import AttemptRow
@@ -96,8 +99,9 @@ class Bench:
         )
 
     def give(self, *notices: Notice) -> list[Delivery]:
-        deliveries = [d for n in notices for d in deliveries_of(n, render(n, "site"))]
-        self.database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, [], 0.0)))
+        told = [documented(n, Origin("site")) for n in notices]
+        deliveries = [d for n in told for d in deliveries_of(n)]
+        self.database.run(lambda s: outbox.write(s, outbox.rows_of(told, deliveries, [], 0.0)))
         self.dispatcher.offer(deliveries)
         return deliveries
 
@@ -119,7 +123,8 @@ async def running(bench: Bench) -> AsyncIterator[Dispatcher]:
 def notice(subject: str = "unit/gate-a", kind: TransitionType = TransitionType.ONSET) -> Notice:
     alert = onset(subject=subject)
     told = alert if kind is TransitionType.ONSET else cleared(alert)
-    return Notice(transition(kind, told), {"site": "dock"}, "said", receivers=("ops",))
+    plain = Notice(transition(kind, told), {"site": "dock"}, "said", receivers=("ops",))
+    return documented(plain, Origin("site"))
 
 
 async def test_a_burst_goes_out_eight_at_a_time(database: SqliteDatabase) -> None:
@@ -353,7 +358,7 @@ async def test_a_410_while_sql_is_being_read_holds_what_is_read(database: Sqlite
     async with running(bench) as dispatcher:
         bench.give(notice("unit/a"))
         await anyio.sleep(0.5)
-        later = deliveries_of(notice("unit/b"), b"{}")
+        later = deliveries_of(notice("unit/b"))
         database.run(lambda s: outbox.write(s, outbox.rows_of([notice("unit/b")], later, [], 0.0)))
         database.gate = anyio.Event()
         dispatcher.look_again()
@@ -387,7 +392,7 @@ async def test_what_is_pending_in_sql_is_sent_after_a_restart(database: SqliteDa
     async with running(Bench(database, hook)):
         await hook.wait_for(3)
     assert {d.id for _, d in hook.sent} == {d.id for d in given}
-    bodies = {d.id: d.body for d in given}
+    bodies = {d.id: rendered(d, HUB).body for d in given}
     assert all(d.body == bodies[d.id] for _, d in hook.sent)
 
 
@@ -486,7 +491,7 @@ async def test_without_a_database_messages_go_and_are_marked_later(database: Sql
         await bench.settled()
         database.is_down = True
         told = replace(notice(), persisted=False)
-        deliveries = deliveries_of(told, render(told, "site"))
+        deliveries = deliveries_of(documented(told, Origin("site")))
         dispatcher.offer(deliveries, persisted=False)
         await hook.wait_for(1)
         await anyio.sleep(60)
@@ -537,7 +542,7 @@ async def test_what_memory_had_no_room_for_while_the_database_was_away_is_sent_o
     hook = FakeWebhook(0.5)
     bench = Bench(database, hook, room=2)
     notices = [notice(f"unit/u{n}") for n in range(5)]
-    deliveries = [d for n in notices for d in deliveries_of(n, render(n, "site"))]
+    deliveries = [d for n in notices for d in deliveries_of(n)]
     async with running(bench) as dispatcher:
         await bench.settled()
         database.is_down = True
@@ -560,7 +565,7 @@ async def test_what_is_read_from_sql_and_finds_no_room_is_read_again(database: S
         await bench.settled()
         bench.give(*(notice(f"unit/a{n}") for n in range(2)))
         stored = [notice(f"unit/b{n}") for n in range(3)]
-        rows = [d for n in stored for d in deliveries_of(n, render(n, "site"))]
+        rows = [d for n in stored for d in deliveries_of(n)]
         database.run(lambda s: outbox.write(s, outbox.rows_of(stored, rows, [], 0.0)))
         dispatcher.look_again()
         await anyio.sleep(60)
@@ -571,8 +576,8 @@ async def test_what_is_not_stored_yet_does_not_overtake_what_only_sql_has(databa
     hook = FakeWebhook()
     bench = Bench(database, hook)
     first, over = notice(), notice(kind=TransitionType.CLEAR)
-    (told,) = deliveries_of(first, render(first, "site"))
-    (clear,) = deliveries_of(over, render(over, "site"))
+    (told,) = deliveries_of(first)
+    (clear,) = deliveries_of(over)
     database.run(lambda s: outbox.write(s, outbox.rows_of([first], [told], [], 0.0)))
     database.is_down = True
     async with running(bench) as dispatcher:
@@ -593,7 +598,7 @@ async def test_the_order_of_an_alert_holds_where_memory_is_too_small_for_it(data
     hook = FakeWebhook(0.5)
     bench = Bench(database, hook, room=1)
     first, over, other = notice(), notice(kind=TransitionType.CLEAR), notice("unit/b")
-    deliveries = [d for n in (other, first, over) for d in deliveries_of(n, render(n, "site"))]
+    deliveries = [d for n in (other, first, over) for d in deliveries_of(n)]
     async with running(bench) as dispatcher:
         await bench.settled()
         database.is_down = True

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from alerts.delivery.message import render
+from alerts.delivery.message import documented
 from alerts.model.alert import Alert, State, TransitionType
 from alerts.model.delivery import Attempt, Delivery, DeliveryState, Notice, deliveries_of
+from alerts.model.document import Origin
 from alerts.store import outbox
-from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
+from alerts.store.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
 from tests.alerts.fakes import START, SqliteDatabase, cleared, onset, transition
 
 
@@ -20,18 +21,20 @@ def database(tmp_path: Path) -> SqliteDatabase:
 
 def notice(alert: Alert, *receivers: str) -> Notice:
     kind = TransitionType.ONSET if alert.is_open else TransitionType.CLEAR
-    return Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
+    told = Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
+    return documented(told, Origin("h"))
 
 
-def store(database: SqliteDatabase, *notices: Notice, bodies: bytes = b"") -> list[Delivery]:
-    deliveries = [d for n in notices for d in deliveries_of(n, bodies)]
+def store(database: SqliteDatabase, *notices: Notice) -> list[Delivery]:
+    notices = tuple(documented(n, Origin("h")) for n in notices)
+    deliveries = [d for n in notices for d in deliveries_of(n)]
     states = [n.transition.alert for n in notices]
     database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, states, 0.0)))
     return deliveries
 
 
 def pending(database: SqliteDatabase, receiver: str = "ops", state: str = "pending") -> list[Delivery]:
-    return database.run(lambda s: outbox.pending(s, receiver, 100, lambda n: render(n, "h"), state))
+    return database.run(lambda s: outbox.pending(s, receiver, 100, state))
 
 
 def test_writing_a_transition_twice_is_harmless(database: SqliteDatabase) -> None:
@@ -45,16 +48,36 @@ def test_writing_a_transition_twice_is_harmless(database: SqliteDatabase) -> Non
     assert [d.id for d in pending(database, "site")] == [first[1].id]
 
 
-def test_what_was_never_sent_is_rendered_from_its_transition(database: SqliteDatabase) -> None:
-    told = replace(notice(onset()), name="Gate A", metric_label="LCeq,15min")
+def test_what_was_never_sent_has_the_document_of_its_transition_and_no_body(database: SqliteDatabase) -> None:
+    told = notice(onset(), "ops", "site")
     store(database, told)
-    assert pending(database)[0].body == render(told, "h")
+    for receiver in told.receivers:
+        (found,) = pending(database, receiver)
+        assert (found.document, found.body) == (told.document, b"")
+    assert database.run(lambda s: s.exec(select(TransitionRow.document)).all()) == [told.document]
+
+
+def test_a_document_is_told_as_it_stands_after_the_commit(database: SqliteDatabase) -> None:
+    first, other = notice(onset()), notice(onset(subject="unit/b"))
+    store(database, first, other)
+    changed = replace(first, document='{"text":"ü"}')
+    database.run(lambda s: outbox.store_documents(s, [changed]))
+    assert {d.document for d in pending(database)} == {changed.document, other.document}
 
 
 def test_a_body_that_was_sent_is_sent_again_to_the_byte(database: SqliteDatabase) -> None:
-    deliveries = store(database, notice(onset()))
-    database.run(lambda s: outbox.store_bodies(s, [replace(deliveries[0], body="ü".encode())]))
-    assert pending(database)[0].body == "ü".encode()
+    (delivery,) = store(database, notice(onset()))
+    sent = replace(delivery, body="ü".encode(), content_type="text/plain")
+    database.run(lambda s: outbox.record(s, [sent], []))
+    assert pending(database) == [sent]
+
+
+def test_a_delivery_of_which_nothing_could_be_stored_is_given_up(database: SqliteDatabase) -> None:
+    lost = deliveries_of(notice(onset()))
+    database.run(lambda s: outbox.record(s, lost, []))
+    assert pending(database) == []
+    assert len(pending(database, state="dead")) == 0
+    assert [row.state for row in database.run(lambda s: s.exec(select(DeliveryRow)).all())] == ["dead"]
 
 
 def test_one_alerts_deliveries_come_in_its_order(database: SqliteDatabase) -> None:
@@ -65,7 +88,7 @@ def test_one_alerts_deliveries_come_in_its_order(database: SqliteDatabase) -> No
 
 def test_a_mark_stores_a_delivery_that_was_sent_before_it_could_be_written(database: SqliteDatabase) -> None:
     told = replace(notice(onset()), persisted=False)
-    sent = replace(deliveries_of(told, b"{}")[0], state=DeliveryState.DELIVERED, attempts=1)
+    sent = replace(deliveries_of(told)[0], state=DeliveryState.DELIVERED, attempts=1, body=b"{}")
     database.run(lambda s: outbox.record(s, [sent], [Attempt(sent.id, 1, START, 0.1, 204)]))
     store(database, told)
     assert pending(database) == []

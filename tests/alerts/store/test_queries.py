@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from alerts.model.alert import Alert, TransitionType
 from alerts.model.delivery import Attempt, DeliveryState, Notice, deliveries_of
 from alerts.store import outbox
 from alerts.store import queries as archive
+from alerts.store.tables import TransitionRow
 from tests.alerts.fakes import START, SqliteDatabase, cleared, onset, transition
 
 
@@ -22,10 +24,10 @@ def database(tmp_path: Path) -> SqliteDatabase:
 def store(database: SqliteDatabase, *alerts: Alert) -> None:
     kinds = [TransitionType.ONSET if alert.is_open else TransitionType.CLEAR for alert in alerts]
     notices = [
-        Notice(transition(kind, alert), {}, "x", receivers=("ops",))
+        Notice(transition(kind, alert), {}, "x", receivers=("ops",), document="{}")
         for kind, alert in zip(kinds, alerts, strict=True)
     ]
-    deliveries = [d for notice in notices for d in deliveries_of(notice, b"{}")]
+    deliveries = [d for notice in notices for d in deliveries_of(notice)]
     database.run(lambda s: outbox.write(s, outbox.rows_of(notices, deliveries, alerts, 0.0)))
 
 
@@ -68,8 +70,7 @@ def test_a_foreign_cursor_is_refused(database: SqliteDatabase) -> None:
 def test_a_story_has_transitions_deliveries_and_attempts(database: SqliteDatabase) -> None:
     alert = onset(value=True, metric="reachable")
     store(database, alert)
-    told = database.run(lambda s: archive.list_deliveries(s, state="pending", receiver="ops")).items
-    delivery = database.run(lambda s: outbox.to_delivery(s, told[0].delivery, lambda notice: b""))
+    (delivery,) = database.run(lambda s: outbox.pending(s, "ops", 100))
     done = replace(delivery, state=DeliveryState.DELIVERED, attempts=1)
     database.run(lambda s: outbox.record(s, [done], [Attempt(done.id, 1, START, 0.1, 204)]))
     found = database.run(lambda s: archive.story(s, str(alert.id)))
@@ -91,6 +92,8 @@ def test_old_closed_alerts_go_in_chunks_with_all_that_is_theirs(database: Sqlite
     assert database.run(lambda s: archive.delete_older_than(s, cutoff, 2)) == 0
     assert [row.id for row in database.run(archive.list_alerts).items] == [still_open.id]
     assert [t.delivery.alert_id for t in database.run(archive.list_deliveries).items] == [still_open.id]
+    left = database.run(lambda s: s.exec(select(TransitionRow)).all())
+    assert [(row.alert_id, row.document) for row in left] == [(still_open.id, "{}")]
 
 
 def test_the_last_attempt_is_the_newest_after_a_replay_too(database: SqliteDatabase) -> None:
@@ -108,7 +111,7 @@ def test_the_last_attempt_is_the_newest_after_a_replay_too(database: SqliteDatab
 def test_more_deliveries_than_a_statement_has_room_for_are_deleted(database: SqliteDatabase) -> None:
     alert = cleared(onset())
     told = Notice(transition(TransitionType.CLEAR, alert), {}, "x", receivers=tuple(f"r{n}" for n in range(1500)))
-    database.run(lambda s: outbox.write(s, outbox.rows_of([told], deliveries_of(told, b"{}"), [alert], 0.0)))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([told], deliveries_of(told), [alert], 0.0)))
     with database.engine.connect() as connection:
         connection.connection.driver_connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1000)  # type: ignore[union-attr]
     assert database.run(lambda s: archive.delete_older_than(s, START + timedelta(days=1), 10)) == 1

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, StatementError
 from sqlmodel import Session
 
-from alerts.store.unstorable import is_unstorable, storable, write_apart
+from alerts.store.unstorable import is_unstorable, write_apart
 
 
 def caused(error: Exception) -> OperationalError:
@@ -50,15 +50,6 @@ def test_the_values_are_at_fault(error: Exception) -> None:
 )
 def test_the_database_is_at_fault(error: Exception) -> None:
     assert not is_unstorable(error)
-
-
-@given(st.text(st.characters(codec=None)))
-def test_a_storable_text_can_be_encoded_and_is_the_same_where_it_could_be(given_text: str) -> None:
-    made = storable(given_text)
-    assert "\0" not in made.encode().decode()
-    assert len(made) == len(given_text)
-    assert all(a == b or b == "\N{REPLACEMENT CHARACTER}" for a, b in zip(given_text, made, strict=True))
-    assert storable(made) == made
 
 
 @given(st.lists(st.booleans(), max_size=40))

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from alerts.config.rule import Receiver
 from alerts.delivery.answers import Gone
-from alerts.delivery.message import render
 from alerts.delivery.webhook import Webhook
 from alerts.model.delivery import Delivery, deliveries_of
 from hub.app.receivers import Receivers
@@ -36,7 +35,7 @@ def no_collector() -> Iterator[None]:
 
 
 def messages(count: int) -> list[Delivery]:
-    return [d for n in range(count) for d in deliveries_of(notice(f"unit/u{n}"), render(notice(f"unit/u{n}"), "x"))]
+    return [d for n in range(count) for d in deliveries_of(notice(f"unit/u{n}"))]
 
 
 def receivers_on(sinks: Supervisor, tmp_path: Path) -> Receivers:
