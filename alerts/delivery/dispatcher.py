@@ -122,10 +122,10 @@ class Dispatcher:
     def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
         """Take new deliveries of this receiver; `persisted` says that SQL has them."""
         for delivery in deliveries:
-            if not persisted:
-                self._ready(delivery)  # its body is stored, as its document may never be
+            # the document of what is not persisted may never be stored; its body is
+            stored = delivery if persisted else self._ready(delivery)
             if self.is_held:
-                self._ledger.note(replace(delivery, state=DeliveryState.HELD))
+                self._ledger.note(replace(stored, state=DeliveryState.HELD))
             elif self._must_be_left(delivery):
                 self._is_behind = self._has_missed = True
                 self.counts.dropped += not persisted

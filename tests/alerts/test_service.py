@@ -446,7 +446,7 @@ async def test_where_too_much_waits_the_oldest_transition_is_announced_and_count
             await anyio.sleep(0.1)
         assert bench.alerts.counts.lost_transitions == 1
         [(oldest, is_persisted)] = bench.ops.offered
-        assert (json.loads(oldest.body)["alert"]["subject"], is_persisted) == ("a", False)
+        assert (json.loads(oldest.document)["alert"]["subject"], is_persisted) == ("a", False)
         database.gate.set()
         await anyio.sleep(1)
         assert bench.ops.types == [("alert.onset", False), ("alert.onset", True), ("alert.onset", True)]

@@ -351,6 +351,37 @@ async def test_a_replay_releases_what_was_held_and_not_marked_yet(database: Sqli
     assert bench.states() == ["delivered", "delivered"]
 
 
+async def test_what_a_held_receiver_is_offered_unstored_is_sent_once_it_is_released(
+    database: SqliteDatabase,
+) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Gone()]
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        bench.give(notice("unit/a"))
+        await bench.settled()
+        (unstored,) = deliveries_of(notice("unit/b"))
+        dispatcher.offer([unstored], persisted=False)
+        await bench.settled()
+        assert bench.states() == ["held", "held"]
+        database.run(lambda s: outbox.replay_between(s, START, START + timedelta(days=1)))
+        dispatcher.reload()
+        await anyio.sleep(5)
+    assert unstored.id in {d.id for _, d in hook.sent}
+    assert bench.states() == ["delivered", "delivered"]
+
+
+async def test_a_body_is_stored_while_the_first_attempt_is_under_way(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(1e6)
+    bench = Bench(database, hook)
+    async with running(bench):
+        (delivery,) = bench.give(notice())
+        await bench.settled()
+    (stored,) = database.run(lambda s: outbox.pending(s, "ops", 10))
+    assert hook.sent[0][1].body == stored.body == rendered(delivery, HUB).body
+    assert (stored.attempts, stored.content_type) == (0, "application/json")
+
+
 async def test_a_410_while_sql_is_being_read_holds_what_is_read(database: SqliteDatabase) -> None:
     hook = FakeWebhook(1.0)
     hook.answers = [Gone()]

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from alerts.delivery.message import render
+from alerts.delivery.formats.hub import FORMAT as HUB
+from alerts.delivery.formats.rendering import rendered
 from alerts.model.alert import State
 from alerts.store import outbox
 from alerts.store.queries import find_delivery, list_alerts, list_deliveries, story
@@ -166,8 +167,7 @@ async def test_a_message_that_an_old_release_left_is_sent_and_a_dead_one_can_be_
     old: Database, revision: str
 ) -> None:
     def waiting(session: Session) -> dict[str, Any]:
-        found = outbox.pending(session, "ops", 10, lambda notice: render(notice, "site"))
-        return {one.id: json.loads(one.body) for one in found}
+        return {one.id: json.loads(rendered(one, HUB).body) for one in outbox.pending(session, "ops", 10)}
 
     before = await old.read(waiting)
     replayed = await old.write(lambda session: outbox.replay(session, [DEAD]))

@@ -53,7 +53,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     newest = sa.select(_DELIVERIES.c.body).where(_DELIVERIES.c.body.is_not(None))
     known = connection.execute(newest.order_by(_DELIVERIES.c.created_at.desc()).limit(1)).scalar()
-    hub = json.loads(known)["hub"] if known else ""
+    hub = json.loads(known or "{}").get("hub", "")
     left = sa.select(_TRANSITIONS).where(_IS_TO_BE_SENT, _TRANSITIONS.c.document.is_(None))
     for row in connection.execute(left).mappings().all():
         own = (_TRANSITIONS.c.alert_id == row["alert_id"], _TRANSITIONS.c.sequence == row["sequence"])

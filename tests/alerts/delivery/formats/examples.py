@@ -13,9 +13,10 @@ HUB = "site-office"
 _LEVEL = replace(onset(), window=WindowBasis(900, 0.98, ("under",)), started_s=100.0)
 _MACHINE = onset("down", "equipment/fab/GWBK-9001", START, "DOWN", metric="status_category")
 _UNIT = onset("unit-unreachable", "unit/gate-b", START, False, metric="reachable", reason="refused")
-_OVER = replace(onset(value=float("inf")), threshold=70, peak=float("nan"))
+_SILENT = replace(onset(subject="unit/gate-c"), value=None)
+_OVER = replace(onset(subject="unit/gate-d", value=float("inf")), threshold=70, peak=float("nan"))
 _ACKNOWLEDGED = replace(
-    _LEVEL, acknowledged_by="anna", acknowledged_at=START, comment="on my way\n\ud800 \0", sequence=2
+    _LEVEL, acknowledged_by="anna", acknowledged_at=START, comment="on my way\n\ud800 \0", sequence=3
 )
 _LATER = START + timedelta(seconds=123, microseconds=456789)
 
@@ -38,9 +39,15 @@ NOTICES: tuple[tuple[Notice, float | None], ...] = (
     (_notice(TransitionType.ONSET, _LEVEL, "gate-a LAeq,15min 66.2 dB > 65.0 dB for 30 s"), 3.1),
     (_notice(TransitionType.LEVEL, replace(_LEVEL, severity="critical", value=81, sequence=2), "higher"), 12.34567),
     (_notice(TransitionType.ACK, _ACKNOWLEDGED, "gate-a acknowledged by anna: on my way"), 0.0),
-    (_notice(TransitionType.UNACK, replace(_LEVEL, sequence=3), "gate-a no longer acknowledged"), None),
-    (_notice(TransitionType.CLEAR, replace(cleared(_LEVEL, _LATER), cleared_s=820.0004), "over"), 1e-9),
-    (replace(_notice(TransitionType.NO_DATA, replace(onset(), value=None), "no data"), persisted=False), None),
+    (_notice(TransitionType.UNACK, replace(_LEVEL, sequence=4), "gate-a no longer acknowledged"), None),
+    (_notice(TransitionType.CLEAR, replace(cleared(_LEVEL, _LATER), cleared_s=820.0004, sequence=5), "over"), 1e-9),
+    (
+        replace(
+            _notice(TransitionType.NO_DATA, replace(onset(subject="unit/gate-c"), value=None), "no data"),
+            persisted=False,
+        ),
+        None,
+    ),
     (_machine(), 2.0),
     (_notice(TransitionType.ONSET, _UNIT, "gate-b unreachable", None), 1234567.8),
     (_notice(TransitionType.ONSET, _OVER, "over range", -3.00049), 7.0),
