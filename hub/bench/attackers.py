@@ -51,13 +51,13 @@ class Clients:
 
     async def probe(self) -> None:
         """Request /readyz every half second, until cancelled."""
-        ask = _READY.format(head=_HEAD.format(port=self.port)).encode()
+        request = _READY.format(head=_HEAD.format(port=self.port)).encode()
         while True:
             began_s = time.monotonic()
             try:
                 with anyio.fail_after(_PROBE_WITHIN_S):
                     async with await anyio.connect_tcp("127.0.0.1", self.port) as stream:
-                        await stream.send(ask)
+                        await stream.send(request)
                         is_ready = (await stream.receive()).startswith(b"HTTP/1.1 200")
             except (OSError, TimeoutError, anyio.EndOfStream, anyio.BrokenResourceError):
                 is_ready = False

@@ -8,7 +8,7 @@ class CacheFigures:
     """The statistics of one cache. `size` is its capacity, `entries` what it holds now, both in `unit`.
 
     `enabled`: Redis is configured and can be used; without it the process tier serves alone. `ttl_s`: how long an
-    entry serves before Redis is asked again. `keep_s`: how long Redis keeps one. `loads`: values read from Redis.
+    entry serves before Redis is read again. `keep_s`: how long Redis keeps one. `loads`: values read from Redis.
     """
 
     name: str

@@ -162,5 +162,5 @@ class EquipmentCache:
         return ReadPermit(max(above + 1, now_ms), now_ms, self._own_age_s())
 
     def _own_age_s(self) -> float | None:
-        asked = [time for time in (self._checked_s, self.entry.time if self.entry else None) if time is not None]
-        return self._clock.steady() - max(asked) if asked else None
+        read_at = [time for time in (self._checked_s, self.entry.time if self.entry else None) if time is not None]
+        return self._clock.steady() - max(read_at) if read_at else None

@@ -1,4 +1,4 @@
-"""The answers of a feed: each has its age, and tells an absent machine from an unknown plant."""
+"""The answers of a feed: each has its age, and distinguishes an absent machine from an unknown plant."""
 
 import json
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""What stands in for the world in the demo, the tests and the benches: meters, a webhook receiver, an Oracle."""
+"""Simulators for the demo, the tests and the benches: instruments, a webhook receiver, and an Oracle database."""

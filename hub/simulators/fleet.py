@@ -1,4 +1,4 @@
-"""How a fleet of simulated instruments is asked for: how many, on which ports, and which of them have a fault."""
+"""Options of a fleet of simulated instruments: how many, on which ports, and which of them have a fault."""
 
 from enum import StrEnum
 from typing import TypeVar
@@ -7,7 +7,7 @@ F = TypeVar("F", bound=StrEnum)
 
 
 def check_ports(units: int, base_port: int) -> None:
-    """Raises ValueError where the ports of so many units are none."""
+    """Check that there are ports for so many units. Raises ValueError, which says what to change."""
     if units < 1:
         raise ValueError(f"simulate at least one unit, not {units}")
     if not 0 < base_port <= base_port + units - 1 <= 65535:
@@ -22,7 +22,7 @@ def parse_faults(text: str, faults: type[F]) -> dict[F, float]:
         try:
             fault = faults(name.strip())
         except ValueError:
-            raise ValueError(f"{name.strip()!r} is no fault; choose from {', '.join(faults)}") from None
+            raise ValueError(f"{name.strip()!r} is not a fault; choose from {', '.join(faults)}") from None
         try:
             percent = float(share.strip().removesuffix("%"))
         except ValueError:
@@ -34,7 +34,7 @@ def parse_faults(text: str, faults: type[F]) -> dict[F, float]:
 
 
 def spread_faults(shares: dict[F, float], units: int, none: F) -> list[F]:
-    """A fault for each unit, by its number alone: the same numbers fail every time, spread over the whole fleet."""
+    """A fault for each unit, chosen by its number: the same units fail every time, spread over the fleet."""
     spread = [none] * units
     order = sorted(range(units), key=lambda unit: unit * 0.6180339887498949 % 1.0)
     start = 0

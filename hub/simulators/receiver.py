@@ -1,4 +1,4 @@
-"""A small webhook receiver for demo, bench and tests: checks signatures and keeps what it is sent."""
+"""A small webhook receiver for demo, benches and tests: it checks signatures and stores the messages."""
 
 import json
 from collections import deque
@@ -20,7 +20,7 @@ _MOST_BODY = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One POST as it came in; `time` is the steady clock of this machine, seconds."""
+    """One POST request; `time` is its arrival in seconds of this machine's steady clock."""
 
     id: str
     body: bytes
@@ -36,10 +36,10 @@ class Received:
 
 @dataclass(slots=True)
 class LocalReceiver:
-    """What arrived: the newest 10,000 in `received`, all of them in `count`; `refused` had a bad signature."""
+    """The receiver: `received` has the newest 10,000 messages, `count` counts all, `refused` bad signatures."""
 
     port: int = 0
-    service_s: float = 0.0  # pretended work before the answer
+    service_s: float = 0.0  # simulated work before each answer
     received: deque[Received] = field(default_factory=lambda: deque(maxlen=_MOST_KEPT))
     count: int = 0
     connections: int = 0
@@ -50,16 +50,16 @@ class LocalReceiver:
 
     @property
     def url(self) -> str:
-        """Where to post to."""
+        """The URL of the receiver."""
         return f"http://127.0.0.1:{self.port}/hook"
 
     async def wait_for(self, count: int) -> None:
-        """Until that many have arrived in all."""
+        """Wait until `count` messages have arrived in all."""
         while self.count < count:
             await self._arrived.wait()
 
-    def take(self, headers: dict[str, str], body: bytes) -> int:
-        """Keep a POST; returns the status to answer."""
+    def handle(self, headers: dict[str, str], body: bytes) -> int:
+        """Store a message; returns the HTTP status of the answer."""
         if self._verify is not None:
             try:
                 self._verify.verify(body, headers, json_parse=False)
@@ -106,7 +106,7 @@ class LocalReceiver:
                 break
             else:
                 return False
-        status = self.take(headers, bytes(body))
+        status = self.handle(headers, bytes(body))
         if self.service_s:
             await anyio.sleep(self.service_s)
         answer = connection.send(h11.Response(status_code=status, headers=[("content-length", "0")]))
@@ -123,7 +123,7 @@ async def open_receiver(
     service_s: float = 0.0,
     on_received: Callable[[Received], None] | None = None,
 ) -> AsyncIterator[LocalReceiver]:
-    """Serve until the block is left. Port 0 takes a free one. Raises OSError when the port is taken."""
+    """Serve while the block runs; port 0 chooses a free one. Raises OSError when the port is in use."""
     receiver = LocalReceiver(
         service_s=service_s, on_received=on_received, _verify=None if secret is None else Webhook(secret)
     )

@@ -1,4 +1,4 @@
-"""A faithful meter with faults, over real TCP: for tests, the demo and the benches."""
+"""A simulated NL-43 with faults over real TCP, for tests, the demo and the benches."""
 
 from hub.simulators.nl43.faults import Fault
 from hub.simulators.nl43.fleet import Fleet, FleetOptions, open_fleet, run_fleet, simulate

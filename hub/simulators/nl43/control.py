@@ -1,20 +1,20 @@
-"""The fleet's control port: one JSON object per line, one JSON answer per line.
+"""The control port of a simulated fleet: one JSON object per line in, one JSON object per line out.
 
 `unit` is a number from 0, a list of numbers, or "all" (also when left out).
 
-    {"unit": 3, "set": {"lp": 80.0}}              hear 80 dB from now on
+    {"unit": 3, "set": {"lp": 80.0}}              measure 80 dB from now on
     {"unit": 3, "set": {"over": true}}            force the overload flag; null lets the level decide; `under` too
     {"unit": 3, "set": {"items": {"Battery Level": "Low"}}}    change items, as on the meter's keys
     {"unit": [3, 4], "do": "Measure,Start"}       a command as from the keys     -> {"ok": true, "codes": [0, 0]}
     {"unit": "all", "fault": "mute"}              also "times": 1 (replies), "delay_s": 2.0 (for "late")
-    {"unit": "all", "cross": 90.0}                jump to 90 dB; note when a line with it is first sent
+    {"unit": "all", "cross": 90.0}                jump to 90 dB; record when a line with it is first sent
     {"unit": [3, 4], "drop": true}                reset the running connections
     {"get": "crossings"}     -> {"crossings": [{"unit": 3, "lp": 90.0, "asked_at": …, "sent_at": … or null}]}
-    {"get": "counters"}      -> {"counters": {"3": {…}}}, of the units asked for
+    {"get": "counters"}      -> {"counters": {"3": {…}}}, of the chosen units
     {"get": "totals"}        -> {"totals": {…}}: the counters of those units summed; gaps are the least
     {"get": "units"}         -> {"units": [{"unit": 3, "port": …, "fault": "none", "connected": true}]}
 
-What only acts answers {"ok": true}. What cannot be done answers {"error": "…"} and changes nothing.
+A command without a result answers {"ok": true}; one that is refused answers {"error": "…"} and changes nothing.
 `asked_at` and `sent_at` are wall time in seconds.
 """
 
@@ -33,15 +33,15 @@ from hub.simulators.nl43.server import SimulatedMeter
 
 _LONGEST_REQUEST = 1_000_000
 _ACTIONS = ("set", "do", "fault", "cross", "drop")
-_QUESTIONS = ("crossings", "counters", "totals", "units")
+_READABLE = ("crossings", "counters", "totals", "units")
 
 
 class ControlError(ValueError):
-    """A request that cannot be done; says what to write instead."""
+    """A request that is refused; the message says what to write instead."""
 
 
 def answer(meters: Sequence[SimulatedMeter], line: bytes | str) -> dict[str, Any]:
-    """Do what one line asks."""
+    """Execute one line; returns the answer."""
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
@@ -58,7 +58,7 @@ def answer(meters: Sequence[SimulatedMeter], line: bytes | str) -> dict[str, Any
 
 @asynccontextmanager
 async def open_control(meters: Sequence[SimulatedMeter], host: str, port: int) -> AsyncIterator[int]:
-    """Serve the control port for as long as the block runs; gives the port. Raises OSError if it is taken."""
+    """Serve the control port while the block runs; yields the port. Raises OSError when it is in use."""
 
     async def serve(stream: SocketStream) -> None:
         async with stream:
@@ -116,7 +116,7 @@ def _act(chosen: Mapping[int, SimulatedMeter], request: dict[str, Any]) -> dict[
 
 def _set(chosen: Mapping[int, SimulatedMeter], values: object) -> None:
     if not isinstance(values, dict) or values.keys() - {"lp", "over", "under", "items"}:
-        raise ControlError(f"'set' takes an object with lp, over, under or items, not {values!r}")
+        raise ControlError(f"'set' needs an object with lp, over, under or items, not {values!r}")
     level = _level(values["lp"]) if "lp" in values else None
     flags = {name: values[name] for name in ("over", "under") if name in values}
     if any(flag not in (True, False, None) for flag in flags.values()):
@@ -141,7 +141,7 @@ def _set_fault(
     chosen: Mapping[int, SimulatedMeter], fault: object, times: int | None, delay_s: float | None
 ) -> None:
     if fault not in list(Fault):
-        raise ControlError(f"{fault!r} is no fault; choose from {', '.join(Fault)}")
+        raise ControlError(f"{fault!r} is not a fault; choose from {', '.join(Fault)}")
     if times is not None and (type(times) is not int or times < 1):
         raise ControlError(f"times is a number of replies from 1, not {times!r}")
     if delay_s is not None and (type(delay_s) not in (int, float) or delay_s < 0):
@@ -168,7 +168,7 @@ def _get(chosen: Mapping[int, SimulatedMeter], what: object) -> dict[str, Any]:
         case "units":
             return {"units": [_unit(unit, meter) for unit, meter in chosen.items()]}
         case _:
-            raise ControlError(f"{what!r} cannot be got; choose from {', '.join(_QUESTIONS)}")
+            raise ControlError(f"{what!r} cannot be got; choose from {', '.join(_READABLE)}")
 
 
 def _unit(unit: int, meter: SimulatedMeter) -> dict[str, Any]:

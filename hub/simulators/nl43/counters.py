@@ -1,4 +1,4 @@
-"""What a simulated meter saw: the evidence for tests and benches."""
+"""The counters of a simulated meter, which tests and benches evaluate."""
 
 import math
 from collections import Counter, deque
@@ -11,14 +11,14 @@ _OTHERS = "others"
 
 
 class Received(NamedTuple):
-    """A command line and when it came, on the meter's steady clock."""
+    """A command line and its arrival, in seconds of the meter's steady clock."""
 
     time: float
     line: str
 
 
 class Crossing(NamedTuple):
-    """A level the meter was told to jump to, when (wall time, s), and when a line with it was first sent."""
+    """A level that the meter was set to, when (wall time, s), and when it first sent a line with it."""
 
     lp: float
     asked_at: float
@@ -27,10 +27,10 @@ class Crossing(NamedTuple):
 
 @dataclass
 class Counters:
-    """Of one meter, since it was switched on.
+    """The counters of one meter since it was switched on.
 
-    `second_connections` sees only what the mode lets it see: with `hang` and `refuse` the kernel answers for us.
-    `overlapping` counts command lines that came before the previous command was done, or during a stream.
+    `second_connections` misses those that the kernel handles alone, in the modes `hang` and `refuse`.
+    `overlapping` counts command lines that arrived before the previous command was finished, or during a stream.
     `least_gap_s` runs from the end of a reply to the next command, over reconnects too; `least_dod_gap_s` from the
     reply to one `DOD?` to the next `DOD?`. The log keeps the last 1,000 lines.
     """
@@ -52,7 +52,7 @@ class Counters:
         self.commands[line if known else _OTHERS] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """Without the log; a gap that never was is null."""
+        """The counters without the log; a gap that did not occur is null."""
         return {
             "connections": self.connections,
             "second_connections": self.second_connections,

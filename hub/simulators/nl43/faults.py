@@ -1,11 +1,11 @@
-"""What can go wrong with a meter, its modem or the way between, on demand."""
+"""The faults that a simulated meter, its modem or the network between can have."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """One kind of trouble.
+    """One kind of fault.
 
     Of the listener: `refuse` (control and FTP port closed), `wedge` (control port closed, FTP alive),
     `hang_connect` (connects stay unanswered as when it sleeps, a session goes on). Both closing kinds reset a
@@ -42,14 +42,14 @@ OF_REPLY = frozenset(list(Fault)[list(Fault).index(Fault.GARBLED) :])
 
 @dataclass(slots=True)
 class FaultState:
-    """The present fault. `times` counts down over replies and then the meter is well again; None lasts."""
+    """The current fault. `times` counts down with each reply, and at 0 the fault ends; None lasts."""
 
     fault: Fault = Fault.NONE
     times: int | None = None
     delay_s: float = 5.0
 
-    def take(self) -> Fault:
-        """The fault of the reply about to be sent."""
+    def next(self) -> Fault:
+        """The fault of the next reply; counts `times` down."""
         fault = self.fault
         if fault not in OF_REPLY or self.times is None:
             return fault
@@ -60,7 +60,7 @@ class FaultState:
 
 
 def spoil(fault: Fault, lines: list[bytes]) -> list[bytes]:
-    """The lines of a reply as they leave a meter with this fault. The last line is the one that suffers."""
+    """The lines of a reply as a meter with this fault sends them; the fault affects the last line."""
     *before, last = lines
     body = last.rstrip(b"\r\n")
     match fault:

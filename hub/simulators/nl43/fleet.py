@@ -1,4 +1,4 @@
-"""Many simulated meters in one process, on one port after another."""
+"""Runs many simulated meters in one process, on consecutive ports."""
 
 import math
 import resource
@@ -17,12 +17,12 @@ from hub.simulators.nl43.options import MeterOptions
 from hub.simulators.nl43.server import SimulatedMeter
 from hub.simulators.nl43.waveform import RandomWalk
 
-_FILES_PER_METER = 5  # listener, session, and the plug with both its ends; FTP
+_FILES_PER_METER = 5  # listener, session, both ends of the plug, FTP
 _FILES_BESIDE = 200
 
 
 def wandering_meter(unit: int) -> MeterOptions:
-    """A meter that measures, and hears a level of its own that wanders around 45 to 65 dB."""
+    """Options of a meter that measures a level of its own, which varies around 45 to 65 dB."""
     return MeterOptions(
         waveform=RandomWalk(mean=45.0 + unit * 7 % 21, seed=unit),
         running=True,
@@ -33,7 +33,7 @@ def wandering_meter(unit: int) -> MeterOptions:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Unit n (from 0) listens on `base_port + n`. `control_port` is None without one."""
+    """The meters: unit n (from 0) listens on `base_port + n`. `control_port` is None without one."""
 
     meters: Sequence[SimulatedMeter]
     control_port: int | None = None
@@ -45,7 +45,7 @@ class Fleet:
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """How to build each unit: `meter(unit)`, and which share of them has which fault."""
+    """The options of a fleet: `meter(unit)` gives those of a unit, `faults` the share of units with each fault."""
 
     units: int
     base_port: int = 0
@@ -57,7 +57,7 @@ class FleetOptions:
 
 @asynccontextmanager
 async def open_fleet(options: FleetOptions) -> AsyncIterator[Fleet]:
-    """All meters and the control port for as long as the block runs. With `base_port` 0 any free ports.
+    """Run all meters and the control port while the block runs; `base_port` 0 chooses free ports.
 
     Raises OSError when a port cannot be had or the system allows too few open files.
     """

@@ -1,4 +1,4 @@
-"""The meter's FTP server as far as a monitor meets it: a banner, a login, and no passive mode."""
+"""The part of the meter's FTP server that a monitor uses: a banner, a login, and no passive mode."""
 
 BANNER = b"220 Connection Ready\r\n"
 

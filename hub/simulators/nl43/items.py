@@ -1,10 +1,10 @@
-"""The plain items of the meter: names, values they take, values they start with."""
+"""The plain items of the meter: their names, allowed values and initial values."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 Accept = Callable[[str], str | None]
-"""A value as sent -> the value as kept, or None when the meter does not take it."""
+"""A value as sent -> the value as stored, or None when the meter does not accept it."""
 
 
 class Item(NamedTuple):

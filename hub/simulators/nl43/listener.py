@@ -1,4 +1,4 @@
-"""A listening port that can be open, closed, or leave whoever connects without an answer."""
+"""A listening port that can be open, closed, or hanging: it then leaves connects without an answer."""
 
 import socket
 import struct
@@ -10,8 +10,8 @@ from hub.simulators.nl43.loop import Loop
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Stance(Enum):
-    """What a connect meets: an accept, a refusal (RST), or silence."""
+class AcceptMode(Enum):
+    """How the port answers a connect: with an accept, with a refusal (RST), or not at all."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -27,29 +27,29 @@ def reset(sock: socket.socket) -> None:
 class Listener:
     """One port. With `port` 0 the first opening chooses it; it stays the same afterwards.
 
-    Silence is made by filling the kernel's queue of one with a connection of our own, which is never accepted:
-    from then on SYNs are dropped, as by a meter whose slot is taken.
+    To hang, it fills the kernel's queue of one with a connection of its own, which it never accepts: the kernel
+    then drops SYNs, as a meter does whose slot is in use.
     """
 
     def __init__(self, loop: Loop, host: str, port: int, accepted: Callable[[socket.socket], None]) -> None:
         self.host, self.port = host, port
-        self.stance = Stance.CLOSED
+        self.mode = AcceptMode.CLOSED
         self._loop = loop
         self._accepted = accepted
         self._socket: socket.socket | None = None
         self._plug: socket.socket | None = None
 
-    def become(self, stance: Stance) -> None:
-        """Raises OSError when the port cannot be had."""
-        if stance is self.stance:
+    def set_mode(self, mode: AcceptMode) -> None:
+        """Change the mode. Raises OSError when the port cannot be opened."""
+        if mode is self.mode:
             return
-        if stance is Stance.CLOSED:
+        if mode is AcceptMode.CLOSED:
             self._close()
             return
         listening = self._socket or self._listen()
-        was, self.stance = self.stance, stance
-        if stance is Stance.HANGING:
-            if was is Stance.OPEN:
+        was, self.mode = self.mode, mode
+        if mode is AcceptMode.HANGING:
+            if was is AcceptMode.OPEN:
                 self._loop.remove_reader(listening)
             self._plug_queue()
             return
@@ -78,7 +78,7 @@ class Listener:
         self._plug.connect_ex(("127.0.0.1" if self.host == "0.0.0.0" else self.host, self.port))
 
     def _unplug(self, listening: socket.socket) -> list[socket.socket]:
-        """Those who got into the queue before the plug did."""
+        """The connections that entered the queue before the plug did."""
         if self._plug is None:
             return []
         own, waiting = self._plug.getsockname(), []
@@ -106,11 +106,11 @@ class Listener:
 
     def _close(self) -> None:
         if self._socket is not None:
-            if self.stance is Stance.OPEN:
+            if self.mode is AcceptMode.OPEN:
                 self._loop.remove_reader(self._socket)
             self._socket.close()
             self._socket = None
         if self._plug is not None:
             reset(self._plug)
             self._plug = None
-        self.stance = Stance.CLOSED
+        self.mode = AcceptMode.CLOSED

@@ -1,4 +1,4 @@
-"""The running event loop, as far as simulated meters use it.
+"""The part of the event loop that simulated meters use.
 
 Here alone asyncio is named. A thousand meters in one process have to leave the core to the program under test:
 reader callbacks on plain sockets spare a task and a stream per connection, and a meter that resets, freezes or

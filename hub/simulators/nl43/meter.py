@@ -1,4 +1,4 @@
-"""The meter itself, without I/O: a command line and the time go in, a result code and a data line come out."""
+"""The meter without I/O: it gets a command line and the time, and returns a result code and a data line."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ class Meter:
     def __init__(self, options: MeterOptions, now: float) -> None:
         self._options = options
         self._on_since = now
-        self._heard: Waveform = options.waveform
+        self._waveform: Waveform = options.waveform
         self._items = plain_items(options.model, options.serial_number)
         for name, value in options.items:
             self._items[name.lower()] = self._items[name.lower()]._replace(value=value)
@@ -44,7 +44,7 @@ class Meter:
         self._names_in_use: set[str] = set()
         self._is_unstored = False
         self.over: bool | None = None
-        """Forces the overload flag; None lets the level decide."""
+        """The forced overload flag; None derives it from the level."""
         self.under: bool | None = None
         self._requests: dict[str, Callable[[str, float], Answer]] = {
             "dod": lambda _, now: Answer(OK, self.dod_line(now)),
@@ -90,13 +90,13 @@ class Meter:
     def _is_lan_free(self) -> bool:
         return self["Web"] == "Off" and self["USB Class"] == "Off"
 
-    def hear(self, waveform: Waveform | float, now: float) -> None:
-        """From now on hear this waveform, or this level."""
+    def set_waveform(self, waveform: Waveform | float, now: float) -> None:
+        """Measure this waveform, or this level in dB, from now on."""
         self._advance(now)
-        self._heard = waveform if callable(waveform) else constant(float(waveform))
+        self._waveform = waveform if callable(waveform) else constant(float(waveform))
 
     def lp(self, now: float) -> float:
-        return self._heard(now - self._on_since)
+        return self._waveform(now - self._on_since)
 
     def is_measuring(self, now: float) -> bool:
         self._advance(now)
@@ -175,7 +175,7 @@ class Meter:
 
     def _advance(self, now: float) -> None:
         if self._run is not None and self._run.is_running:
-            self._run.advance(now, lambda t: self._heard(t - self._on_since))
+            self._run.advance(now, lambda t: self._waveform(t - self._on_since))
 
     def _start(self, now: float) -> None:
         mode = self["Store Mode"]

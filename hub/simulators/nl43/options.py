@@ -1,4 +1,4 @@
-"""How a simulated meter is built and how it behaves on the wire."""
+"""The options of a simulated meter: its state at the start, and its behaviour on the wire."""
 
 import time
 from collections.abc import Callable
@@ -16,13 +16,13 @@ GapRule = Literal["ignore", "R+0004", "drop"]
 
 @dataclass(frozen=True)
 class MeterOptions:
-    """A meter on a LAN that answers at once, unless told otherwise.
+    """The options of a meter; by default one on a LAN that answers at once.
 
-    - `waveform`: what it hears; `running`: it already measures when it is switched on
+    - `waveform`: the level it measures; `running`: it measures already when it is switched on
     - `prompt`: where `$` stands; `segmentation`: one segment per reply, line or byte; `delay_s`: least and most
-    - `second_connection`: what becomes of a connect while the one slot is taken; a real meter lets it hang.
-      The slot stays taken for `slot_release_s` after a close
-    - `gap`: what becomes of a command less than 0.2 s (`DOD?`: 1 s) after the reply before
+    - `second_connection`: the answer to a connect while the only slot is in use; a real meter lets it hang.
+      The slot stays in use for `slot_release_s` after a close
+    - `gap`: the answer to a command less than 0.2 s (`DOD?`: 1 s) after the previous reply
     - `drd_interval_s`, `drd_late_lines`: cadence of the stream, and lines that still come after it is stopped
     - `ftp_port`: None without FTP, 0 for any free port
     - `over_db`, `under_db`: from where the flags are set

@@ -1,4 +1,4 @@
-"""The totals of one measurement run: they grow while it runs and stand still afterwards."""
+"""The totals of one measurement run: they grow while it runs, and stay unchanged afterwards."""
 
 import math
 from bisect import bisect_left
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hub.simulators.nl43.waveform import Waveform
 
 STEP_S = 0.1
-_MOST_STEPS = 600  # a run nobody asked about for long is summed up in coarser steps
+_MAX_STEPS = 600  # a long time without a query is integrated in coarser steps
 _PEAK_ABOVE_DB = 12.8
 
 
@@ -39,7 +39,7 @@ class Run:
         self._spent_s: dict[int, float] = {}
 
     def advance(self, now: float, waveform: Waveform) -> None:
-        """Take in what was heard up to `now`."""
+        """Integrate the level up to `now`."""
         span = now - self._summed_to
         if not self.is_running or span <= 0:
             return
@@ -50,10 +50,10 @@ class Run:
             now -= self._elapsed_s + span - self._preset_s
             span = self._preset_s - self._elapsed_s
             self.is_running = False
-        count = min(_MOST_STEPS, max(1, round(span / STEP_S)))
+        count = min(_MAX_STEPS, max(1, round(span / STEP_S)))
         step = span / count
         for index in range(count, 0, -1):
-            self._hear(waveform(now - (index - 0.5) * step), step)
+            self._integrate(waveform(now - (index - 0.5) * step), step)
         self._elapsed_s += span
 
     def stop(self) -> None:
@@ -73,7 +73,7 @@ class Run:
             self._lmax + _PEAK_ABOVE_DB,
         )
 
-    def _hear(self, lp: float, step: float) -> None:
+    def _integrate(self, lp: float, step: float) -> None:
         self._energy += 10 ** (lp / 10) * step
         self._lmax = max(self._lmax, lp)
         self._lmin = min(self._lmin, lp)

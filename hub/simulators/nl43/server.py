@@ -1,4 +1,4 @@
-"""A simulated meter on a real port: one control slot, an FTP port beside it, and faults that come and go."""
+"""A simulated meter on a real port: one control connection, an FTP port, and faults that can be switched."""
 
 import socket
 import time
@@ -11,7 +11,7 @@ import anyio
 from hub.simulators.nl43.counters import Counters, Crossing
 from hub.simulators.nl43.faults import Fault
 from hub.simulators.nl43.ftp import BANNER, FtpDialogue
-from hub.simulators.nl43.listener import Listener, Stance
+from hub.simulators.nl43.listener import AcceptMode, Listener
 from hub.simulators.nl43.loop import Loop, Timer, running_loop
 from hub.simulators.nl43.meter import Meter
 from hub.simulators.nl43.options import MeterOptions
@@ -23,7 +23,7 @@ _HANGING = (Fault.HANG_CONNECT, Fault.HALF_OPEN)
 
 
 class SimulatedMeter:
-    """Made by `open_simulator`. Everything may be changed while it runs."""
+    """A running meter, created by `open_simulator`. All its settings may be changed while it runs."""
 
     def __init__(self, options: MeterOptions, host: str, port: int) -> None:
         self._loop: Loop = running_loop()
@@ -60,7 +60,7 @@ class SimulatedMeter:
 
     @property
     def crossing(self) -> Crossing | None:
-        """The last level it was told to jump to."""
+        """The last level that `cross` set."""
         return self._unit.crossing
 
     @property
@@ -69,11 +69,11 @@ class SimulatedMeter:
 
     @property
     def is_slot_taken(self) -> bool:
-        """By a session, or still by one that ended less than `slot_release_s` ago."""
+        """True while a session uses the slot, and until `slot_release_s` after its end."""
         return self._session is not None or self._release is not None
 
     def set_fault(self, fault: Fault | str, *, times: int | None = None, delay_s: float | None = None) -> None:
-        """From now on; `times` limits a fault of replies to so many, `delay_s` belongs to `late`."""
+        """Set the fault; `times` limits it to so many replies, `delay_s` is the delay of `late`."""
         state = self._unit.faults
         state.fault, state.times = Fault(fault), times
         if delay_s is not None:
@@ -81,15 +81,15 @@ class SimulatedMeter:
         self._update()
 
     def set_lp(self, lp: float) -> None:
-        """Hear this level from now on, dB."""
-        self.hear(lp)
+        """Measure this level, in dB, from now on."""
+        self.set_waveform(lp)
 
-    def hear(self, waveform: Waveform | float) -> None:
-        self.meter.hear(waveform, self._unit.options.clock())
+    def set_waveform(self, waveform: Waveform | float) -> None:
+        self.meter.set_waveform(waveform, self._unit.options.clock())
 
     def cross(self, lp: float) -> None:
-        """Jump to a level and note when a `DOD?` or stream line with it is first sent."""
-        self.hear(lp)
+        """Jump to a level in dB, and record when a `DOD?` or stream line with it is first sent."""
+        self.set_waveform(lp)
         self._unit.crossing = Crossing(lp, time.time())
 
     def put(self, name: str, value: str) -> None:
@@ -98,7 +98,7 @@ class SimulatedMeter:
         self._update()
 
     def press(self, line: str) -> int:
-        """A command as if given on the meter's keys: obeyed whatever the connection does. Gives the result code."""
+        """Execute a command as from the meter's keys, independently of any connection; returns the result code."""
         code = self.meter.execute(line, self._unit.options.clock()).code
         self._update()
         return code
@@ -109,14 +109,14 @@ class SimulatedMeter:
             self._session.close(with_reset=with_reset)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for something this meter sees happen: a connection, a command, a reply, an end."""
+        """Wait until a condition holds; it is checked at each connection, command, reply and close."""
         while not holds():
             if self._news is None:
                 self._news = anyio.Event()
             await self._news.wait()
 
     def switch_on(self) -> None:
-        """Raises OSError when a port cannot be had."""
+        """Open the ports. Raises OSError when one cannot be opened."""
         self._is_on = True
         try:
             self._update()
@@ -135,7 +135,7 @@ class SimulatedMeter:
             self._release.cancel()
 
     def _update(self) -> None:
-        """Let the ports and the session follow the fault, the settings and the slot."""
+        """Apply the fault, the settings and the slot to the ports and the session."""
         fault, session = self.fault, self._session
         if session is not None:
             if fault in _CLOSING or not self.meter.is_reachable:
@@ -145,55 +145,55 @@ class SimulatedMeter:
                 session.freeze()
             else:
                 session.thaw()
-        self._listener.become(self._stance(fault))
+        self._listener.set_mode(self._accept_mode(fault))
         has_ftp = self._unit.options.ftp_port is not None and self.meter.has_ftp and fault is not Fault.REFUSE
-        self._ftp.become(Stance.OPEN if self._is_on and has_ftp else Stance.CLOSED)
+        self._ftp.set_mode(AcceptMode.OPEN if self._is_on and has_ftp else AcceptMode.CLOSED)
 
-    def _stance(self, fault: Fault) -> Stance:
+    def _accept_mode(self, fault: Fault) -> AcceptMode:
         if not self._is_on or fault in _CLOSING or not self.meter.is_reachable:
-            return Stance.CLOSED
+            return AcceptMode.CLOSED
         if fault in _HANGING:
-            return Stance.HANGING
+            return AcceptMode.HANGING
         if not self.is_slot_taken:
-            return Stance.OPEN
+            return AcceptMode.OPEN
         match self._unit.options.second_connection:
             case "hang":
-                return Stance.HANGING
+                return AcceptMode.HANGING
             case "refuse":
-                return Stance.CLOSED
+                return AcceptMode.CLOSED
             case "accept_mute":
-                return Stance.OPEN
+                return AcceptMode.OPEN
 
     def _on_connect(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self.is_slot_taken:
             self.counters.connections += 1
-            self._session = Session(self._loop, sock, self._unit, self._on_news, self._on_session_closed)
+            self._session = Session(self._loop, sock, self._unit, self._on_change, self._on_session_closed)
             self._session.start()
             self._update()
         else:
             self.counters.second_connections += 1
             self._others.add(sock)
             self._loop.add_reader(sock, lambda: self._discard(sock))
-        self._tell()
+        self._notify()
 
-    def _on_news(self, may_reconfigure: bool) -> None:
+    def _on_change(self, may_reconfigure: bool) -> None:
         if may_reconfigure:
             self._update()
-        self._tell()
+        self._notify()
 
     def _on_session_closed(self) -> None:
         self._session = None
         if self._unit.options.slot_release_s > 0 and self._is_on:
             self._release = self._loop.call_later(self._unit.options.slot_release_s, self._on_released)
         self._update()
-        self._tell()
+        self._notify()
 
     def _on_released(self) -> None:
         self._release = None
         self._update()
-        self._tell()
+        self._notify()
 
     def _on_ftp_connect(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -206,7 +206,7 @@ class SimulatedMeter:
             self._forget(sock)
 
     def _discard(self, sock: socket.socket, dialogue: FtpDialogue | None = None) -> None:
-        """Read what a side connection says; answer it only when it is FTP."""
+        """Read and discard the data of a further connection; answer it only if it is FTP."""
         try:
             data = sock.recv(4096)
             if data and dialogue is not None:
@@ -223,7 +223,7 @@ class SimulatedMeter:
         self._others.discard(sock)
         sock.close()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         news, self._news = self._news, None
         if news is not None:
             news.set()
@@ -233,7 +233,7 @@ class SimulatedMeter:
 async def open_simulator(
     options: MeterOptions | None = None, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[SimulatedMeter]:
-    """One meter for as long as the block runs. Raises OSError when a port cannot be had. Needs asyncio."""
+    """Run one meter while the block runs. Raises OSError when a port cannot be opened. Needs asyncio."""
     meter = SimulatedMeter(options or MeterOptions(), host, port)
     meter.switch_on()
     try:

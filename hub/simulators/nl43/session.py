@@ -1,4 +1,4 @@
-"""One control connection: bytes in, replies out, in the manner and with the faults that were asked for."""
+"""One control connection of a simulated meter: reads commands and writes replies, with the configured faults."""
 
 import socket
 import time
@@ -26,7 +26,7 @@ DOD_GAP_S = 1.0
 
 @dataclass
 class Unit:
-    """What of a meter outlives a connection. Times are on the meter's steady clock."""
+    """The state of a meter that outlives a connection. Times are of the meter's steady clock."""
 
     options: MeterOptions
     meter: Meter
@@ -38,7 +38,7 @@ class Unit:
     crossing: Crossing | None = None
 
     def note_crossing(self) -> None:
-        """A line with the present level is about to be sent."""
+        """Record that a line with the current level is about to be sent."""
         if self.crossing is not None and self.crossing.sent_at is None:
             self.crossing = self.crossing._replace(sent_at=time.time())
 
@@ -46,7 +46,7 @@ class Unit:
 class Session:
     """`closed` is called once, when the socket is gone; `changed` after whatever else a test may wait for.
 
-    `changed` is told whether a setting was obeyed, which may have moved the ports.
+    `changed(may_reconfigure)` is called with True after a setting, which may have changed the ports.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Session:
             self._send(_PROMPT)
 
     def freeze(self) -> None:
-        """Take no notice of the connection any more, not even of its end."""
+        """Ignore the connection from now on, even its end."""
         if not self._is_frozen and self._is_open:
             self._is_frozen = True
             self._loop.remove_reader(self._socket)
@@ -120,11 +120,11 @@ class Session:
         *lines, rest = (self._buffer + data.replace(_SUB, b"")).split(b"\n")
         self._buffer = rest[-_LONGEST_COMMAND:]
         for index, line in enumerate(lines):
-            self._take(line.removesuffix(b"\r").decode("ascii", "replace"), comes_early=index > 0)
+            self._handle(line.removesuffix(b"\r").decode("ascii", "replace"), comes_early=index > 0)
         if lines:
             self._changed(False)
 
-    def _take(self, line: str, *, comes_early: bool) -> None:
+    def _handle(self, line: str, *, comes_early: bool) -> None:
         unit, options = self._unit, self._unit.options
         now = options.clock()
         unit.counters.received(now, line)
@@ -145,7 +145,7 @@ class Session:
             self._answer(line, answer)
 
     def _measure_gap(self, line: str, now: float) -> bool:
-        """Whether the command came too soon."""
+        """Whether the command came too soon after the previous reply."""
         unit, counters = self._unit, self._unit.counters
         is_too_soon = False
         if unit.replied is not None:
@@ -160,7 +160,7 @@ class Session:
 
     def _answer(self, line: str, answer: Answer | None) -> None:
         unit, options = self._unit, self._unit.options
-        fault = unit.faults.take()
+        fault = unit.faults.next()
         if fault in _SILENT:
             self._is_busy = False
             return
@@ -239,7 +239,7 @@ class Session:
         line = unit.meter.drd_line(self._counter, now)
         if self._stream_param:
             line += unit.meter.status_fields(now)
-        fault = unit.faults.take()
+        fault = unit.faults.next()
         if fault in _ANSWERS_WELL:
             unit.note_crossing()
         if fault not in _SILENT:
@@ -266,7 +266,7 @@ class Session:
         self._changed(False)
 
     def _send(self, data: bytes) -> None:
-        """A client that lets some hundred kilobytes pile up is dropped."""
+        """Send data; a client with some hundred kilobytes unread is dropped."""
         if not self._is_open:
             return
         try:

@@ -1,4 +1,4 @@
-"""What a simulated meter hears: functions from seconds to dB."""
+"""The levels that a simulated meter measures, as functions from seconds to dB."""
 
 import math
 from bisect import bisect_right
@@ -10,7 +10,7 @@ Waveform = Callable[[float], float]
 
 
 def constant(lp: float) -> Waveform:
-    """The same level for ever."""
+    """A constant level in dB."""
     return lambda _t: lp
 
 
@@ -30,7 +30,7 @@ def steps(table: Sequence[tuple[float, float]]) -> Waveform:
 
 
 class RandomWalk:
-    """A level that wanders around `mean` and is drawn back to it; the same seed always walks the same way."""
+    """A random level around `mean`, in dB, that returns to it; the same seed always gives the same levels."""
 
     def __init__(self, mean: float = 50.0, stride: float = 0.8, seed: int = 0) -> None:
         self._mean, self._stride, self._seed = mean, stride, seed

@@ -1,4 +1,4 @@
-"""The server as a process: prints one JSON line with its ports, serves until SIGINT or SIGTERM.
+"""Runs the simulated Oracle as a process: prints one JSON line with its ports, and serves until SIGINT or SIGTERM.
 
 python -m hub.simulators.oracle --port 0 --rows 2784 --machines 2600 --session-limit 6 --service-time 2-6
 """

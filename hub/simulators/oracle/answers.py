@@ -1,4 +1,4 @@
-"""What a handler may answer to a statement: rows, a count, an ORA error, a delay, or nothing for ever."""
+"""The answers that a handler can give to a statement: rows, a count, an ORA error, a delay, or none at all."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class Column:
         )
 
     def encoder(self) -> Callable[[Scalar], bytes]:
-        """How a value of this column goes into a row."""
+        """A function that encodes a value of this column."""
         encode = self._encoder()
         return lambda value: blob(value) if isinstance(value, encoding.Raw) and not self.as_text else encode(value)
 
@@ -109,7 +109,7 @@ class Binds:
 
 @dataclass(frozen=True, slots=True)
 class ResultSet:
-    """Rows of a query. `transaction`: it leaves the session in one, as a select over a database link does."""
+    """The rows of a query. `transaction`: it opens one in the session, as a select over a database link does."""
 
     columns: Sequence[Column]
     rows: Iterable[Row] = field(repr=False)
@@ -118,7 +118,7 @@ class ResultSet:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A statement without rows has run."""
+    """The result of a statement without rows."""
 
     rowcount: int = 0
     transaction: bool = True
@@ -146,7 +146,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """No answer until the client breaks the call or goes away."""
+    """No answer until the client breaks the call or disconnects."""
 
 
 Answer: TypeAlias = ResultSet | Done | OraError | Delay | Hang

@@ -1,4 +1,4 @@
-"""The 12c password verifier, server side: what phase one offers and how phase two is checked and answered."""
+"""The server side of the 12c password verifier: the challenge of phase one, the check and answer of phase two."""
 
 import hashlib
 import secrets
@@ -40,7 +40,7 @@ class Passwords:
         return self._users.get(user.upper())
 
     def key(self, user: str) -> bytes:
-        """The verifier's key; for an unknown user one that no password opens, so both fail alike."""
+        """The key of the verifier; for an unknown user one that no password matches, so that both fail alike."""
         name = user.upper()
         if name not in self._keys:
             password = self._users.get(name, secrets.token_hex())

@@ -1,4 +1,4 @@
-"""The socket of one client: packets in and out, breaks and resets, requests put together from packets."""
+"""The connection of one client: packets, breaks and resets, and requests assembled from packets."""
 
 import asyncio
 from collections import deque
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Cut the connection without a word."""
+        """Drop the connection."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._framer.wide = True
 
     def refuse(self, code: int, text: str) -> None:
-        """Say no as the listener does, and close."""
+        """Refuse as a listener does, and close."""
         self._send(self._framer.packet(packets.REFUSE, packets.refusal(code, text)))
         self.close()
 
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         raise Gone
 
     def fail(self, error: OraError) -> None:
-        """Break first; the error follows when the client has reset."""
+        """Send a break; the error follows once the client has reset."""
         self._counters.errors += 1
         self._pending = error
         self._send_marker(packets.BREAK)
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A statement runs in this block: a break from the client ends it, and the session goes on behind it."""
+        """Run a statement in the block: a break from the client ends it, and the session continues."""
         self._executing = True
         try:
             yield

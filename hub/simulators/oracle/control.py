@@ -1,4 +1,4 @@
-"""The control port of the server as a process: a JSON object per line in, a JSON object per line out.
+"""The control port of the simulated Oracle: one JSON object per line in, one JSON object per line out.
 
 {"get": "counters" | "faults" | "plant"}     {"reset": "counters"}     {"drop": "sessions"}     {"listen": false}
 {"set": {"hang": "LOTWIPHISTORY", "session_limit": 6, "errors": {"pattern": [942, "table or view does not exist"]}}}
@@ -19,7 +19,7 @@ FAULTS = frozenset(each.name for each in fields(Faults)) - {"seed"}
 
 
 def set_faults(faults: Faults, changes: dict[str, Any]) -> None:
-    """Change fields by name. Raises ValueError for a name that is none."""
+    """Change faults by name. Raises ValueError for an unknown name."""
     if unknown := changes.keys() - FAULTS:
         raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(sorted(FAULTS))}")
     for name, value in changes.items():
@@ -30,9 +30,9 @@ def set_faults(faults: Faults, changes: dict[str, Any]) -> None:
         setattr(faults, name, value)
 
 
-async def obey(server: OracleServer, order: dict[str, Any]) -> dict[str, Any]:
-    """Carry out one order; what it answers. Raises ValueError for an order it does not know."""
-    match order:
+async def execute(server: OracleServer, command: dict[str, Any]) -> dict[str, Any]:
+    """Execute one command; returns the answer. Raises ValueError for an unknown command."""
+    match command:
         case {"get": "counters"}:
             return vars(server.counters)
         case {"get": "faults"}:
@@ -58,12 +58,12 @@ async def obey(server: OracleServer, order: dict[str, Any]) -> dict[str, Any]:
         case {"plant": {"rows": int(rows)}}:
             server.plant.resize(rows)
         case _:
-            raise ValueError("unknown order; see the head of hub/simulators/oracle/control.py")
+            raise ValueError("unknown command; see the head of hub/simulators/oracle/control.py")
     return {"ok": True}
 
 
 class ControlPort(AbstractAsyncContextManager["ControlPort"]):
-    """Listens on 127.0.0.1 while it is entered; `port` tells where."""
+    """Listens on `port` of 127.0.0.1 while it is entered."""
 
     def __init__(self, server: OracleServer, port: int = 0) -> None:
         self.port = port
@@ -83,7 +83,7 @@ class ControlPort(AbstractAsyncContextManager["ControlPort"]):
         try:
             while line := await reader.readline():
                 try:
-                    reply = await obey(self._server, json.loads(line))
+                    reply = await execute(self._server, json.loads(line))
                 except (ValueError, TypeError) as error:
                     reply = {"error": str(error)}
                 writer.write(json.dumps(reply, ensure_ascii=False).encode() + b"\n")

@@ -21,7 +21,7 @@ class Raw(bytes):
 
 
 class Incomplete(Exception):
-    """The message goes on in the next packet."""
+    """The message continues in the next packet."""
 
 
 def uint(value: int) -> bytes:
@@ -60,7 +60,7 @@ class Reader:
         self.at += 1
         return self.data[self.at - 1]
 
-    def take(self, length: int) -> bytes:
+    def read(self, length: int) -> bytes:
         end = self.at + length
         if end > len(self.data):
             raise Incomplete
@@ -70,7 +70,7 @@ class Reader:
 
     def uint(self) -> int:
         length = self.byte()
-        value = int.from_bytes(self.take(length & 0x7F), "big")
+        value = int.from_bytes(self.read(length & 0x7F), "big")
         return -value if length & 0x80 else value
 
     def uints(self, count: int) -> list[int]:
@@ -79,10 +79,10 @@ class Reader:
     def blob(self) -> bytes:
         length = self.byte()
         if length != LONG:
-            return b"" if length == 0xFF else self.take(length)
+            return b"" if length == 0xFF else self.read(length)
         parts = []
         while size := self.uint():
-            parts.append(self.take(size))
+            parts.append(self.read(size))
         return b"".join(parts)
 
     def sized(self) -> bytes:
@@ -135,7 +135,7 @@ def parse_number(raw: bytes) -> int | Decimal:
 
 
 def moment(value: date, *, fraction: bool) -> bytes:
-    """DATE (7 bytes), or TIMESTAMP (11) when `fraction` is asked for and there is one."""
+    """DATE (7 bytes), or TIMESTAMP (11 bytes) with `fraction` and a value that has one."""
     hour = minute = second = micro = 0
     if isinstance(value, datetime):
         hour, minute, second, micro = value.hour, value.minute, value.second, value.microsecond
@@ -153,7 +153,7 @@ def date_bytes(year: int, month: int = 1, day: int = 1) -> Raw:
 
 
 def as_text(kind: str, value: Scalar) -> str | None:
-    """What TO_CHAR makes of a date or a number."""
+    """The text that TO_CHAR makes of a date or a number."""
     if value is None:
         return None
     if kind == "NUMBER":

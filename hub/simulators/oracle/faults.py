@@ -1,4 +1,4 @@
-"""What the server does wrong or slowly, what it has counted, and its first-come-first-served gate."""
+"""The faults and delays of the simulated Oracle, its counters, and its slots in order of arrival."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ Span = tuple[float, float]
 class Faults:
     """Live switches. Patterns are regular expressions searched in the SQL text, without regard to case.
 
-    A raised limit lets in who waits at the next arrival or departure, or at once with `server.apply_limits()`.
+    A raised limit admits waiting callers at the next arrival or release, or at once with `server.apply_limits()`.
 
     connect: "accept", or "silent": TCP accepts and nothing is ever answered; "refuse" is a REFUSE with ORA-12516.
     session_policy: above `session_limit` a connection queues, or is refused by the listener (ORA-12516), or by the
@@ -99,17 +99,17 @@ class Counters:
                 setattr(self, each.name, kept.get(each.name, 0))
 
 
-class Gate:
-    """Lets at most `limit` through at once (None: all), the others in order of arrival."""
+class SlotQueue:
+    """At most `limit` slots at once (None: no limit), granted in order of arrival."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
-        self._inside = 0
+        self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def is_full(self) -> bool:
-        return self._limit is not None and self._inside >= self._limit
+        return self._limit is not None and self._held >= self._limit
 
     @property
     def waiting(self) -> int:
@@ -117,28 +117,28 @@ class Gate:
 
     def set_limit(self, limit: int | None) -> None:
         self._limit = limit
-        self._let_in()
+        self._admit_waiting()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place, waiting for one first."""
-        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(ticket)
-        self._let_in()
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it while the block runs."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._admit_waiting()
         try:
-            await ticket
+            await turn
             yield
         finally:
-            if ticket.done() and not ticket.cancelled():
-                self._inside -= 1
+            if turn.done() and not turn.cancelled():
+                self._held -= 1
             else:
-                self._waiting.remove(ticket)
-            self._let_in()
+                self._waiting.remove(turn)
+            self._admit_waiting()
 
-    def _let_in(self) -> None:
+    def _admit_waiting(self) -> None:
         while self._waiting and not self.is_full:
-            ticket = self._waiting.popleft()
-            if ticket.cancelled():
+            turn = self._waiting.popleft()
+            if turn.cancelled():
                 continue
-            self._inside += 1
-            ticket.set_result(None)
+            self._held += 1
+            turn.set_result(None)

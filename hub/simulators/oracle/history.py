@@ -1,4 +1,4 @@
-"""The history tables: so many rows per id asked for, a split tree, merges; and seed queries without ids."""
+"""The history tables: so many rows per requested id, a split tree, merges, and seed queries without ids."""
 
 import re
 from collections.abc import Iterator, Sequence

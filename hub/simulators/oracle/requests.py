@@ -89,14 +89,14 @@ def _function(reader: Reader, *, tokens: bool) -> int:
 
 def _skip_negotiation(reader: Reader) -> None:
     """The protocol and data types messages in front of the first authentication message."""
-    reader.take(3 + 3)
+    reader.read(3 + 3)
     while reader.byte():
         pass  # the driver's name, up to its zero
-    reader.take(6 + 1 + 5)
+    reader.read(6 + 1 + 5)
     reader.blob()
     reader.blob()
-    while reader.take(2) != b"\0\0":
-        reader.take(6)
+    while reader.read(2) != b"\0\0":
+        reader.read(6)
 
 
 def _parse_piggyback(reader: Reader, request: Request, *, tokens: bool) -> None:
@@ -130,7 +130,7 @@ def _parse_piggyback(reader: Reader, request: Request, *, tokens: bool) -> None:
 
 def _parse_end_to_end(reader: Reader, request: Request) -> None:
     """Module, action and the rest: first which of them come, then their texts in the same order."""
-    reader.take(2)
+    reader.read(2)
     reader.uint()
     names = []
     for name in ("client_identifier", "module", "action", "", "", "client_info", "", "", "dbop"):
@@ -158,7 +158,7 @@ def _parse_auth(reader: Reader, request: Request) -> None:
     reader.uints(2)
     reader.byte()
     count = reader.uint()
-    reader.take(2)
+    reader.read(2)
     request.user = reader.blob().decode() if has_user else ""
     request.pairs = _parse_pairs(reader, count)
 
@@ -169,17 +169,17 @@ def _parse_execute(reader: Reader, request: Request, bind_types_of: BindTypesOf)
     reader.uint()
     reader.byte()
     reader.uint()
-    reader.take(2)
+    reader.read(2)
     reader.uint()
     request.count = reader.uint()
     reader.uint()
     reader.byte()
     bind_count = reader.uint()
-    reader.take(5)
+    reader.read(5)
     reader.byte()
     define_count = reader.uint()
     reader.uint()
-    reader.take(3)
+    reader.read(3)
     reader.uint()
     reader.byte()
     reader.uints(2)
@@ -209,7 +209,7 @@ def _parse_types(reader: Reader, count: int) -> tuple[BindType, ...]:
             continue
         start = reader.at
         kind = reader.byte()
-        reader.take(3)
+        reader.read(3)
         size = reader.uint()
         reader.uints(2)
         reader.sized()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from hub.simulators.oracle.answers import Answer, Binds, Handler, OraError
 from hub.simulators.oracle.auth import Passwords
 from hub.simulators.oracle.connection import Connection, Gone
-from hub.simulators.oracle.faults import Counters, Faults, Gate
+from hub.simulators.oracle.faults import Counters, Faults, SlotQueue
 from hub.simulators.oracle.plant import Plant
 from hub.simulators.oracle.session import Session
 
@@ -36,8 +36,8 @@ class OracleServer:
         self.crashes: list[Exception] = []
         self._handler = handler
         self._sessions: set[Session] = set()
-        self._session_gate = Gate()
-        self._executing_gate = Gate()
+        self._session_slots = SlotQueue()
+        self._executing_slots = SlotQueue()
         self._listener: asyncio.Server | None = None
         self._number = 0
         self._idle = asyncio.Event()
@@ -107,7 +107,7 @@ class OracleServer:
             await asyncio.get_running_loop().create_future()
         service = await session.connect()
         self.apply_limits()
-        is_over = self._session_gate.is_full
+        is_over = self._session_slots.is_full
         if service.upper() != self.service.upper():
             return self._refuse(session, 12514, "TNS:listener does not currently know of service requested")
         if faults.connect == "refuse" or (is_over and faults.session_policy == "refuse"):
@@ -118,7 +118,7 @@ class OracleServer:
             counters.refused += 1
             return await session.run()
         counters.queued_sessions += is_over
-        async with self._session_gate.place():
+        async with self._session_slots.slot():
             session.accept()
             if not await session.log_on():
                 counters.failed_logins += 1
@@ -138,14 +138,14 @@ class OracleServer:
 
     def apply_limits(self) -> None:
         """Make changed limits of `faults` count for those who wait already."""
-        self._session_gate.set_limit(self.faults.session_limit)
-        self._executing_gate.set_limit(self.faults.executing_limit)
+        self._session_slots.set_limit(self.faults.session_limit)
+        self._executing_slots.set_limit(self.faults.executing_limit)
 
     @asynccontextmanager
     async def executing(self) -> AsyncIterator[None]:
         """A place among the statements that execute."""
         self.apply_limits()
-        async with self._executing_gate.place():
+        async with self._executing_slots.slot():
             self.counters.executing += 1
             self.counters.peak_executing = max(self.counters.peak_executing, self.counters.executing)
             try:

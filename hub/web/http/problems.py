@@ -124,9 +124,9 @@ async def _no_database(request: Request, error: Exception) -> Response:
     if is_about_a_value(error):
         log.warning("request refused: the database cannot hold one of its values", path=request.scope["path"])
         return ProblemResponse(Problem(422, "the database cannot hold a value of this request"))
-    trouble = describe_error(error)
-    log.error("request failed at the database", path=request.scope["path"], reason=trouble)
-    return ProblemResponse(busy(f"the database cannot be used now: {trouble}", _DATABASE_RETRY_S))
+    reason = describe_error(error)
+    log.error("request failed at the database", path=request.scope["path"], reason=reason)
+    return ProblemResponse(busy(f"the database cannot be used now: {reason}", _DATABASE_RETRY_S))
 
 
 def is_about_a_value(error: SQLAlchemyError) -> bool:

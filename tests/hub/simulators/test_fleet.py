@@ -14,7 +14,8 @@ def test_shares_are_read_in_percent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("mut=1%", "is no fault"), ("mute", "needs a share"), ("mute=60%,refuse=60%", "exceed")]
+    ("text", "message"),
+    [("mut=1%", "is not a fault"), ("mute", "needs a share"), ("mute=60%,refuse=60%", "exceed")],
 )
 def test_what_cannot_be_read_says_why(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

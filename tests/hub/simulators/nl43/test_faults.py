@@ -33,10 +33,10 @@ def test_an_oversized_line_never_ends() -> None:
 
 def test_a_fault_for_some_replies_goes_away() -> None:
     state = FaultState(Fault.GARBLED, times=2)
-    assert [state.take() for _ in range(3)] == [Fault.GARBLED, Fault.GARBLED, Fault.NONE]
+    assert [state.next() for _ in range(3)] == [Fault.GARBLED, Fault.GARBLED, Fault.NONE]
 
 
 def test_a_fault_without_a_count_lasts() -> None:
     state = FaultState(Fault.GARBLED)
-    assert {state.take() for _ in range(9)} == {Fault.GARBLED}
+    assert {state.next() for _ in range(9)} == {Fault.GARBLED}
     assert Fault.MUTE not in OF_REPLY

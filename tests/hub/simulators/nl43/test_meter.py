@@ -133,14 +133,14 @@ def test_auto_store_uses_its_name_at_once() -> None:
 def test_a_new_run_forgets_the_one_before() -> None:
     meter = a_meter(options=MeterOptions(waveform=constant(90.0), running=True))
     meter.execute("Measure,Stop", 10.0)
-    meter.hear(50.0, 10.0)
+    meter.set_waveform(50.0, 10.0)
     meter.execute("Measure,Start", 10.0)
     assert parse_dod(meter.dod_line(11.0)).lmax == 50.0
 
 
 def test_a_level_set_by_hand_counts_from_that_moment() -> None:
     meter = a_meter(options=MeterOptions(waveform=constant(50.0), running=True))
-    meter.hear(80.0, 10.0)
+    meter.set_waveform(80.0, 10.0)
     reading = parse_dod(meter.dod_line(20.0))
     assert (reading.lp, reading.lmax, reading.lmin) == (80.0, 80.0, 50.0)
     assert reading.leq == pytest.approx(77.0, abs=0.05)
@@ -170,7 +170,7 @@ def test_pause_stops_the_totals_but_not_the_run() -> None:
     meter = a_meter("Measure,Start")
     assert meter.execute("Pause,On", 1.0).code == 0
     assert (meter.execute("Pause?", 1.0).line, meter.execute("Measure?", 1.0).line) == ("On", "Start")
-    meter.hear(99.0, 2.0)
+    meter.set_waveform(99.0, 2.0)
     assert parse_dod(meter.dod_line(5.0)).lmax == 45.8
     meter.execute("Pause,Off", 6.0)
     assert parse_dod(meter.dod_line(7.0)).lmax == 99.0

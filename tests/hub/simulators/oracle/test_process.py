@@ -78,5 +78,5 @@ async def test_the_process_is_controlled_while_it_serves() -> None:
             await oracledb.connect_async(user="reader", password="secret", dsn=dsn)
         await control.ask({"listen": True})
         assert "no such fault: hnag" in (await control.ask({"set": {"hnag": "x"}}))["error"]
-        assert "unknown order" in (await control.ask({"drop": "tables"}))["error"]
+        assert "unknown command" in (await control.ask({"drop": "tables"}))["error"]
         await connection.close()
