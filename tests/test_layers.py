@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "hub.simulators.nl43": "hub.simulators",
     "hub.simulators.oracle": "",
     "hub.cache": "hub.runtime",
-    "hub.oracle": "hub.cache",
+    "hub.oracle": "hub.cache hub.runtime",
     "hub.database": "alerts.store hub.runtime",
     "hub.readings": "alerts.model hub.runtime",
     "hub.fields": "alerts.model hub.cache",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import anyio
 
+from hub.runtime.memory import resident_bytes
+
 SECRET = "whsec_YmVuY2gtc2VjcmV0LW9mLXRoZS1tb25pdG9yLWh1Yg=="
 _LAG_EVERY_S = 0.01
 
@@ -39,19 +41,15 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float | int | None]:
 
 def rss_mb() -> float:
     """Resident memory of this process, MB; 0 on systems without /proc."""
-    return _status_mb("VmRSS")
+    return round((resident_bytes() or 0) / (1 << 20), 1)
 
 
 def peak_rss_mb() -> float:
-    """The peak resident memory of this process, MB."""
-    return _status_mb("VmHWM")
-
-
-def _status_mb(field: str) -> float:
+    """The peak resident memory of this process, MB; 0 on systems without /proc."""
     status = Path("/proc/self/status")
     if not status.exists():
         return 0.0
-    line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return round(int(line.split()[1]) / 1024, 1)
 
 

@@ -40,7 +40,7 @@ async def test_too_many_waiters_are_refused_at_once_with_a_time_to_retry() -> No
         await anyio.wait_all_tasks_blocked()
         with takes_less_than(0.001), pytest.raises(LaneBusy) as refusal:
             async with admission.slot():
-                raise AssertionError("there was no place")
+                raise AssertionError("there was no free slot")
         leave.set()
     assert (refusal.value.lane, refusal.value.code) == ("bulk", "BUSY")
     assert refusal.value.retry_after_s >= 1
@@ -56,7 +56,7 @@ async def test_a_waiter_gives_up_at_its_deadline_and_leaves_the_queue() -> None:
         await anyio.wait_all_tasks_blocked()
         with takes_less_than(0.021), pytest.raises(LaneBusy):
             async with admission.slot():
-                raise AssertionError("there was no place")
+                raise AssertionError("there was no free slot")
         assert admission.waiting == 0
         leave.set()
     async with admission.slot():

@@ -133,9 +133,9 @@ async def test_a_large_lineage_is_a_job_with_nodes_and_edges(tracing: Site) -> N
         ("lineage", {"container_ids": ["a"], "direction": "up"}, "ancestors"),
         ("events", {"container_ids": ["a"], "domains": []}, "domains"),
         ("events", {"container_ids": ["a"], "domains": ["nothing"]}, "history"),
-        ("events", {"container_ids": ["a", "x" * 65], "domains": ["history"]}, "place 1"),
-        ("events", {"container_ids": ["a\n"], "domains": ["history"]}, "place 0"),
-        ("events", {"container_ids": ["  "], "domains": ["history"]}, "place 0"),
+        ("events", {"container_ids": ["a", "x" * 65], "domains": ["history"]}, "index 1"),
+        ("events", {"container_ids": ["a\n"], "domains": ["history"]}, "index 0"),
+        ("events", {"container_ids": ["  "], "domains": ["history"]}, "index 0"),
         ("events", {"container_ids": [1] * 1000, "domains": ["history"]}, "container_ids.0"),
         ("events", {"container_ids": ["a"], "domains": ["history"], "profile": 1}, "profile"),
     ],
@@ -196,7 +196,7 @@ async def test_a_busy_database_is_a_503_and_a_running_job_says_how_far_it_is(sit
     async with open_oracle() as server:
         server.faults.hang = "LOTWIPHISTORY"
         lanes = lanes_to(server, bulk_sessions=2)
-        lanes.bulk.admission._wait_s = 0.05
+        lanes.bulk.admission._longest_wait_s = 0.05
         async with open_trace(server, tmp_path, lanes=lanes) as trace:
             site.parts.trace = trace
             accepted = (await post(site, "events", container_ids=ids(5000), domains=["history"])).json()

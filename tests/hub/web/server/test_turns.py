@@ -2,8 +2,6 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hub.web.routes.app import create_app
-from hub.web.server.server import Server, bind
 from hub.web.server.turns import Turns
 from tests.hub.web.parts import Site, serving
 
