@@ -9,7 +9,7 @@ import pytest
 
 from hub.simulators.oracle import OracleServer, open_oracle
 from tests.elapsed import takes_less_than
-from tests.hub.trace.place import ids
+from tests.hub.trace.pipeline_site import ids
 from tests.whole.running_hub import RunningHub, eventually
 from tests.whole.site import Site, open_site
 

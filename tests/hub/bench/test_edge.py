@@ -9,7 +9,7 @@ from hub.config.models import Config
 _PLACES = 40
 
 
-def test_under_attack_it_tells_of_readings_onsets_health_and_the_alert(tmp_path: Path) -> None:
+def test_it_measures_readings_onsets_health_and_the_alert_under_attack(tmp_path: Path) -> None:
     units = [{"id": f"u{n}", "host": "127.0.0.1"} for n in range(3)]
     alerts = {"receivers": [{"name": "bench", "url": "http://127.0.0.1/"}]}
     few = reserved(Config.model_validate({"units": units, "alerts": alerts})) + _PLACES

@@ -7,7 +7,7 @@ from hub.bench import outages
 pytestmark = pytest.mark.anyio
 
 
-async def test_each_phase_tells_its_refreshes_and_its_lag_and_no_session_is_left(
+async def test_each_phase_reports_its_refreshes_and_lag_and_no_session_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for of_the_whole_process in ("configure_logs", "settle_interpreter"):

@@ -18,7 +18,7 @@ def key_of(redis: RedisClients) -> str:
     return redis.key("lock", "sync")
 
 
-async def test_one_holds_and_the_others_are_told_for_how_long() -> None:
+async def test_one_process_holds_the_lock_and_the_others_learn_for_how_long() -> None:
     async with shared_redis() as redis:
         first, second = Lock(redis, "sync", 5), Lock(redis, "sync", 5)
         async with first.hold() as lease, second.hold() as refused:

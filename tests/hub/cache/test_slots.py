@@ -19,7 +19,7 @@ async def test_no_more_than_the_cap_hold_a_slot() -> None:
         assert await ours.try_acquire("c")
 
 
-async def test_a_slot_goes_to_who_asked_first() -> None:
+async def test_slots_are_granted_in_order_of_arrival() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1)
         assert await slots.try_acquire("holder")
@@ -31,7 +31,7 @@ async def test_a_slot_goes_to_who_asked_first() -> None:
         assert await slots.try_acquire("first")
 
 
-async def test_who_no_longer_asks_loses_its_place_in_line() -> None:
+async def test_a_waiter_that_stops_retrying_leaves_the_queue() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1, SlotTimes(hold_s=10, forget_s=0.02))
         assert await slots.try_acquire("holder")
@@ -41,7 +41,7 @@ async def test_who_no_longer_asks_loses_its_place_in_line() -> None:
         assert await slots.try_acquire("second")
 
 
-async def test_a_slot_that_is_not_renewed_is_free_again_and_its_holder_is_told() -> None:
+async def test_a_slot_that_is_not_renewed_expires_and_its_holder_learns_it() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1, SlotTimes(hold_s=0.03))
         assert await slots.try_acquire("dead")
@@ -50,7 +50,7 @@ async def test_a_slot_that_is_not_renewed_is_free_again_and_its_holder_is_told()
         assert await slots.renew("dead") is Renewal.LOST
 
 
-async def test_a_renewal_tells_whether_others_wait() -> None:
+async def test_a_renewal_reports_whether_others_wait() -> None:
     async with shared_redis() as redis:
         slots = Slots(redis, "bulk", 1)
         assert await slots.try_acquire("holder")

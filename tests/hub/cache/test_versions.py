@@ -12,7 +12,7 @@ async def snapshots(redis: RedisClients) -> list[str]:
     return sorted([key.decode() async for key in redis.commands.scan_iter(f"{redis.prefix}:things:k:*")])
 
 
-async def test_what_nobody_published_has_generation_0() -> None:
+async def test_an_unpublished_key_has_generation_0() -> None:
     async with shared_redis() as redis:
         version = await Versions(redis, "things").load("k")
         assert (version.generation, version.payload) == (0, None)

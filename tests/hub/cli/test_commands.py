@@ -44,7 +44,7 @@ def test_check_warns_of_a_service_that_takes_another_format(config: Path) -> Non
     assert "hunter2" not in result.output
 
 
-def test_check_names_every_mistake_at_once_with_its_place(config: Path) -> None:
+def test_check_names_every_mistake_at_once_with_its_position(config: Path) -> None:
     config.write_text(GOOD.replace("10.0.0.40", "10.0.0.40, prot: 2255").replace("[ops]", "[obs]"))
     result = hub("check", str(config))
     assert result.exit_code == 2
@@ -68,7 +68,7 @@ def test_schema_is_json_that_knows_the_keys() -> None:
     assert {"hub", "database", "units", "feeds", "alerts"} <= set(schema["properties"])
 
 
-def test_the_databases_tables_and_size_are_told(config: Path) -> None:
+def test_info_prints_the_tables_and_the_size_of_the_database(config: Path) -> None:
     (config.parent / "data").mkdir()
     (config.parent / "data" / "hub.db").touch()
     assert "run `hub db upgrade`" in hub("db", "info", "--config", str(config)).stdout
@@ -104,7 +104,7 @@ def test_the_example_of_a_rule_test_is_as_expected() -> None:
     assert "as expected" in result.stdout
 
 
-def test_probe_of_nobody_fails_with_advice() -> None:
+def test_a_probe_without_a_meter_fails_with_advice() -> None:
     result = hub("probe", "127.0.0.1:1", "--json")
     assert result.exit_code == 1
     assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == ["connection", "advice"]

@@ -50,7 +50,7 @@ def test_a_database_without_tables_is_said_in_words(config: Path, command: list[
 @pytest.mark.parametrize(
     "command", [["export", *TODAY], ["rules", "replay", "--rule", "loud", *TODAY], ["db", "info"]]
 )
-def test_who_only_reads_creates_no_database(config: Path, command: list[str]) -> None:
+def test_a_command_that_only_reads_creates_no_database(config: Path, command: list[str]) -> None:
     result = hub(config, *command)
     assert result.exit_code == 1
     assert f"there is no database at {config.parent / 'data' / 'hub.db'}" in result.output

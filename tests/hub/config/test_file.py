@@ -50,7 +50,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, text: str) -> None:
     assert wrong(tmp_path, text) == ["config.yaml:1:1: is empty: write units, feeds or at least `hub:` with a name"]
 
 
-def test_a_value_that_cannot_be_had_is_told_once_and_not_what_follows(tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_read_is_reported_once_without_its_consequences(tmp_path: Path) -> None:
     (tmp_path / "more.yaml").write_text("units: [{id: gate-b, host: a b}]")
     text = """\
         include: [more.yaml]
@@ -69,7 +69,7 @@ def test_a_value_that_cannot_be_had_is_told_once_and_not_what_follows(tmp_path: 
     ]
 
 
-def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_with_their_positions(tmp_path: Path) -> None:
     text = """\
         hub: {nmae: x}
         units:
@@ -103,7 +103,7 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None
     ]
 
 
-def test_a_mistake_in_every_reference_is_told(tmp_path: Path) -> None:
+def test_a_mistake_in_every_reference_is_reported(tmp_path: Path) -> None:
     text = """\
         hub: {listen: "0.0.0.0:8480"}
         units:
@@ -217,7 +217,7 @@ def test_one_mistake_is_one_line_that_says_what_to_write(tmp_path: Path, text: s
     assert wrong(tmp_path, text) == [f"config.yaml:{said}"]
 
 
-def test_text_is_taken_as_written_where_text_is_wanted(tmp_path: Path) -> None:
+def test_text_is_used_as_written_where_text_is_required(tmp_path: Path) -> None:
     text = """\
         units: [{id: 0042, host: 10.0.0.40, name: 42, labels: {floor: 1.10, open: true, "file": x}}]
         redis: {url: "redis://h", prefix: 7}
@@ -314,7 +314,7 @@ def test_a_window_that_is_filled_is_not_warned_of(tmp_path: Path, rules: str) ->
     assert load(tmp_path, f"{text}  receivers: [{{name: o, url: 'http://h'}}]\n").warnings == ()
 
 
-def test_a_rule_nobody_hears_and_a_gap_that_wins_are_warnings(tmp_path: Path) -> None:
+def test_a_rule_without_receivers_and_a_gap_that_wins_are_warnings(tmp_path: Path) -> None:
     text = f"{UNIT[:-3]}, poll: {{watched: 250ms}}}}]\nalerts: {{rules: [{{name: a, metric: lp, above: 65}}]}}\n"
     warnings = [str(warning).replace(f"{tmp_path}/", "") for warning in load(tmp_path, text).warnings]
     assert [line.split(": ")[0] for line in warnings] == ["config.yaml:1:71", "config.yaml:2:18"]
@@ -372,7 +372,7 @@ def test_two_rules_may_share_values_through_an_anchor(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_a_mistake_at_any_scalar_is_reported_at_its_very_place(data: st.DataObject) -> None:
+def test_a_mistake_at_any_scalar_is_reported_at_its_position(data: st.DataObject) -> None:
     lines = EXAMPLE.splitlines()
     scalars = [(n, m) for n, line in enumerate(lines) for m in SCALAR.finditer(line)]
     number, found = data.draw(st.sampled_from(scalars))
@@ -498,7 +498,7 @@ def test_a_token_that_bearer_cannot_carry_is_refused(tmp_path: Path, token: str,
 
 
 @pytest.mark.parametrize("token", ["0123456789abcdef", "MDEyMzQ1Njc4OWFiY2RlZg==", "a.b-c_d~e+f/0123456789"])
-def test_a_token_of_what_bearer_carries_is_taken(tmp_path: Path, token: str) -> None:
+def test_a_token_of_bearer_characters_is_accepted(tmp_path: Path, token: str) -> None:
     text = f'hub: {{tokens: [{{name: a, token: "{token}", role: viewer}}]}}'
     assert load(tmp_path, text).config.hub.tokens[0].token.get_secret_value() == token
 
@@ -565,7 +565,7 @@ def test_an_included_name_that_is_no_file_is_a_mistake(
     assert wrong(tmp_path, "include: [units.yaml]") == [f"units.yaml:1:1: cannot be read: {said}"]
 
 
-def test_a_pattern_passes_over_folders_and_tells_of_what_it_cannot_read(tmp_path: Path) -> None:
+def test_a_pattern_skips_folders_and_reports_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "units" / "old").mkdir(parents=True)
     (tmp_path / "units" / "a.yaml").write_text("- {id: a, host: h}")
     assert len(load(tmp_path, "include: ['units/*']").config.units) == 1

@@ -83,7 +83,7 @@ def test_a_unit_has_the_defaults_of_a_real_meter() -> None:
         ("hub.example:80", "hub.example", 80, False),
     ],
 )
-def test_listen_is_taken_apart(listen: str, host: str, port: int, loopback: bool) -> None:
+def test_listen_is_parsed_into_host_and_port(listen: str, host: str, port: int, loopback: bool) -> None:
     hub = HubSection(listen=listen)
     assert (hub.host, hub.port, hub.is_loopback) == (host, port, loopback)
 

@@ -42,7 +42,7 @@ def test_only_the_units_and_feeds_that_changed_are_named() -> None:
     assert changes.restart_needed == ()
 
 
-def test_rules_receivers_tokens_and_the_rest_are_told_apart() -> None:
+def test_changes_of_rules_receivers_tokens_and_the_rest_are_distinguished() -> None:
     rule = {"name": "r", "metric": "lp", "above": 65}
     token = {"name": "t", "token": "x" * 16, "role": "viewer"}
     changes = changes_between(
@@ -154,7 +154,7 @@ async def test_other_files_in_the_folder_are_no_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_watch_ends_at_once_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_watch_ends_at_once_when_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload, "_CHECK_INTERVAL_S", 3600.0)
     file = tmp_path / "config.yaml"
     file.write_text("a")

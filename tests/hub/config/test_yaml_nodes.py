@@ -16,7 +16,7 @@ def refusal(text: bytes) -> str:
     return str(caught.value)
 
 
-def test_nodes_know_their_place() -> None:
+def test_nodes_know_their_position() -> None:
     node = parse_nodes("a: [1, '2']\nbß: {c: d}\n".encode(), "f.yaml")
     assert isinstance(node, Mapping)
     (_, items), (second, inner) = node.entries

@@ -48,7 +48,7 @@ def test_variables_are_filled_in_after_parsing() -> None:
     assert problems == []
 
 
-def test_a_variable_that_is_not_set_is_named_with_its_place() -> None:
+def test_a_variable_that_is_not_set_is_named_with_its_position() -> None:
     _, problems = construct("hub:\n  name: a-${NOPE}\n  x: ${1}\n  y: ${OPEN")
     assert problems[0] == "f.yaml:2:9: hub.name: the variable NOPE is not set; set it, or write ${NOPE:-default}"
     assert [problem.split(": ")[1] for problem in problems] == ["hub.name", "hub.x", "hub.y"]

@@ -27,7 +27,7 @@ def grow(session: Session) -> None:
     session.execute(text("INSERT INTO weight VALUES (zeroblob(200000))"))
 
 
-async def test_a_foreign_reader_that_pins_the_log_is_told_until_it_goes(
+async def test_a_foreign_reader_that_pins_the_log_is_reported_until_it_ends(
     sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "_LONG_PAGES", 50)

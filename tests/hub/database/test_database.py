@@ -171,7 +171,7 @@ async def test_a_lock_that_another_hub_acquired_is_lost(postgres: Database, empt
             await postgres.acquire_lock()
 
 
-async def test_a_server_that_is_not_there_is_unreachable_and_its_password_is_not_told() -> None:
+async def test_a_missing_server_is_unreachable_and_its_password_is_not_shown() -> None:
     with pytest.raises(DBAPIError) as caught:
         async with open_database("postgresql://hub:geheim@127.0.0.1:1/hub"):
             pass

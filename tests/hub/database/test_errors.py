@@ -24,7 +24,7 @@ def wrapped(cause: Exception) -> DBAPIError:
         ("SQLITE_SCHEMA", "SQLITE_SCHEMA"),
     ],
 )
-def test_sqlite_troubles_go_by_their_code(name: str, says: str) -> None:
+def test_errors_of_sqlite_are_named_by_their_code(name: str, says: str) -> None:
     cause = sqlite3.OperationalError("geheim")
     cause.sqlite_errorname = name
     assert describe_error(wrapped(cause)) == says
@@ -44,7 +44,7 @@ def test_sqlite_troubles_go_by_their_code(name: str, says: str) -> None:
         (psycopg.InterfaceError("geheim"), "InterfaceError"),
     ],
 )
-def test_postgres_troubles_go_by_their_sqlstate(cause: psycopg.Error, says: str) -> None:
+def test_errors_of_postgres_are_named_by_their_sqlstate(cause: psycopg.Error, says: str) -> None:
     assert describe_error(wrapped(cause)) == says
 
 
@@ -56,9 +56,7 @@ def test_postgres_troubles_go_by_their_sqlstate(cause: psycopg.Error, says: str)
         ({"port": 1}, "unreachable"),
     ],
 )
-def test_what_the_server_said_at_the_connect_is_told(
-    postgres_url: str, part: dict[str, str | int], says: str
-) -> None:
+def test_a_refusal_at_the_connect_is_named(postgres_url: str, part: dict[str, str | int], says: str) -> None:
     with pytest.raises(psycopg.OperationalError) as failed:
         psycopg.connect(postgres_url, connect_timeout=3, **part)  # type: ignore[arg-type]
     assert describe_error(wrapped(failed.value)) == says

@@ -101,9 +101,7 @@ async def test_a_file_that_is_moved_back_is_gone_on_with(database: Database, pat
     assert await noted(database) == {"gate-a", "gate-b"}
 
 
-async def test_a_deleted_file_that_nobody_restores_is_copied_back_from_what_is_open(
-    database: Database, path: Path
-) -> None:
+async def test_a_deleted_file_is_restored_from_an_open_connection(database: Database, path: Path) -> None:
     remove(path)
     await look(database, 12)
     await note(database, "gate-b")
@@ -113,9 +111,7 @@ async def test_a_deleted_file_that_nobody_restores_is_copied_back_from_what_is_o
     assert sorted(file.name for file in path.parent.iterdir() if "rescued" in file.name) == []
 
 
-async def test_a_backup_in_place_of_the_file_is_gone_on_with_and_no_old_log_gets_into_it(
-    database: Database, path: Path
-) -> None:
+async def test_a_backup_in_place_of_the_file_is_used_without_the_old_log(database: Database, path: Path) -> None:
     backup = back_up(path)
     await note(database, "only-in-the-old-log")
     backup.replace(path)
@@ -126,7 +122,7 @@ async def test_a_backup_in_place_of_the_file_is_gone_on_with_and_no_old_log_gets
     assert boots == [BOOT], "the next boot is above the one that is running"
 
 
-async def test_an_empty_file_in_its_place_gets_the_tables(database: Database, path: Path) -> None:
+async def test_an_empty_file_at_the_path_gets_the_tables(database: Database, path: Path) -> None:
     remove(path)
     path.touch()
     await look(database)
@@ -152,7 +148,7 @@ async def test_a_file_that_was_emptied_is_not_written_to_until_restored(database
     assert await noted(database) == {"gate-a", "gate-b"}
 
 
-async def test_a_deleted_log_is_told(database: Database, path: Path) -> None:
+async def test_a_deleted_log_is_reported(database: Database, path: Path) -> None:
     await look(database)
     path.with_name("hub.db-wal").unlink()
     now_s = 0.0
@@ -272,7 +268,7 @@ def register(session: Session) -> None:
     register_boot(session, datetime.now(UTC), "1")
 
 
-async def test_looking_blocks_nobody(database: Database) -> None:
+async def test_a_check_blocks_no_other_task(database: Database) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(look, database)
         await note(database, "gate-b")

@@ -34,7 +34,7 @@ def test_a_failure_of_a_moment_is_nothing() -> None:
     assert told.changes == []
 
 
-def test_what_fails_for_two_seconds_is_broken_and_told_once() -> None:
+def test_a_part_that_fails_for_two_seconds_is_reported_once() -> None:
     told = Told()
     for _ in range(20):
         told.fail(0.5)
@@ -76,7 +76,7 @@ def test_reads_that_work_say_nothing_about_writes_that_do_not() -> None:
     assert told.outcomes.failing == {"deliveries": "damaged"}
 
 
-def test_another_reason_is_told() -> None:
+def test_a_changed_reason_is_reported() -> None:
     told = Told()
     told.fail()
     told.fail(3)

@@ -19,7 +19,7 @@ async def waited_s(precedence: Precedence) -> float:
 
 
 @virtual
-async def test_without_urgent_writers_nobody_waits() -> None:
+async def test_without_urgent_writers_the_others_do_not_wait() -> None:
     assert await waited_s(Precedence()) == 0
 
 

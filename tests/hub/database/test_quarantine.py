@@ -66,7 +66,7 @@ async def test_a_text_that_not_everybody_can_store_is_mended(database: Database,
     assert database.quarantine.counts == {}
 
 
-async def test_a_row_against_a_constraint_of_somebody_elses_costs_itself(sqlite: Database) -> None:
+async def test_a_row_against_a_foreign_constraint_loses_only_itself(sqlite: Database) -> None:
     await sqlite.write(
         lambda session: session.execute(
             text(

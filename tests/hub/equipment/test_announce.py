@@ -9,7 +9,7 @@ from tests.virtual_time import VirtualClock, virtual
 pytestmark = pytest.mark.anyio
 
 
-async def test_changes_and_samples_are_told_once_per_plant() -> None:
+async def test_changes_and_samples_are_announced_once_per_plant() -> None:
     heard = Heard()
     view = ScriptedView(machine(1, "PRD"), machine(2, "SBY"))
     one = feed(view, callbacks=heard.callbacks())
@@ -42,7 +42,7 @@ async def test_what_changed_while_the_hub_was_away_is_a_change() -> None:
     assert [(each.old, each.new) for each in heard.changes] == [("PRD", "UDT")]
 
 
-async def test_a_cycle_without_an_answer_tells_only_the_age() -> None:
+async def test_a_cycle_without_an_answer_announces_only_the_age() -> None:
     heard = Heard()
     view = ScriptedView(*machines(3))
     one = feed(view, callbacks=heard.callbacks())
@@ -66,7 +66,7 @@ async def test_thousands_of_samples_come_in_chunks() -> None:
     assert max(heard.chunks) <= 100
 
 
-async def test_staleness_is_told_when_it_begins_and_when_it_ends() -> None:
+async def test_staleness_is_reported_at_its_start_and_its_end() -> None:
     heard = Heard()
     view = ScriptedView(*machines(3))
     one = feed(view, interval_s=0.1, callbacks=heard.callbacks())
@@ -81,7 +81,7 @@ async def test_staleness_is_told_when_it_begins_and_when_it_ends() -> None:
     assert heard.stale == [("fab", True, "gone"), ("fab", False, None)]
 
 
-async def test_a_refusal_is_told_when_it_begins_and_when_it_ends_and_so_is_the_first_good_answer() -> None:
+async def test_a_refusal_is_reported_at_its_start_and_its_end_and_so_is_the_first_accepted_answer() -> None:
     heard = Heard()
     view = ScriptedView(*machines(10))
     one = feed(view, interval_s=0.1, callbacks=heard.callbacks())
@@ -100,7 +100,7 @@ async def test_a_refusal_is_told_when_it_begins_and_when_it_ends_and_so_is_the_f
     ]
 
 
-async def test_a_hub_that_never_reads_follows_the_one_that_does_and_tells_its_changes() -> None:
+async def test_a_hub_that_never_reads_announces_the_changes_that_another_has_read() -> None:
     async with shared_redis() as redis:
         view = ScriptedView(machine(1, "PRD"))
         heard = Heard()

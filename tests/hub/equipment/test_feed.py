@@ -152,7 +152,7 @@ async def test_the_age_counts_from_the_start_of_the_query() -> None:
     assert 0.2 <= one.head.age_s < 2
 
 
-async def test_the_status_tells_what_the_view_was_like() -> None:
+async def test_the_status_reports_the_faults_of_the_view() -> None:
     clock = SetClock()
     one = await loaded(*FIVE, {"EQUIPMENTID": "x"}, machine(1, "ODD"), clock=clock)
     status = one.status()

@@ -57,7 +57,7 @@ async def test_the_sample_plant_needs_no_database() -> None:
     assert one.status()["unknown_codes"] == {}
 
 
-async def test_a_plant_in_oracle_is_read_and_its_changes_are_told(oracle: OracleDatabase) -> None:
+async def test_a_plant_in_oracle_is_read_and_its_changes_are_announced(oracle: OracleDatabase) -> None:
     changes: list[MachineChange] = []
     plant = Plant(60, 50)
     await oracle.load(plant.view.rows)

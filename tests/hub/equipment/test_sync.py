@@ -207,7 +207,7 @@ async def test_a_second_refresh_in_the_same_hub_does_not_wait() -> None:
     assert await hub.kind() == "refreshed"
 
 
-async def test_while_one_hub_reads_another_is_told_and_then_finds_it_fresh() -> None:
+async def test_while_one_hub_reads_another_gets_lock_held_and_then_fresh() -> None:
     async with shared_redis() as redis:
         view = ScriptedView(*machines(3))
         view.takes_s = 0.2
@@ -349,7 +349,7 @@ async def test_a_hub_that_was_killed_in_mid_query_keeps_the_others_away_for_ten_
         assert (held.kind, held.again_s <= 10.0) == (OutcomeKind.LOCK_HELD, True)
 
 
-async def test_a_refresh_that_is_asked_for_is_made_by_the_running_feed_and_survives_who_asked() -> None:
+async def test_a_requested_refresh_is_made_by_the_feed_and_survives_its_caller() -> None:
     view = ScriptedView(*machines(3))
     hub = Hub(view)
     with pytest.raises(NotRunning):
@@ -376,7 +376,7 @@ async def test_a_refresh_that_is_asked_for_is_made_by_the_running_feed_and_survi
         tasks.cancel_scope.cancel()
 
 
-async def test_a_feed_that_stops_in_mid_query_tells_who_waits() -> None:
+async def test_a_feed_that_stops_during_a_query_refuses_the_waiting_requests() -> None:
     view = ScriptedView()
     view.hangs = True
     hub = Hub(view)

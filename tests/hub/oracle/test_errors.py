@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("code", [942, 904, 1017, 1555, 20001, 600, 3113, 54321])
-async def test_an_error_of_the_database_is_told_in_the_hubs_own_words(code: int) -> None:
+async def test_an_error_of_the_database_has_the_hubs_own_message(code: int) -> None:
     async with open_oracle() as server:
         server.faults.errors["DUAL"] = OraError(code, "reader/SECRET@host:1521/XE")
         lane = SyncLane(connector(Account(server.dsn, "reader", SecretStr("secret"))))

@@ -48,7 +48,7 @@ async def denied(connect: Callable[[], Coroutine[Any, Any, str]]) -> LogonDenied
 
 
 @pytest.mark.parametrize("code", sorted(DENIALS))
-async def test_after_a_refusal_nobody_tries_for_a_pause_that_doubles(code: str) -> None:
+async def test_after_a_refusal_no_lane_tries_for_a_pause_that_doubles(code: str) -> None:
     now, database = Moment(), Database(code)
     logon = Logon("reader", 300.0, now)
     one, other = logon.through(database.connect, "sync"), logon.through(database.connect, "bulk")

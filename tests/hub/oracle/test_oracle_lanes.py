@@ -27,7 +27,7 @@ async def ignore(rows: Rows) -> bool:
     return True
 
 
-async def test_each_lane_says_who_it_is_to_the_database(oracle: OracleDatabase) -> None:
+async def test_each_lane_names_itself_to_the_database(oracle: OracleDatabase) -> None:
     assert await oracle.programs() == []
     await oracle.load(Plant(60, 50).view.rows)
     lanes = OracleLanes(oracle.account, bulk_sessions=2)

@@ -11,7 +11,7 @@ import pytest
 from hub.runtime.lock import AlreadyRunning, open_lock
 
 
-def test_a_second_hub_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:
+def test_a_second_hub_is_refused_with_the_holder_of_the_lock(tmp_path: Path) -> None:
     with (
         open_lock(tmp_path / "data" / "hub.lock", "site"),
         pytest.raises(AlreadyRunning, match=rf"another hub \(site, process {os.getpid()}\)"),
@@ -49,7 +49,7 @@ def test_a_folder_that_the_hub_makes_and_its_lock_are_the_users_alone(tmp_path: 
     assert modes == [0o700, 0o600]
 
 
-def test_a_folder_that_others_can_look_into_is_told_and_its_lock_made_private(
+def test_a_folder_that_others_can_read_is_logged_and_its_lock_made_private(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data").mkdir()

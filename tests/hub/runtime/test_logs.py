@@ -11,7 +11,7 @@ import structlog
 from hub.runtime.logs import configure_logs
 
 
-def test_lines_are_json_with_utc_times_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_json_with_utc_times_outside_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", file := io.StringIO())
     configure_logs()
     structlog.get_logger().warning("unit unreachable", unit="gate-a")

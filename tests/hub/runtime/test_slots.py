@@ -53,7 +53,7 @@ async def test_callers_beyond_the_waiting_limit_are_refused_at_once() -> None:
 
 
 @virtual
-async def test_one_that_is_cancelled_takes_no_place() -> None:
+async def test_a_cancelled_caller_holds_no_slot() -> None:
     slots = BoundedSlots(1, 5, 50.0, Refused)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(occupy, slots, 3.0)

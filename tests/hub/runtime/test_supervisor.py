@@ -45,7 +45,7 @@ async def test_a_crash_at_start_up_is_reported_and_the_child_runs_again() -> Non
         assert "RuntimeError: a bug" in child.last_crash.traceback
 
 
-async def test_a_crash_while_running_moves_nobody_else() -> None:
+async def test_a_crash_does_not_affect_other_children() -> None:
     crash = anyio.Event()
 
     async def crash_once() -> None:

@@ -25,7 +25,7 @@ async def test_a_good_signature_is_kept_and_a_bad_one_refused() -> None:
     assert receiver.received[0].document == {}
 
 
-async def test_without_a_secret_everything_is_kept_and_told_of() -> None:
+async def test_without_a_secret_every_message_is_stored_and_reported() -> None:
     seen: list[str] = []
     async with open_receiver(on_received=lambda got: seen.append(got.id)) as receiver:
         async with httpx.AsyncClient() as client:
@@ -37,7 +37,7 @@ async def test_without_a_secret_everything_is_kept_and_told_of() -> None:
     assert all(not got.is_signed and len(got.body) == 100_000 for got in receiver.received)
 
 
-async def test_a_port_that_is_taken_says_so() -> None:
+async def test_a_port_in_use_is_an_error() -> None:
     async with open_receiver() as receiver:
         with pytest.raises(OSError, match="in use"):
             async with open_receiver(port=receiver.port):

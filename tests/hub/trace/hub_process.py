@@ -23,7 +23,7 @@ from hub.trace.domains import DomainName
 from hub.trace.history import BulkHistory, HistoryRun
 from hub.trace.source import OracleSource
 from hub.trace.spool import Spool
-from tests.hub.trace.place import ids
+from tests.hub.trace.pipeline_site import ids
 
 
 async def read(*arguments: str) -> None:

@@ -76,7 +76,7 @@ async def test_a_run_that_only_fails_gives_up_and_reports_the_rest() -> None:
 
 
 @virtual
-async def test_a_person_is_told_at_once_that_the_lane_is_busy() -> None:
+async def test_a_busy_lane_is_raised_to_a_person_at_once() -> None:
     scripted = Scripted({0: 9}, LaneBusy("bulk", "BUSY", "full", 30))
     with takes_less_than(0.001), pytest.raises(LaneBusy):
         await scripted.run(100, policy=BusyPolicy())

@@ -16,7 +16,7 @@ from hub.trace.history import BulkHistory, HistoryRun
 from hub.trace.quality import Status
 from hub.trace.source import OracleSource
 from hub.trace.spool import Spool
-from tests.hub.trace.place import ids, lanes_to
+from tests.hub.trace.pipeline_site import ids, lanes_to
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

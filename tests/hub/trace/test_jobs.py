@@ -238,7 +238,7 @@ async def test_what_an_earlier_process_left_is_removed_at_the_start(tmp_path: Pa
         assert not await left.exists()
 
 
-async def test_stopping_cancels_what_runs_and_nothing_is_taken_afterwards(tmp_path: Path) -> None:
+async def test_a_stop_cancels_running_jobs_and_no_job_is_accepted_afterwards(tmp_path: Path) -> None:
     async with open_jobs(tmp_path) as (jobs, _):
         job = await jobs.start(Scripted())
     assert job.ended.is_set()
@@ -247,7 +247,7 @@ async def test_stopping_cancels_what_runs_and_nothing_is_taken_afterwards(tmp_pa
         await jobs.start(Scripted())
 
 
-async def test_a_short_request_runs_beside_the_jobs_and_tells_its_own_caller_alone(tmp_path: Path) -> None:
+async def test_a_short_request_runs_beside_the_jobs_and_raises_only_to_its_caller(tmp_path: Path) -> None:
     async def good() -> int:
         return 7
 

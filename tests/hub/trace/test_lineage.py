@@ -12,7 +12,7 @@ from hub.trace.lineage import DEPTH, Direction, Edge, EdgeType, Lineage, Lineage
 from hub.trace.quality import Status
 from hub.trace.source import OracleSource
 from tests.elapsed import takes_less_than
-from tests.hub.trace.place import ids, lanes_to
+from tests.hub.trace.pipeline_site import ids, lanes_to
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_both_directions_join() -> None:
         assert set(run.nodes) == closure(TREE, seeds, "ancestors") | closure(TREE, seeds, "descendants")
 
 
-async def test_the_depth_is_a_limit_that_is_told() -> None:
+async def test_the_result_names_the_limit_of_depth() -> None:
     chain = SplitTree(lots=40, roots=1, fanout=1, merge_every=1000)
     async with open_oracle(plant=plant(chain)) as server:
         run = LineageRun(ids(1), "descendants")
@@ -91,7 +91,7 @@ async def test_the_depth_is_a_limit_that_is_told() -> None:
         assert run.quality().status is Status.TRUNCATED
 
 
-async def test_the_node_cap_is_a_limit_that_is_told() -> None:
+async def test_the_result_names_the_limit_of_nodes() -> None:
     async with open_oracle(plant=plant(TREE)) as server:
         run = LineageRun(ids(3), "descendants", node_cap=10)
         await walk(server, run)
@@ -100,7 +100,7 @@ async def test_the_node_cap_is_a_limit_that_is_told() -> None:
         assert all(edge.source in run.nodes and edge.target in run.nodes for edge in run.known_edges())
 
 
-async def test_the_deadline_of_the_whole_is_told_and_what_was_found_is_there() -> None:
+async def test_the_total_deadline_is_named_and_the_results_until_then_stay() -> None:
     async with open_oracle(plant=plant(TREE)) as server:
         server.faults.hang = "COMBINED"
         run = LineageRun(ids(1, 100), "ancestors")

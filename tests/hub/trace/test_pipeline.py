@@ -22,7 +22,7 @@ from hub.trace.jobs import Job, JobStatus
 from hub.trace.pipeline import INLINE_IDS, Inline
 from hub.trace.quality import Status
 from tests.elapsed import takes_less_than
-from tests.hub.trace.place import ids, lanes_to, open_trace
+from tests.hub.trace.pipeline_site import ids, lanes_to, open_trace
 from tests.redis_server import eventually
 
 pytestmark = pytest.mark.anyio

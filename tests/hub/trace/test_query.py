@@ -39,7 +39,7 @@ def test_jobs_never_have_more_than_fifty_patterns_in_a_statement() -> None:
     assert event_query(DOMAINS[DomainName.JOBS], ids).sql.count("LIKE") == 50
 
 
-def test_the_newest_row_of_each_place_is_chosen_by_the_database() -> None:
+def test_the_database_chooses_the_newest_row_of_each_group() -> None:
     sql = event_query(DOMAINS[DomainName.UPSTREAM_HISTORY], ("a",)).sql
     assert "PARTITION BY h.CONTAINERID, h.WORKCENTERNAME, h.EQUIPMENTID ORDER BY h.TRACKINTIMESTAMP DESC" in sql
     assert sql.endswith("WHERE RECENCY = 1")

@@ -56,7 +56,7 @@ async def test_flags_items_and_commands_are_set_from_outside() -> None:
             assert (await client.ask(c.MEASURE)).line == "Stop"
 
 
-async def test_crossings_tell_when_the_level_was_sent() -> None:
+async def test_crossings_record_when_the_level_was_sent() -> None:
     async with fleet_of(3) as (ports, control):
         await tell(control, unit=[0, 2], cross=90.0)
         await lp_of(ports[2])

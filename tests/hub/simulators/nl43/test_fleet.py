@@ -31,7 +31,7 @@ async def test_the_files_needed_are_allowed_or_the_error_says_how_many() -> None
         raise_file_limit(hard + 1)
 
 
-async def test_the_fleet_tells_where_it_listens() -> None:
+async def test_the_fleet_announces_its_ports() -> None:
     async with anyio.create_task_group() as group:
         fleet = await group.start(run_fleet, FleetOptions(3))
         assert len(fleet.ports) == 3

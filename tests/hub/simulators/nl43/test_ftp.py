@@ -5,7 +5,7 @@ import pytest
 from hub.simulators.nl43.ftp import FtpDialogue
 
 
-def test_a_good_login_is_taken_and_passive_mode_is_not_known() -> None:
+def test_a_right_login_is_accepted_and_passive_mode_is_unknown() -> None:
     dialogue = FtpDialogue()
     assert dialogue.receive(b"USER USER\r\n").startswith(b"331")
     assert dialogue.receive(b"PASS 0000\r\n").startswith(b"230")

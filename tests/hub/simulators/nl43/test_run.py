@@ -75,5 +75,5 @@ def test_a_pause_is_not_measured() -> None:
     assert totals.le == pytest.approx(53.0, abs=0.02)
 
 
-def test_there_is_no_result_before_anything_was_heard() -> None:
+def test_there_is_no_result_before_anything_was_measured() -> None:
     assert Run(0.0, None).totals(PERCENTILES) is None

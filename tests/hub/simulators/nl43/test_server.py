@@ -139,7 +139,7 @@ async def test_a_dropped_connection_frees_the_slot() -> None:
         assert await connect_outcome(meter.port) == "connected"
 
 
-async def test_a_taken_port_is_an_error_that_names_it() -> None:
+async def test_a_port_in_use_is_an_error_that_names_it() -> None:
     async with open_simulator() as meter:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{meter.port}"):
             async with open_simulator(port=meter.port):

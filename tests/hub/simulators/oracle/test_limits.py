@@ -65,7 +65,7 @@ async def hang(connection: AsyncConnection) -> None:
         await connection.fetchall("SELECT 1 FROM STUCK")
 
 
-async def test_a_broken_statement_gives_its_place_to_the_next() -> None:
+async def test_a_broken_statement_frees_its_slot_for_the_next() -> None:
     async with two_connected() as (server, stuck, other), anyio.create_task_group() as workers:
         stuck.call_timeout = 60
         workers.start_soon(hang, stuck)

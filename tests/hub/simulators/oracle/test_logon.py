@@ -10,7 +10,7 @@ from tests.hub.simulators.oracle.client import connected, until
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_login_tells_who_the_client_is() -> None:
+async def test_a_login_names_the_client() -> None:
     async with open_oracle() as server, connected(server, program="hub-eq-sync") as connection:
         connection.module = "sync"
         connection.client_identifier = "hub-1"

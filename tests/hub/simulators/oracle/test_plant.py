@@ -61,7 +61,7 @@ async def test_changes_show_in_the_next_select() -> None:
         assert len(await connection.fetchall(sql)) == 5
 
 
-async def test_dual_tells_the_time_of_the_plant() -> None:
+async def test_dual_returns_the_time_of_the_plant() -> None:
     now = datetime(2026, 3, 18, 2, 46, 29)  # noqa: DTZ001 - the database's local time
     async with open_oracle(plant=Plant(clock=lambda: now)) as server, connected(server) as connection:
         assert await connection.fetchall("SELECT 1 FROM DUAL") == [(1,)]

@@ -31,7 +31,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("path", PROTECTED)
-async def test_nobody_is_let_in_without_a_token(guarded: Site, path: str) -> None:
+async def test_a_request_without_a_token_is_refused(guarded: Site, path: str) -> None:
     async with guarded.client() as client:
         answer = await client.get(path)
         wrong = await client.get(path, headers={"authorization": "Bearer wrong-0123456789abcdef"})

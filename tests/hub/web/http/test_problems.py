@@ -29,7 +29,7 @@ async def test_every_error_is_a_problem(site: Site, method: str, path: str, stat
         assert answer.headers["allow"]
 
 
-async def test_a_crash_tells_nothing_of_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_reveals_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash() -> None:
         raise RuntimeError("password is hunter2")
 

@@ -19,7 +19,7 @@ from hub.trace.quality import Tally
 from hub.trace.sample import SampleHistory, id_of
 from hub.web.http.slots import CallerSlots
 from hub.web.routes.app import create_app
-from tests.hub.trace.place import ids, lanes_to, open_trace
+from tests.hub.trace.pipeline_site import ids, lanes_to, open_trace
 from tests.hub.web.parts import TOKENS, Site, until
 from tests.redis_server import eventually
 

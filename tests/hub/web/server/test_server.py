@@ -20,7 +20,7 @@ from tests.hub.web.routes.test_live import close_code, receive
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_taken_port_is_an_error_before_anything_runs() -> None:
+async def test_a_port_in_use_is_an_error_before_anything_runs() -> None:
     with bind("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", taken.getsockname()[1])
 
@@ -107,7 +107,9 @@ def read_all(deaf: socket.socket) -> bytes:
     return received
 
 
-async def test_who_does_not_answer_pings_is_closed_with_1013(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_viewer_that_does_not_answer_pings_is_closed_with_1013(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "_PING_S", 0.05)
     monkeypatch.setattr(server, "SEND_S", 0.1)
     async with serving(site) as at, deaf_viewer(at, "/api/units/gate-a/live") as deaf:
@@ -117,7 +119,7 @@ async def test_who_does_not_answer_pings_is_closed_with_1013(site: Site, monkeyp
     assert (1013).to_bytes(2, "big") + b"nothing was read" in received
 
 
-async def test_a_send_that_is_never_read_ends_the_viewing_and_stalls_nobody(
+async def test_a_viewer_that_never_reads_is_closed_and_stalls_no_other(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "SEND_S", 0.3)
@@ -140,9 +142,7 @@ async def test_a_send_that_is_never_read_ends_the_viewing_and_stalls_nobody(
         assert (await receive(quick))["sequence"] == seen + 1
 
 
-async def test_a_server_that_crashed_is_not_taken_for_one_that_serves(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_crashed_server_is_not_reported_as_serving(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def crash(*of: object) -> None:
         raise ValueError("a bug")
 

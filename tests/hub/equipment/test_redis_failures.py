@@ -50,7 +50,7 @@ class Readers:
             await anyio.sleep(random.uniform(0.005, 0.05))
 
 
-async def test_readers_see_no_trouble_of_redis() -> None:
+async def test_readers_are_not_affected_by_failures_of_redis() -> None:
     order = list(range(MACHINES))
     view = ScriptedView()
 
