@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "hub.instruments": "alerts.model hub.fields hub.readings hub.runtime",
     "hub.links": "hub.instruments hub.runtime",
     "hub.nl43": "alerts.model hub.fields hub.instruments hub.links hub.readings hub.runtime",
-    "hub.line": "",
-    "hub.kinds": "hub.instruments hub.nl43",
+    "hub.line": "alerts.model hub.fields hub.instruments hub.links hub.readings hub.runtime",
+    "hub.kinds": "hub.instruments hub.line hub.nl43",
     "hub.config": (
         "alerts.config alerts.delivery alerts.model alerts.rules hub.fields hub.instruments hub.kinds "
         "hub.readings hub.runtime"

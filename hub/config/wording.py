@@ -119,11 +119,12 @@ def _keys_at(loc: Loc) -> list[str]:
         if fields:
             models = [model for field in fields for model in _models_in(field.annotation)]
         else:
-            models = [
+            tagged = [
                 m
                 for m in models
                 if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)
             ]
+            models = tagged or models  # else it is a key that people choose, such as the name of a quantity
     return [_key(model, name) for model in models for name in model.model_fields]
 
 

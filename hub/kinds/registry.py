@@ -8,9 +8,10 @@ from pydantic import Discriminator, Tag
 
 from hub.instruments.kind import Kind
 from hub.instruments.unit_config import UnitConfig
+from hub.line.kind import LINE
 from hub.nl43.kind import NL43
 
-KINDS: tuple[Kind[Any], ...] = (NL43,)
+KINDS: tuple[Kind[Any], ...] = (NL43, LINE)
 DEFAULT_KIND = NL43.name
 
 

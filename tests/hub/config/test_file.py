@@ -92,7 +92,7 @@ def test_all_problems_are_reported_at_once_with_their_positions(tmp_path: Path) 
         "config.yaml:5:11: units[0].port: must be a whole number",
         "config.yaml:6:21: units[0].poll.watched: 1 needs a unit: write 1s, or another such as 250ms, 5m, 2h, 14d",
         "config.yaml:7:10: units[1].id: 'gate-a' is used twice, first at config.yaml:3:9 (units[0].id)",
-        "config.yaml:7:41: units[1].kind: must be nl43; did you mean 'nl43'?",
+        "config.yaml:7:41: units[1].kind: must be nl43 or line; did you mean 'nl43'?",
         "config.yaml:8:5: units[2].host: is required",
         "config.yaml:8:9: units[2].id: must be 1 to 64 letters, digits or any of _ . -",
         "config.yaml:10:21: feeds[0].kind: must be oracle-equipment or sample-equipment; "

@@ -7,6 +7,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from hub.simulators.line import PATTERN, StationFault, WeatherStation, open_station, weather
+from tests.hub.simulators.line_client import is_refused, refuse
 
 pytestmark = pytest.mark.anyio
 
@@ -69,23 +70,13 @@ async def test_garbage_has_an_end_and_not_the_form_and_half_lines_have_no_end() 
         assert b"\n" not in await asked(stream)
 
 
-async def is_refused(station: WeatherStation) -> bool:
-    try:
-        async with connected(station):
-            return False
-    except OSError:
-        return True
-
-
 async def test_a_refusing_station_ends_its_connections_and_listens_again_on_the_same_port() -> None:
     async with open_station() as station:
         with anyio.fail_after(5):
             async with connected(station) as stream:
-                station.set_fault(StationFault.REFUSE)
+                await refuse(station)
                 with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                     await stream.receive()
-            while not await is_refused(station):
-                await anyio.sleep(0.01)
             station.set_fault(StationFault.NONE)
             while await is_refused(station):
                 await anyio.sleep(0.01)
