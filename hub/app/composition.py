@@ -46,11 +46,11 @@ from hub.web.server.server import Server, bind, url_of
 log = structlog.get_logger()
 
 _DRAIN_S = 1.5
-_LOOK_S = 0.02
+_POLL_S = 0.02
 
 
 class Hub:
-    """The parts of one hub, wired. `open_hub` starts and stops them; `reload` takes up another configuration."""
+    """The connected parts of one hub. `open_hub` starts and stops them; `reload` applies a new configuration."""
 
     def __init__(
         self,
@@ -161,17 +161,17 @@ class Hub:
 
     @property
     def url(self) -> str:
-        """Where it is served."""
+        """The URL of the web server."""
         return url_of(self.listener)
 
     async def restore(self) -> None:
-        """Take up rules, units, feeds and alerts as they were left. Raises DBAPIError."""
+        """Restore rules, units, feeds and alerts as the last process left them. Raises DBAPIError."""
         self.alerts.configure(self.config.alerts)
         await self.fleet.open(self.config.units)
         await self.equipment.open(self.config.feeds)
         await self.alerts.restore()
         self.storage_alerts.clear(STORAGE_PARTS)
-        self.config_rejected(None)  # the file of this start was good
+        self.config_rejected(None)  # the hub has started, so its file is valid
         self.edge_overloaded(None)
         if (reason := too_few(self.config, limit())) is not None:
             log.warning(reason)
@@ -198,7 +198,7 @@ class Hub:
         await self._set_trace()
 
     async def reload(self, config: Config) -> Changes:
-        """Take up what changed: only those units, feeds, rules and receivers are touched."""
+        """Apply a configuration; only units, feeds, rules and receivers that changed are restarted."""
         changes = changes_between(self.config, config)
         self.config = self.parts.config = config
         if changes.receivers_changed:
@@ -221,32 +221,32 @@ class Hub:
             self.alerts.configure(config.alerts)
             await self.fleet.rules_changed()
         if changes.restart_needed:
-            log.warning("restart the hub to take these up", keys=list(changes.restart_needed))
+            log.warning("restart the hub to apply these keys", keys=list(changes.restart_needed))
         return changes
 
     def edge_overloaded(self, reason: str | None) -> None:
-        """Report as a system alert that clients take all connections of the web server; None when that is over."""
+        """Report as a system alert that clients use up the connections of the web server; None ends it."""
         self.alerts.report("hub/edge", reason is None, reason)
 
     def config_rejected(self, reason: str | None, where: str | None = None) -> None:
-        """Tell, as an alert of the hub's own, that a changed file was refused; None when it is good again.
+        """Report as a system alert that a changed file was rejected; None ends it.
 
-        `where` is for everybody: it names the place, and no value.
+        Everybody may see `where`: it names the position, and no value.
         """
         self.parts.reload = ReloadState(self.clock.now(), reason, where)
         self.alerts.report("hub/config", reason is None, reason)
 
     async def drain(self) -> None:
-        """Let what has come in be decided, committed and sent, for as long as a stop may take."""
+        """Let pending alerts be committed and sent, within the time that a stop may take."""
         with anyio.move_on_after(_DRAIN_S):
             while self.alerts.pending:
-                await anyio.sleep(_LOOK_S)
+                await anyio.sleep(_POLL_S)
             self.receivers.stop()
             while any(name in self.sinks.running for name in self.receivers.children):
-                await anyio.sleep(_LOOK_S)
+                await anyio.sleep(_POLL_S)
 
     async def _set_trace(self) -> None:
-        """Take up the trace of the configuration; jobs of an earlier one end."""
+        """Replace the trace by that of the configuration; jobs of the former one end."""
         if "trace" in self.feeds.children:
             await self.feeds.remove("trace")
         self.parts.trace = trace_of(self.config, self.clock, self.redis, self.equipment.logons)
@@ -270,10 +270,10 @@ class Hub:
 
 @asynccontextmanager
 async def open_hub(config: Config) -> AsyncIterator[Hub]:
-    """A running hub; leaving the block stops it in the reverse order of its start, within 5 s.
+    """Run a hub; leaving the block stops it in the reverse order of its start, within 5 s.
 
-    Raises OSError for a port or folder that cannot be had, AlreadyRunning or DatabaseInUse where another hub
-    works on the same data, DBAPIError for a database that cannot be used.
+    Raises OSError for a port or folder that cannot be used, AlreadyRunning or DatabaseInUse when another hub uses
+    the same data, DBAPIError for a database that cannot be used.
     """
     load_everything()
     clock = Clock()

@@ -1,4 +1,4 @@
-"""`hub demo`: the whole hub on simulated meters, in a temporary folder, with a receiver that prints."""
+"""`hub demo`: runs the hub with simulated meters, in a temporary folder, and a receiver that prints."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

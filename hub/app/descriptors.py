@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system grants, and how many of them the web server must leave to the others."""
+"""File descriptors: raises their limit, and decides how many connections the web server may accept."""
 
 import resource
 
@@ -17,24 +17,24 @@ _MOST_CONNECTIONS = 2048  # each costs memory too
 
 
 def raise_limit() -> int:
-    """Have the process allowed as many descriptors as the system lets it; returns how many those are."""
+    """Raise the limit of descriptors to what the system allows; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (ValueError, OSError):
-            pass  # some systems call the limit infinite and then refuse it; what was granted serves
+            pass  # some systems report an infinite limit and then refuse it; the old limit stays
     return limit()
 
 
 def limit() -> int:
-    """How many descriptors this process may have."""
+    """The descriptors that this process may have."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def reserved(config: Config) -> int:
-    """Descriptors that meters, receivers, feeds and the database may need at once."""
+    """The descriptors that meters, receivers, feeds and the database may need at once."""
     return (
         _FOR_THE_PROCESS
         + _FOR_THE_DATABASE
@@ -46,12 +46,12 @@ def reserved(config: Config) -> int:
 
 
 def most_connections(config: Config, allowed: int) -> int:
-    """How many connections the web server may hold at once, of `allowed` descriptors in all."""
+    """The connections that the web server may hold at once, with `allowed` descriptors in all."""
     return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, allowed - reserved(config)))
 
 
 def too_few(config: Config, allowed: int) -> str | None:
-    """What to do about a limit that leaves the web server nothing; None while it is high enough."""
+    """What to do when the limit leaves the web server too few descriptors; None while it is high enough."""
     needed = reserved(config) + _FEWEST_CONNECTIONS
     if allowed >= needed:
         return None

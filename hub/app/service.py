@@ -1,4 +1,4 @@
-"""The long-running service: a hub from a file, until a signal; the file is taken up again when it changes."""
+"""The long-running service: runs a hub from a file until a signal, and reloads the file when it changes."""
 
 import os
 import signal
@@ -35,14 +35,14 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
         hangup = _Hangup()
         with anyio.open_signal_receiver(*_SIGNALS) as signals:
 
-            async def take_signals() -> None:
+            async def handle_signals() -> None:
                 async for number in signals:
                     if number == signal.SIGHUP:
-                        hangup.heard.set()
+                        hangup.received.set()
                     elif not stopping.begin():
                         os._exit(1)
 
-            tasks.start_soon(take_signals)
+            tasks.start_soon(handle_signals)
             try:
                 async with open_hub(loaded.config) as hub:
                     stopping.hub = hub
@@ -66,50 +66,50 @@ async def serve(loaded: Loaded, path: Path, announce: Callable[[Hub], None]) -> 
 async def _until_stopped(stopping: "_Stopping", reloader: "_Reloader", hangup: "_Hangup") -> None:
     async with anyio.create_task_group() as tasks:
 
-        async def reload_when_told() -> None:
+        async def reload_on_hangup() -> None:
             while True:
-                await hangup.heard.wait()
-                # before the file is read: the next one is for what is written meanwhile
-                hangup.heard = anyio.Event()
+                await hangup.received.wait()
+                # before the file is read, so that a signal during the read causes another reload
+                hangup.received = anyio.Event()
                 await reloader.reload()
 
-        tasks.start_soon(reload_when_told)
-        tasks.start_soon(reloader.run_watch, stopping.asked)
+        tasks.start_soon(reload_on_hangup)
+        tasks.start_soon(reloader.run_watch, stopping.requested)
         try:
-            await stopping.asked.wait()
+            await stopping.requested.wait()
         finally:
-            stopping.asked.set()  # whatever ends the hub, the thread that watches the files is not waited for
+            stopping.requested.set()  # do not wait for the thread that watches the files
         tasks.cancel_scope.cancel()
 
 
 class _Hangup:
-    """SIGHUP, until it is obeyed."""
+    """A SIGHUP that has been received and not yet handled."""
 
     def __init__(self) -> None:
-        self.heard = anyio.Event()
+        self.received = anyio.Event()
 
 
 class _Stopping:
-    """The stop, and the thread that ends the process should the stop hang."""
+    """The state of the stop, and the timer that ends the process if the stop hangs."""
 
     def __init__(self) -> None:
-        self.asked = anyio.Event()
+        self.requested = anyio.Event()
         self.hub: Hub | None = None
         self._timer: threading.Timer | None = None
 
     def begin(self) -> bool:
-        """Ask for the stop; False when it was asked for before."""
-        if self.asked.is_set():
+        """Request the stop; False when it was requested before."""
+        if self.requested.is_set():
             return False
         log.info("stopping")
-        self.asked.set()
+        self.requested.set()
         self._timer = threading.Timer(STOP_WITHIN_S, self._end_by_force)
         self._timer.daemon = True
         self._timer.start()
         return True
 
     def end(self) -> None:
-        """The stop is done, or there is nothing to stop any more."""
+        """Cancel the timer, because the hub has stopped."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -120,7 +120,7 @@ class _Stopping:
 
 
 class _Reloader:
-    """Takes up a changed configuration; a bad one changes nothing, is logged, shown and raises an alert."""
+    """Applies a changed configuration; an invalid one changes nothing, is logged, shown, and raises an alert."""
 
     def __init__(self, hub: Hub, path: Path, loaded: Loaded) -> None:
         self._hub = hub
@@ -139,7 +139,7 @@ class _Reloader:
                     break
 
     async def reload(self) -> None:
-        """Read the file again and take up what changed."""
+        """Read the file again, and apply what has changed."""
         async with self._lock:
             try:
                 with anyio.fail_after(_READ_WITHIN_S):
@@ -148,18 +148,18 @@ class _Reloader:
                 log.error("configuration rejected, nothing changed", problems=str(error).splitlines())
                 reason, where = counted(len(error.problems), "problem"), error.problems[0].where
                 self._hub.config_rejected(f"{reason}: {error.problems[0]}", f"{reason}, first at {where}")
-                # what is mended next may be a file that only the rejected configuration names
+                # the next change may be in a file that only the rejected configuration names
                 self._files = tuple(dict.fromkeys([*self._files, *error.files]))
                 self._stamps = {**self._stamps, **error.stamps}
             except TimeoutError:
-                reason = f"reading it took more than {_READ_WITHIN_S:g} s; look at the disk it is on"
+                reason = f"reading it took more than {_READ_WITHIN_S:g} s; check the disk it is on"
                 log.error("configuration rejected, nothing changed", problems=[reason])
                 self._hub.config_rejected(reason, reason)
             else:
                 self._files, self._stamps = loaded.files, loaded.stamps
                 changes = await self._hub.reload(loaded.config)
                 self._hub.config_rejected(None)
-                log.info("configuration taken up" if changes else "configuration unchanged", file=str(self._path))
+                log.info("configuration applied" if changes else "configuration unchanged", file=str(self._path))
 
 
 def _first(group: BaseExceptionGroup[EssentialChildFailed]) -> BaseException:

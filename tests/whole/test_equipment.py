@@ -179,11 +179,11 @@ async def test_a_reload_adds_changes_and_removes_feeds(tmp_path: Path) -> None:
 
 async def reloaded(site: Site, hub: RunningHub, feeds: list[dict[str, Any]]) -> None:
     """The hub has taken up these feeds."""
-    before = len([line for line in hub.lines if "configuration taken up" in line])
+    before = len([line for line in hub.lines if "configuration applied" in line])
     site.config["feeds"] = feeds
     site.write()
     hub.send(signal.SIGHUP)
-    await eventually(lambda: len([line for line in hub.lines if "configuration taken up" in line]) > before, 10)
+    await eventually(lambda: len([line for line in hub.lines if "configuration applied" in line]) > before, 10)
 
 
 async def children(hub: RunningHub) -> dict[str, str]:

@@ -177,10 +177,10 @@ async def _monitor(hub: RunningHub) -> Any:
 
 async def _reload(site: Site, hub: RunningHub) -> None:
     """Write the file and have it taken up now."""
-    before = sum("configuration taken up" in line for line in hub.lines)
+    before = sum("configuration applied" in line for line in hub.lines)
     site.write()
     hub.send(signal.SIGHUP)
-    await eventually(lambda: sum("configuration taken up" in line for line in hub.lines) > before)
+    await eventually(lambda: sum("configuration applied" in line for line in hub.lines) > before)
 
 
 def _is_new_onset(document: dict[str, Any], known: str) -> bool:

@@ -52,7 +52,7 @@ async def test_a_token_that_leaves_the_file_opens_nothing_any_more(tmp_path: Pat
             await hub.ask("POST", "/api/units/gate-0/poll", headers=operator)
             del site.config["hub"]["tokens"][1]
             site.write()
-            await eventually(lambda: any("configuration taken up" in line for line in hub.lines))
+            await eventually(lambda: any("configuration applied" in line for line in hub.lines))
             await hub.get("/api/units", 401, headers=operator)
             await hub.get("/api/units", headers=viewer)
             assert site.meters[0].counters.connections == 1

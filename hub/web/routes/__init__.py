@@ -1,1 +1,1 @@
-"""The routes, one file for each noun, and the application they make up."""
+"""The routes, one file per resource, and the application that serves them."""

@@ -1,4 +1,4 @@
-"""Alerts: what is and was firing, and people taking it on."""
+"""Alerts: open and past ones, and their acknowledgement."""
 
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -22,7 +22,7 @@ AlertId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
 
 class WindowDocument(BaseModel):
-    """What a value over a window of time was made of; `quality` says what of some of the samples."""
+    """The samples behind a value over a window of time; `quality` names the flaws of some of them."""
 
     from_: str = Field(alias="from")
     samples: int
@@ -54,7 +54,7 @@ class AlertDocument(BaseModel):
 
 
 class AlertWithPast(AlertDocument):
-    """An alert with all that happened to it, and who was told."""
+    """An alert with all its transitions and deliveries."""
 
     transitions: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
@@ -68,7 +68,7 @@ class AlertList(BaseModel):
 
 
 class Acknowledgement(BaseModel):
-    """What the operator has to say."""
+    """The comment of an acknowledgement."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,7 +98,7 @@ async def list_alerts(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Text = None,
 ) -> dict[str, Any]:
-    """Alerts of now and before, the newest first."""
+    """Open and past alerts, the newest first."""
     try:
         page = await parts.database.query(
             lambda s: list_rows(
@@ -119,16 +119,16 @@ async def get_alert(alert_id: AlertId, parts: PartsOf) -> dict[str, Any]:
 
 
 async def acknowledge(
-    alert_id: AlertId, parts: PartsOf, caller: Operator, said: Acknowledgement | None = None
+    alert_id: AlertId, parts: PartsOf, caller: Operator, body: Acknowledgement | None = None
 ) -> dict[str, Any]:
-    """Take an open alert on, in the caller's name."""
+    """Acknowledge an open alert in the caller's name."""
     await _check_open(parts, alert_id)
-    comment = None if said is None else said.comment
+    comment = None if body is None else body.comment
     return _document(parts, parts.alerts.acknowledge(alert_id, caller.name, comment))
 
 
 async def unacknowledge(alert_id: AlertId, parts: PartsOf, caller: Operator) -> dict[str, Any]:
-    """Give an open alert back. One that nobody has stays as it is."""
+    """Remove the acknowledgement of an open alert; one without it stays unchanged."""
     await _check_open(parts, alert_id)
     return _document(parts, parts.alerts.unacknowledge(alert_id))
 

@@ -1,4 +1,4 @@
-"""The web application: routes, gate and problems put together. It has no life of its own: no lifespan, no tasks."""
+"""Builds the web application from routes, middleware and error handlers. It has no lifespan and no tasks."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ _GRAVITY = {"info": 0, "warning": 1, "critical": 2}
 
 
 def create_app(parts: Parts, connections: Connections | None = None) -> FastAPI:
-    """The ASGI application that shows and steers `parts`, and tells of the connections it is served over."""
+    """The ASGI application that shows and controls `parts`; its metrics count `connections`."""
     app = FastAPIOffline(
         title="hub",
         version=parts.version,
@@ -91,7 +91,7 @@ def create_app(parts: Parts, connections: Connections | None = None) -> FastAPI:
 
 
 def open_severities(parts: Parts) -> Mapping[str, str]:
-    """The severity of the gravest open alert of each unit that has one."""
+    """The severity of the most severe open alert of each unit that has one."""
     gravest: dict[str, str] = {}
     for alert in parts.alerts.open_alerts():
         kind, _, unit_id = alert.subject.partition("/")

@@ -1,4 +1,4 @@
-"""Deliveries: what was sent to whom, and sending again what was given up."""
+"""Deliveries: the messages to receivers, and sending dead or held ones again."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ _REPLAYED = (DeliveryState.DEAD, DeliveryState.HELD)
 
 
 class LastAttempt(BaseModel):
-    """The newest POST of a delivery: its HTTP status, or why there was none, and what the receiver wrote."""
+    """The newest POST of a delivery: its HTTP status, or why there was none, and the receiver's answer."""
 
     at: str
     duration_s: float
@@ -74,7 +74,7 @@ async def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
 ) -> dict[str, Any]:
-    """Deliveries and what became of them, the newest first."""
+    """Deliveries with their states, the newest first."""
     try:
         page = await parts.database.query(lambda s: list_rows(s, state=state, limit=limit, cursor=cursor))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Equipment: the machines of a feed with the age of what is known, and the feed itself. Reads come from memory."""
+"""Equipment: the machines of a feed with the age of the answer, and the feed itself. Reads come from memory."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
@@ -30,7 +30,7 @@ IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of an earlier
 
 
 class AsOf(BaseModel):
-    """How far an answer can be trusted: `as_of` is when its query began; `source` is where this hub has it from."""
+    """Age and source of an answer: `as_of` is when its query began; `source` is the cache tier it came from."""
 
     as_of: str | None
     age_s: float | None
@@ -48,7 +48,7 @@ class MachineList(AsOf):
 
 
 class MachineDocument(AsOf):
-    """One machine: the keys of the view, its lots, and what was odd about its rows."""
+    """One machine: the keys of the view, its lots, and flags for contradictions in its rows."""
 
     record: dict[str, Any]
 
@@ -67,7 +67,7 @@ class LookupReply(AsOf):
 
 
 class RefreshReply(AsOf):
-    """How a cycle ended. `refused` and `failed` say why, and the last good answer stays; `running`: not yet."""
+    """How a cycle ended. `refused` and `failed` have a reason and keep the last answer; `running`: not yet."""
 
     outcome: OutcomeKind | Literal["running"]
     reason: str | None
@@ -137,7 +137,7 @@ async def list_equipment(
     ] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """All machines, or those that are asked for."""
+    """All machines, or those that match the query."""
     page = feed.list(category, status, q, limit, cursor, object_category=object_category, lot=lot)
     if isinstance(page, Unavailable):
         raise _unavailable(feed, page)
@@ -165,7 +165,7 @@ async def look_up(request: LookupRequest, feed: FeedOf) -> Response:
 
 
 async def get_status(parts: PartsOf, feed: FeedOf) -> dict[str, Any]:
-    """How the feed does: its plant in figures, its last cycle, its age; and every cache of the hub."""
+    """The status of the feed: counts of its plant, its last cycle, its age; and every cache of the hub."""
     return {"feed": feed.id, **feed.status(), "caches": [asdict(cache) for cache in parts.caches]}
 
 
@@ -179,7 +179,7 @@ async def refresh(
         Query(description="Publish the answer though more than half of the machines, or all, are missing in it."),
     ] = False,
 ) -> dict[str, Any]:
-    """Have the feed read the view now, and say how that ended; 202 when it takes longer than ten seconds."""
+    """Make the feed read the view now, and return the outcome; 202 when that takes longer than ten seconds."""
     outcome: Outcome | None = None
     try:
         with anyio.move_on_after(_REFRESH_S):
@@ -208,7 +208,7 @@ def _answer(answer: Page | Found, if_none_match: str | None) -> Response:
 
 
 def _is_known(head: Head, if_none_match: str | None) -> bool:
-    """Whether one of the tags is the answer's; a proxy that compresses makes them weak."""
+    """Whether one of the tags matches the answer; a proxy that compresses makes tags weak."""
     tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     return head.etag in tags or "*" in tags
 

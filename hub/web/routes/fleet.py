@@ -1,4 +1,4 @@
-"""The live stream of many units: per tick one message with those that changed."""
+"""The live stream of many units: one message per tick with the units that changed."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -24,8 +24,8 @@ def fleet_routes() -> APIRouter:
 async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", watch: bool = False) -> None:
     """Arrays of the units that match the glob `units`: first all, then per tick those that changed.
 
-    A slow viewer is not queued for: its next message holds the newest of all that changed meanwhile. The stream
-    shows what is known and makes no meter be polled; with `watch`, for operators, the units that match are
+    There is no queue for a slow viewer: its next message has the newest state of all units that changed meanwhile.
+    The stream does not change how often meters are polled; with `watch`, for operators, the matching units are
     polled at their `watched` cadence while it lasts.
     """
 
@@ -34,7 +34,7 @@ async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", wa
             raise StreamEnd(INVALID, f"units may have up to {_LONGEST_GLOB} characters")
         if watch and not caller.may("operator"):
             raise StreamEnd(
-                FORBIDDEN, f"{caller.name} is a {caller.role}; watch=true takes the role operator, leave it out"
+                FORBIDDEN, f"{caller.name} is a {caller.role}; watch=true needs the role operator; leave it out"
             )
         table: FleetTable = websocket.app.state.fleet_table
         chosen = UnitFilter(units)
@@ -57,13 +57,13 @@ async def watch_fleet(websocket: WebSocket, caller: Viewer, units: str = "*", wa
 
 
 class Watched:
-    """The units one operator watches; each counts the viewer as long as it is among them."""
+    """The units that one operator watches; each counts the operator as a viewer meanwhile."""
 
     def __init__(self) -> None:
         self._units: Sequence[Unit] = ()
 
     def follow(self, units: Sequence[Unit]) -> None:
-        """Look at these from now on."""
+        """Watch these units from now on, instead of the former ones."""
         if units is self._units:
             return
         before, now = set(self._units), set(units)
@@ -74,5 +74,5 @@ class Watched:
         self._units = units
 
     def close(self) -> None:
-        """Look away."""
+        """Watch no unit any more."""
         self.follow(())

@@ -1,4 +1,4 @@
-"""Health: alive, ready, and how each part is. Open to everybody, so it counts and names no unit."""
+"""Health: alive, ready, and the status of each part. It is open to everybody, so it names no unit."""
 
 from collections import Counter
 from typing import Any
@@ -19,7 +19,7 @@ from hub.web.parts import Parts
 _DATABASE_S = 2.0
 
 Check = dict[str, Any]
-"""`status` (ok, degraded, unhealthy, down) and what explains it."""
+"""`status` (ok, degraded, unhealthy, down) and its explanation."""
 
 _WORST_FIRST = ("down", "unhealthy", "degraded")
 
@@ -34,7 +34,7 @@ def health_routes() -> APIRouter:
 
 
 async def get_livez() -> dict[str, str]:
-    """The process answers."""
+    """200 while the process answers."""
     return {"status": "ok"}
 
 
@@ -47,7 +47,7 @@ async def get_readyz(parts: PartsOf, response: Response) -> dict[str, Any]:
 
 
 async def get_healthz(parts: PartsOf, response: Response) -> dict[str, Any]:
-    """Every check. What is degraded still works: 200. Not ready, or a feed much too old: 503."""
+    """Every check. 200 while all parts work or are degraded; 503 when the hub is not ready or a feed unhealthy."""
     checks = {
         "database": await _database(parts),
         "essential": _essential(parts),
@@ -121,7 +121,7 @@ def _recorder(parts: Parts) -> Check:
 
 
 async def _quarantine(parts: Parts) -> Check:
-    """Rows that no database takes, for people to look into until they move the file away."""
+    """Whether the quarantine file is empty; it has rows that no database accepts, until people move it away."""
     quarantine = parts.database.quarantine
     is_empty = await parts.database.run_in_thread(quarantine.check_empty)
     return {"status": "ok" if is_empty else "degraded", "set_aside": quarantine.counts.total()}

@@ -1,4 +1,4 @@
-"""The history of a unit: raw readings or steps, as JSON by pages or as CSV in one go."""
+"""The history of a unit: raw readings or steps, as JSON in pages or as CSV in one response."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal

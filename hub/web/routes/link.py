@@ -1,4 +1,4 @@
-"""The link to a unit's meter: how the connection stands and what has gone wrong on it."""
+"""The link to a unit's meter: the state of its connection, and its failures."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from hub.web.auth.roles import for_viewers
 
 
 class LinkError(BaseModel):
-    """The last thing that went wrong."""
+    """The last failure."""
 
     failure: str
     detail: str
@@ -22,8 +22,8 @@ class LinkError(BaseModel):
 class LinkDocument(BaseModel):
     """The link to a meter, since the hub or the link was started.
 
-    `connected_s` is the age of the socket, None without one; `retry_in_s` how long no connect is tried. `failures`
-    counts by class. `stale_bytes` were dropped because they belong to no answer.
+    `connected_s` is the age of the socket, None without one; `retry_in_s` the time until the next connect.
+    `failures` counts by class. `stale_bytes` were dropped because they belong to no reply.
     """
 
     unit_id: str
@@ -49,7 +49,7 @@ def link_routes() -> APIRouter:
 
 
 async def get_link(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
-    """How the connection to the meter stands, from memory: the meter is not asked."""
+    """The state of the connection to the meter, from memory, without a request to the meter."""
     seen, now_s, now = unit.instrument.statistics(), parts.clock.steady(), parts.clock.now()
 
     def at(time: float) -> str:

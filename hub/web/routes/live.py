@@ -1,4 +1,11 @@
-"""The live stream of one unit: its frames as they come, joined to its history for those who come back."""
+"""The live stream of one unit: its frames as they arrive, joined to its history for viewers that reconnect.
+
+A viewer that sends `after` gets every reading above it exactly once:
+
+- Events up to `_seen` are never sent again, so the overlap of history and subscription does no harm.
+- The history is read until it reaches the newest published reading, which is awaited if it is not committed yet.
+- If the subscription has dropped events meanwhile, the history is read again; such drops are not counted.
+"""
 
 import anyio
 from fastapi import APIRouter, WebSocket
@@ -27,7 +34,7 @@ from hub.web.parts import Parts
 
 QUEUE = 256
 _PAGE = 200
-_COMMIT_LOOK_S = 0.2
+_COMMIT_POLL_S = 0.2
 _COMMIT_WAIT_S = 10.0
 _SHOWN_CHANGES = ("reachability", "released")
 
@@ -42,9 +49,9 @@ def live_routes() -> APIRouter:
 async def watch_unit(
     websocket: WebSocket, unit_id: str, parts: PartsOf, caller: Viewer, after: str | None = None
 ) -> None:
-    """Frames of one unit: first the last known one, then each as it comes.
+    """Frames of one unit: first the last known one, then each as it arrives.
 
-    `after` is the last sequence number the viewer has: instead of the last known frame it gets all since.
+    `after` is the last sequence number the viewer has: it then gets all readings since instead of the last frame.
     """
 
     async def run(send: Send) -> None:
@@ -62,7 +69,7 @@ async def watch_unit(
 
 
 class _View:
-    """What one viewer has seen of one unit."""
+    """The stream of one unit to one viewer."""
 
     def __init__(
         self,
@@ -79,13 +86,13 @@ class _View:
         self._send_text = send
         self._events = events
         self._with_raw = with_raw
-        self._seen = 0  # sequence numbers up to this one need not be sent
+        self._seen = 0  # sequence numbers up to this one are not sent
         self._is_joining = False
-        self._made_up_for = 0  # drops that the history replaced
+        self._dropped_in_history = 0  # drops that the history replaced
         self._quiet_until_s = parts.clock.steady() + HEARTBEAT_S
 
     async def run(self, after: int | None) -> None:
-        """Send until the viewer leaves or the unit does."""
+        """Send until the viewer disconnects or the unit is removed."""
         if after is None:
             await self._send_state()
         else:
@@ -99,9 +106,9 @@ class _View:
             except StopAsyncIteration:
                 raise StreamEnd(GOING_AWAY, "the hub has ended this stream; connect again") from None
             else:
-                await self._tell(event)
+                await self._send_event(event)
 
-    async def _tell(self, event: Event) -> None:
+    async def _send_event(self, event: Event) -> None:
         if isinstance(event, Snapshot):
             if event.sequence > self._seen:
                 await self._send_snapshot(event)
@@ -109,21 +116,21 @@ class _View:
             await self._send_state()
 
     async def _join_history(self, after: int) -> None:
-        """Everything above `after` from SQL, until nothing lies between it and what waits in the subscription."""
+        """Send everything above `after` from SQL, until the subscription continues it without a gap."""
         latest = self._unit.latest
         self._seen = after if latest is None else min(after, latest.sequence)
         self._is_joining = True
         while self._is_joining:
             self._events.drain_nowait()
-            self._made_up_for = self._events.dropped
+            self._dropped_in_history = self._events.dropped
             latest = self._unit.latest
             await self._send_history(0 if latest is None else latest.sequence)
-            self._is_joining = self._events.dropped != self._made_up_for
+            self._is_joining = self._events.dropped != self._dropped_in_history
         if self._unit.frame()["feed_status"] != "ok":
             await self._send_state()
 
     async def _send_history(self, until: int) -> None:
-        """What SQL has above `_seen`; `until` is published, so it is waited for if it is not committed yet."""
+        """Send what SQL has above `_seen`; reading `until` is published, so wait until it is committed."""
         waited_s = 0.0
         while True:
             seen = self._seen
@@ -140,8 +147,8 @@ class _View:
                 return
             if waited_s > _COMMIT_WAIT_S:
                 raise StreamEnd(TRY_LATER, "the latest readings are not stored yet; connect again later")
-            await anyio.sleep(_COMMIT_LOOK_S)
-            waited_s += _COMMIT_LOOK_S
+            await anyio.sleep(_COMMIT_POLL_S)
+            waited_s += _COMMIT_POLL_S
 
     async def _send_snapshot(self, snapshot: Snapshot) -> None:
         await self._send(self._texts.of_snapshot(snapshot, self._dropped, self._with_raw))
@@ -155,4 +162,4 @@ class _View:
 
     @property
     def _dropped(self) -> int:
-        return 0 if self._is_joining else self._events.dropped - self._made_up_for
+        return 0 if self._is_joining else self._events.dropped - self._dropped_in_history

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, read off the parts at each scrape."""
+"""Metrics for Prometheus, collected from the parts at each scrape."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +59,7 @@ def _render(read: _Read) -> bytes:
 
 
 class PartsCollector(Collector):
-    """What the parts count. Labels are units, receivers and groups: never anything that grows with time."""
+    """Collects the counters of the parts. Labels are units, receivers and groups, never anything that grows."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

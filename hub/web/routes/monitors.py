@@ -1,4 +1,4 @@
-"""Monitors: whether they run and why, and the operator's say in it."""
+"""Monitors: whether they run and why, and how operators switch them."""
 
 from typing import Any, Literal
 
@@ -50,24 +50,24 @@ def monitor_routes() -> APIRouter:
 
 
 async def list_monitors(parts: PartsOf) -> dict[str, Any]:
-    """How each monitor stands."""
+    """The state of each monitor."""
     return {"items": [describe(unit) for unit in parts.units.values()], "next_cursor": None}
 
 
 async def keep_monitor(order: MonitorOrder, unit: UnitOf, parts: PartsOf, caller: Operator) -> dict[str, Any]:
-    """Keep the monitor on without viewers, or let it rest. Holds over a restart, until the file changes."""
+    """Keep the monitor on without viewers, or not. It survives a restart, until the configuration changes it."""
     await parts.keep_alive(unit.id, order.keep_alive)
     return describe(unit)
 
 
 async def release_unit(unit: UnitOf, parts: PartsOf, caller: Operator) -> dict[str, Any]:
-    """Give the meter's only socket up until resumed, over a restart too. Once more changes nothing."""
+    """Close the meter's only connection until resumed, also across a restart. Repeating it changes nothing."""
     await parts.release(unit.id, True)
     return describe(unit)
 
 
 async def resume_unit(unit: UnitOf, parts: PartsOf, caller: Operator) -> dict[str, Any]:
-    """Take the meter's socket again. Once more changes nothing."""
+    """Connect to the meter again. Repeating it changes nothing."""
     await parts.release(unit.id, False)
     return describe(unit)
 

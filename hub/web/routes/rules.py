@@ -1,4 +1,4 @@
-"""Rules: what they ask for and how they stand."""
+"""Rules: their configuration and their state."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from hub.web.auth.roles import for_viewers
 
 
 class RuleDocument(BaseModel):
-    """A rule as configured, and how it stands over all its subjects."""
+    """A rule as configured, and its state over all its subjects."""
 
     name: str
     state: State
@@ -40,7 +40,7 @@ def rule_routes() -> APIRouter:
 
 
 async def list_rules(parts: PartsOf) -> dict[str, Any]:
-    """Every rule with its state, when it was last evaluated, and the value it saw."""
+    """Every rule with its state, its last evaluation and its last value."""
     return {"items": [describe(status) for status in parts.alerts.rule_status()], "next_cursor": None}
 
 

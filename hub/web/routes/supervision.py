@@ -1,4 +1,4 @@
-"""The supervision tree: what runs, what crashed, and starting again by hand what was given up."""
+"""The supervision tree: the state of each child, and starting a failed one again."""
 
 from typing import Annotated, Any
 
@@ -55,7 +55,7 @@ async def get_tree(parts: PartsOf) -> dict[str, Any]:
 async def start_child(
     name: Annotated[str, Path(max_length=200)], parts: PartsOf, caller: Operator
 ) -> dict[str, Any]:
-    """Start a child again that was given up. One that runs is left alone."""
+    """Start a failed or stopped child again; a running one stays unchanged."""
     for group in parts.supervisors:
         if name in group.children:
             group.start(name)

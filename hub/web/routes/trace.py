@@ -1,4 +1,4 @@
-"""Trace: seeds, lineage and events of containers; large requests as jobs whose results are read by pages."""
+"""Trace: seeds, lineage and events of containers; large requests run as jobs whose results are read in pages."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable
@@ -98,7 +98,7 @@ TraceOf = Annotated[TracePipeline, Depends(_trace)]
 
 
 def _owner(caller: Caller) -> str | None:
-    """Whose share a job is of; the one caller of a hub without tokens may use all."""
+    """The owner whose limits a job counts against; None, without limits, on a hub without tokens."""
     return None if caller is LOCAL else caller.name
 
 
@@ -110,7 +110,7 @@ def trace_slots() -> CallerSlots:
 async def _slot(caller: Viewer, connection: HTTPConnection) -> AsyncIterator[None]:
     slots: CallerSlots = connection.app.state.trace_slots
     if not await slots.acquire(caller.name):
-        raise busy("too many traces are asked for at once; ask again in a moment", _BUSY_RETRY_S)
+        raise busy("too many traces at once; ask again in a moment", _BUSY_RETRY_S)
     try:
         yield
     finally:
@@ -132,9 +132,9 @@ JobOf = Annotated[Job, Depends(_job)]
 
 
 async def find_seeds(request: SeedRequest, trace: TraceOf, slot: SlotOf) -> Response:
-    """Containers for what is known: lots, wafers, orders, serial numbers or a range of dates."""
+    """The containers of lots, wafers, orders, serial numbers or a range of dates."""
     try:
-        seeds = await _asked(trace.seed(request.profile, request.params))
+        seeds = await _or_busy(trace.seed(request.profile, request.params))
     except ValueError as error:
         raise Problem(422, f"params: {error}") from None
     return await streamed(seeds_body(request.profile, seeds), "application/json")
@@ -142,16 +142,16 @@ async def find_seeds(request: SeedRequest, trace: TraceOf, slot: SlotOf) -> Resp
 
 async def find_lineage(request: LineageRequest, trace: TraceOf, slot: SlotOf, caller: Viewer) -> Response:
     """Splits and merges around containers: at once up to 1,000 ids, else 202 and a job."""
-    return _answer(await _asked(trace.lineage(request.container_ids, request.direction, _owner(caller))))
+    return _answer(await _or_busy(trace.lineage(request.container_ids, request.direction, _owner(caller))))
 
 
 async def find_events(request: EventsRequest, trace: TraceOf, slot: SlotOf, caller: Viewer) -> Response:
     """Rows per domain: at once up to 1,000 ids, else 202 and a job."""
-    return _answer(await _asked(trace.events(request.container_ids, request.domains, _owner(caller))))
+    return _answer(await _or_busy(trace.events(request.container_ids, request.domains, _owner(caller))))
 
 
 async def get_status(trace: TraceOf) -> dict[str, Any]:
-    """Whether the database answers now (null: the sample plant), how the lanes to it do, and the jobs."""
+    """Whether the database answers now (null: the simulated plant), its lanes, and the running jobs."""
     try:
         reachable, round_trip_s, code = True, await trace.ping(), None
     except OracleError as error:
@@ -170,12 +170,12 @@ async def get_status(trace: TraceOf) -> dict[str, Any]:
 
 
 async def get_job(job: JobOf) -> dict[str, Any]:
-    """How a job stands. It lives for one hour after its end, and does not survive a restart."""
+    """The state of a job. It is kept for one hour after its end, and does not survive a restart."""
     return describe_job(job)
 
 
 async def delete_job(job: JobOf, trace: TraceOf) -> dict[str, Any]:
-    """Cancel a job that runs, which ends its statements; forget one that does not. Its rows go at once."""
+    """Cancel a running job, with its statements, or remove one that has ended. Its rows are deleted at once."""
     await trace.jobs.delete(job)
     return describe_job(job)
 
@@ -199,9 +199,9 @@ async def get_job_events(
     offset = int(cursor or 0)
     try:
         if format == "ndjson":
-            pieces = job.spool.stream(part, offset)
-            first = await anext(pieces, b"")
-            return StreamingResponse(_lines(first, pieces, quality), media_type="application/x-ndjson")
+            chunks = job.spool.stream(part, offset)
+            first = await anext(chunks, b"")
+            return StreamingResponse(_lines(first, chunks, quality), media_type="application/x-ndjson")
         lines, following = await job.spool.page(part, offset, limit)
     except ValueError:
         raise Problem(422, "cursor: must be the next_cursor of an earlier page of this domain") from None
@@ -214,8 +214,8 @@ async def get_job_events(
 
 async def _lines(first: bytes, rest: AsyncIterator[bytes], quality: dict[str, Any]) -> AsyncIterator[bytes]:
     yield first
-    async for piece in rest:
-        yield piece
+    async for chunk in rest:
+        yield chunk
     yield json.dumps({"quality": quality}).encode() + b"\n"
 
 
@@ -235,13 +235,13 @@ def _answer(result: Inline | Job) -> Response:
     return JSONResponse(body, 202, headers={"location": body["status_url"]})
 
 
-async def _asked(answer: Awaitable[T]) -> T:
-    """The answer, or 503 with the time to come back."""
+async def _or_busy(answer: Awaitable[T]) -> T:
+    """The answer. Raises Problem 503 with Retry-After when it is refused for now."""
     try:
         return await answer
     except LaneBusy as refusal:
-        raise busy(f"the database takes no request now: {refusal.text}", refusal.retry_after_s) from None
+        raise busy(f"the database accepts no request now: {refusal.text}", refusal.retry_after_s) from None
     except JobRefused as refusal:
         raise busy(f"no further request of this size now: {refusal}", refusal.retry_after_s) from None
     except OSError:
-        raise busy("the result cannot be written: look at the disk of hub.data_dir", _DISK_RETRY_S) from None
+        raise busy("the result cannot be written: check the disk of hub.data_dir", _DISK_RETRY_S) from None

@@ -1,4 +1,4 @@
-"""Units: what they are, how they stand, and their latest reading."""
+"""Units: their configuration, their state, and their latest reading."""
 
 import json
 from datetime import timedelta
@@ -19,7 +19,7 @@ from hub.web.http.problems import Problem, busy
 Feed = Literal["ok", "stale", "unreachable", "off"]
 _UNITS_AT_ONCE = 50
 _PATIENCE_S = 5.0
-_ASK_S = 30.0
+_POLL_S = 30.0
 
 
 class Frame(BaseModel):
@@ -51,7 +51,7 @@ class Frame(BaseModel):
 
 
 class UnitDocument(BaseModel):
-    """A unit as configured, how it stands, and its latest reading.
+    """A unit as configured, its state, and its latest reading.
 
     `quantities` has the symbol of each level, such as `LAF` for `lp`: with the weightings the meter is set to, as
     far as they are known.
@@ -135,7 +135,7 @@ async def list_units(parts: PartsOf) -> Response:
     texts = []
     for number, unit in enumerate(list(parts.units.values())):
         if number % _UNITS_AT_ONCE == 0:
-            await anyio.lowlevel.checkpoint()  # a thousand units at once would hold everybody up
+            await anyio.lowlevel.checkpoint()  # a thousand units at once would block the event loop
         texts.append(json.dumps(describe(unit), separators=(",", ":"), allow_nan=False))
     return Response(f'{{"items":[{",".join(texts)}],"next_cursor":null}}', media_type="application/json")
 
@@ -146,29 +146,29 @@ async def get_unit(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
 
 
 async def get_settings(unit: UnitOf, parts: PartsOf) -> dict[str, Any]:
-    """The meter's own settings with their age, from memory: the meter is not asked."""
+    """The meter's own settings with their age, from memory, without a request to the meter."""
     items = _settings(unit, parts.clock)
     return {"unit_id": unit.id, "meter": _meter(unit), "quantities": unit.instrument.symbols, "items": items}
 
 
 async def get_snapshot(unit: UnitOf) -> dict[str, Any]:
-    """The latest reading, from memory: the meter is not asked."""
+    """The latest reading, from memory, without a request to the meter."""
     return unit.frame()
 
 
 async def poll_unit(unit: UnitOf, caller: Operator) -> dict[str, Any]:
-    """Ask the meter now, before everything that waits for it. 409 when it refuses, 503 when it cannot be asked."""
+    """Poll the meter now, before all waiting commands. 409 when it refuses, 503 when it cannot be reached."""
     if unit.is_released:
         raise Problem(409, f"{unit.id} is released; POST /api/units/{unit.id}/resume first", reason="released")
     try:
-        with anyio.fail_after(_ASK_S):
+        with anyio.fail_after(_POLL_S):
             await unit.poll(Priority.OPERATOR, patience_s=_PATIENCE_S)
     except Refused as refused:
         raise Problem(409, f"{unit.id} answered {refused}", code=refused.code) from None
     except LinkDown as down:
         raise busy(f"{unit.id} cannot be asked now: {down.detail}", down.retry_in_s, reason=down.failure) from None
     except TimeoutError:
-        raise busy(f"{unit.id} had no time for this within {_ASK_S:g} s", _PATIENCE_S, reason="busy") from None
+        raise busy(f"{unit.id} had no time for this within {_POLL_S:g} s", _PATIENCE_S, reason="busy") from None
     return unit.frame(with_raw=True)
 
 
