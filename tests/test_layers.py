@@ -40,7 +40,7 @@ MAY_IMPORT = {
         "alerts.config alerts.delivery alerts.model alerts.rules hub.fields hub.instruments hub.kinds "
         "hub.readings hub.runtime"
     ),
-    "hub.store": "alerts alerts.model alerts.store hub.database hub.instruments hub.nl43 hub.readings hub.runtime",
+    "hub.store": "alerts alerts.model alerts.store hub.database hub.instruments hub.readings hub.runtime",
     "hub.store.migrations": "hub.store",
     "hub.store.migrations.versions": "",
     "hub.trace": "hub.cache hub.config hub.oracle hub.runtime",
@@ -60,13 +60,13 @@ MAY_IMPORT = {
     "hub.web.auth": "alerts.model hub.config hub.runtime hub.web hub.web.http",
     "hub.web.routes": (
         "alerts.config alerts.delivery alerts.model alerts.rules alerts.store hub.database hub.equipment "
-        "hub.instruments hub.oracle hub.readings hub.runtime hub.store hub.trace hub.units hub.web "
-        "hub.web.auth hub.web.http hub.web.server"
+        "hub.instruments hub.kinds hub.oracle hub.readings hub.runtime hub.store hub.trace hub.units "
+        "hub.web hub.web.auth hub.web.http hub.web.server"
     ),
     "hub.app": (
         "alerts alerts.config alerts.delivery alerts.model alerts.rules alerts.store hub.cache hub.config "
-        "hub.database hub.equipment hub.fields hub.runtime hub.simulators hub.simulators.nl43 hub.store "
-        "hub.trace hub.units hub.web hub.web.http hub.web.routes hub.web.server"
+        "hub.database hub.equipment hub.fields hub.kinds hub.runtime hub.simulators hub.simulators.nl43 "
+        "hub.store hub.trace hub.units hub.web hub.web.http hub.web.routes hub.web.server"
     ),
     "hub.bench": (
         "alerts.model alerts.config alerts.rules hub.app hub.cache hub.config hub.equipment hub.oracle "

@@ -20,6 +20,7 @@ from hub.config.reload import Changes, ReloadState, changes_between
 from hub.database.checks import STORAGE_PARTS
 from hub.database.database import Database, open_database
 from hub.equipment.feeds import Feeds
+from hub.kinds.registry import kind_of
 from hub.runtime.clock import Clock
 from hub.runtime.figures import Figures, run_loop_lag
 from hub.runtime.imports import load_everything
@@ -283,7 +284,8 @@ async def open_hub(config: Config) -> AsyncIterator[Hub]:
         url, quarantine = config.database.url.get_secret_value(), config.hub.data_dir / "quarantine.jsonl"
         database = await stack.enter_async_context(open_database(url, quarantine=quarantine))
         await database.write(upgrade)
-        await database.write(repair)
+        quantities = {unit.id: kind_of(unit).quantities(unit) for unit in config.units}
+        await database.write(partial(repair, quantities=quantities))
         boot = await database.write(
             lambda session: register_boot(session, clock.now(), version("monitor-hub")), durable=True
         )

@@ -5,6 +5,7 @@ import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ from hub.fields.spelling import counted
 
 if TYPE_CHECKING:
     from hub.config.models import Config
+    from hub.instruments.unit_config import UnitConfig
+    from hub.store.export import ExportedUnit
 
 db = typer.Typer(help="The hub's database.", no_args_is_help=True)
 
@@ -59,6 +62,17 @@ def existing_database(config: "Config") -> str:
     return url
 
 
+def exported(unit: "UnitConfig") -> "ExportedUnit":
+    """A unit of config.yaml, as its rows are written."""
+    from hub.kinds.registry import kind_of
+    from hub.readings.reading import own_quantities
+    from hub.store.export import ExportedUnit
+
+    kind = kind_of(unit)
+    symbols = partial(kind.symbols, unit)
+    return ExportedUnit(unit.id, unit.name or unit.id, symbols, own_quantities(kind.quantities(unit)))
+
+
 def export(
     start_at: Annotated[str, typer.Option("--from", help="RFC 3339 time, such as 2026-03-18T00:00:00Z.")],
     end_at: Annotated[str, typer.Option("--to", help="RFC 3339 time; this instant is not included.")],
@@ -79,8 +93,7 @@ def export(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     loaded = load(config).config
-    names = {unit.id: unit.name or unit.id for unit in loaded.units}
-    chosen = [unit.id for unit in loaded.units if fnmatch(unit.id, units)]
+    chosen = [exported(unit) for unit in loaded.units if fnmatch(unit.id, units)]
     if not chosen:
         raise typer.Exit(fail(f"no unit matches {units!r}", CONFIGURATION))
     url = existing_database(loaded)
@@ -89,7 +102,7 @@ def export(
         count = 0
         async with open_database(url, exclusive=False) as database:
             with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as file:
-                async for text in export_rows(database, chosen, begin, end, step_s=step_s, names=names):
+                async for text in export_rows(database, chosen, begin, end, step_s=step_s):
                     file.write(text)
                     count += text.count("\n")
                     if output is not None and sys.stderr.isatty():

@@ -11,12 +11,15 @@ from hub.database.errors import describe_error
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "readings": ("readings", "snapshots", "minutes", "state_changes", "machine_status_changes", "boots"),
+        "readings": (
+            "readings", "snapshots", "minutes", "quantity_minutes", "state_changes", "machine_status_changes",
+            "boots",
+        ),
         "transitions": ("alerts", "alert_states", "transitions"),
         "deliveries": ("deliveries", "attempts", "receiver_holds"),
         "units": ("unit_states", "meter_settings"),
     }
-)
+)  # fmt: skip
 """The tables of each part of the storage."""
 
 STORAGE_PARTS = (*TABLES, "commits", "file", "log", "retention")

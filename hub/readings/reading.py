@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from alerts.model.metrics import Metric
+from alerts.model.metrics import METRICS, Metric
 
 LEVEL_NAMES = (
     "lp", "leq", "le", "lmax", "lmin", "ln1", "ln2", "ln3", "ln4", "ln5", "lpeak", "lieq", "leq_mov", "ltm5",
@@ -34,6 +34,14 @@ class AnyReading(Protocol):
 
     def qualities(self, run_state: str | None) -> tuple[str, ...]:
         """What is wrong with the values, in the words of `alerts.model.sample.Quality`."""
+
+
+def own_quantities(quantities: Mapping[str, Metric]) -> Mapping[str, Metric]:
+    """Those of an instrument that are not in the table of metrics: it reports them as `QuantityReading`.
+
+    None are left of a sound level meter, whose levels have fields and columns of their own.
+    """
+    return {name: metric for name, metric in quantities.items() if name not in METRICS}
 
 
 class QuantityReading(NamedTuple):

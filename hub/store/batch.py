@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from json import dumps
 from operator import itemgetter
 from typing import Any
 
 from alerts.model.storable import storable
 from alerts.store.unstorable import Refused, reason_of
-from hub.readings.reading import Reading
+from hub.readings.reading import QuantityReading, Reading
 from hub.readings.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
+from hub.store.quantity_minutes import Sums, add_reading
 
 Row = tuple[Any, ...]
 
@@ -52,12 +54,13 @@ Minutes = dict[tuple[str, datetime], MinuteSum]
 class Batch:
     """The rows of one transaction. `readings` and `snapshots` are in the order of the columns of `Measured`.
 
-    `snapshots` and `minutes` may sum up several batches, or be left to a later one.
+    `snapshots`, `minutes` and `quantity_minutes` may sum up several batches, or be left to a later one.
     """
 
     readings: list[Row] = field(default_factory=list)
     snapshots: dict[str, Row] = field(default_factory=dict)
     minutes: Minutes = field(default_factory=dict)
+    quantity_minutes: Sums = field(default_factory=dict)
     changes: list[Row] = field(default_factory=list)
     machine_changes: list[Row] = field(default_factory=list)
     oldest_s: float | None = None
@@ -78,6 +81,7 @@ class BatchMaker:
         self._last_s: dict[str, float] = {}
         self._snapshots: dict[str, Row] = {}
         self._minutes: Minutes = {}
+        self._quantity_minutes: Sums = {}
 
     @property
     def has_snapshots(self) -> bool:
@@ -87,7 +91,7 @@ class BatchMaker:
     @property
     def has_minutes(self) -> bool:
         """Some are kept for a later batch."""
-        return bool(self._minutes)
+        return bool(self._minutes or self._quantity_minutes)
 
     def make(
         self,
@@ -117,6 +121,7 @@ class BatchMaker:
             batch.snapshots, self._snapshots = self._snapshots, {}
         if with_minutes:
             batch.minutes, self._minutes = self._minutes, {}
+            batch.quantity_minutes, self._quantity_minutes = self._quantity_minutes, {}
         return batch
 
     def _add(self, batch: Batch, snapshot: Snapshot) -> None:
@@ -126,14 +131,24 @@ class BatchMaker:
         covered_s = min(time_s - self._last_s.get(unit_id, time_s - weight_s), max(1.5 * weight_s, 2.0))
         covered_s = round(covered_s, 3) if covered_s > 0 else 0.0
         self._last_s[unit_id] = time_s
-        key = (unit_id, at.replace(second=0, microsecond=0))
-        minute = self._minutes.get(key) or MinuteSum()
-        minute.add(reading.value("lp"), weight_s, covered_s)
+        levels: tuple[float | None, ...] = _NO_LEVELS
+        values = None
+        if isinstance(reading, Reading):
+            levels = _levels(reading)
+            key = (unit_id, at.replace(second=0, microsecond=0))
+            minute = self._minutes.get(key) or MinuteSum()
+            minute.add(reading.lp, weight_s, covered_s)
+            self._minutes[key] = minute
+        elif isinstance(reading, QuantityReading):
+            values = dumps(dict(reading.quantities), allow_nan=False)
+            add_reading(
+                self._quantity_minutes, unit_id, at, reading.quantities, reading.metrics, weight_s, covered_s
+            )
         row = (
             unit_id,
             self._time_of(at),
             sequence,
-            *(_levels(reading) if isinstance(reading, Reading) else _NO_LEVELS),
+            *levels,
             reading.over,
             reading.under,
             _clean(run_state),
@@ -142,10 +157,10 @@ class BatchMaker:
             weight_s,
             covered_s,
             _clean(reading.raw) if self._keep_raw else None,
+            values,
         )
         batch.readings.append(row)
         self._snapshots[unit_id] = row
-        self._minutes[key] = minute
         if batch.oldest_s is None:
             batch.oldest_s = time_s
 

@@ -1,24 +1,32 @@
 """The past of a unit: raw readings or steps, page by page."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from math import log10
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from alerts.model.metrics import Metric
 from alerts.model.moments import known_moment
 from hub.readings.snapshot import FRAME_LEVELS
-from hub.store.tables import Minute, StoredReading
+from hub.store.epoch import epoch
+from hub.store.quantity_history import read_steps as read_quantity_steps
+from hub.store.quantity_history import step_columns, step_names
+from hub.store.tables import Minute, QuantityMinute, StoredReading
 
 _SHOWN = 40
 _SHOWN_NAMES = 3
+ReadSteps = Callable[..., list[dict[str, Any]]]
+LEVELS_ONLY: Mapping[str, Metric] = {}
 STEP_METRICS = ("lp_max", "lp_min", "leq_lp", "count", "coverage")
 
 _readings: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
 _minutes: sa.Table = Minute.__table__  # type: ignore[attr-defined]
+_quantity_minutes: sa.Table = QuantityMinute.__table__  # type: ignore[attr-defined]
 
 
 class Page(NamedTuple):
@@ -36,11 +44,13 @@ def history(
     *,
     step_s: float | None = None,
     metrics: Sequence[str] | None = None,
+    quantities: Mapping[str, Metric] = LEVELS_ONLY,
     limit: int = 1000,
     cursor: str | None = None,
 ) -> Page:
     """The readings of a unit with `from_at <= at < to_at`, or with `step_s` their mean and extremes per step.
 
+    `quantities` are the unit's own; without any it is a sound level meter.
     Steps begin at whole multiples of `step_s` since 1970 UTC, and are whole: the first and the last reach beyond
     `from_at` and `to_at`. A step without readings is left out. Raises ValueError with what to ask for instead.
     """
@@ -48,16 +58,35 @@ def history(
         raise ValueError("from: from and to need an offset or Z")
     if limit < 1:
         raise ValueError("limit: must be 1 or more")
+    names = _names(step_s, metrics, quantities)
     if step_s is None:
-        return _raw(session, unit_id, from_at, to_at, _known(metrics, FRAME_LEVELS, "without step"), limit, cursor)
-    return _steps(session, unit_id, from_at, to_at, whole_step(step_s), _step_names(metrics), limit, cursor)
+        return _raw(session, unit_id, from_at, to_at, names, quantities, limit, cursor)
+    step = whole_step(step_s)
+    if quantities:
+        table = _readings if step % 60 else _quantity_minutes
+        read = partial(read_quantity_steps, session, unit_id, quantities, step_s=step, names=names)
+    else:
+        table = _readings if step % 60 else _minutes
+        read = partial(_read_steps, session, table, unit_id, step_s=step, names=names)
+    return _steps(session, table, unit_id, from_at, to_at, step, read, limit, cursor)
 
 
-def columns(step_s: float | None, metrics: Sequence[str] | None) -> list[str]:
+def columns(
+    step_s: float | None, metrics: Sequence[str] | None, quantities: Mapping[str, Metric] = LEVELS_ONLY
+) -> list[str]:
     """The keys of the items that `history` gives. Raises ValueError as it does."""
+    names = _names(step_s, metrics, quantities)
+    return ["at", *names] if step_s is not None else ["at", "sequence", *names, "measurement_state", "quality"]
+
+
+def _names(step_s: float | None, metrics: Sequence[str] | None, quantities: Mapping[str, Metric]) -> Sequence[str]:
+    """The columns of values."""
     if step_s is None:
-        return ["at", "sequence", *_known(metrics, FRAME_LEVELS, "without step"), "measurement_state", "quality"]
-    return ["at", *_step_names(metrics)]
+        return _known(metrics, list(quantities) or FRAME_LEVELS, "without step")
+    if quantities:
+        wanted = None if metrics is None else step_names(quantities, metrics)
+        return _known(wanted, step_columns(quantities), "with step")
+    return _step_names(metrics)
 
 
 def _step_names(metrics: Sequence[str] | None) -> Sequence[str]:
@@ -86,13 +115,12 @@ def _known(metrics: Sequence[str] | None, known: Sequence[str], where: str) -> S
 
 def _raw(
     session: Session, unit_id: str, from_at: datetime, to_at: datetime,
-    metrics: Sequence[str], limit: int, cursor: str | None,
+    names: Sequence[str], quantities: Mapping[str, Metric], limit: int, cursor: str | None,
 ) -> Page:  # fmt: skip
     at, sequence = _readings.c.at, _readings.c.sequence
+    values = [_readings.c.quantities] if quantities else [_readings.c[name] for name in names]
     query = (
-        sa.select(
-            at, sequence, *(_readings.c[name] for name in metrics), _readings.c.run_state, _readings.c.quality
-        )
+        sa.select(at, sequence, *values, _readings.c.run_state, _readings.c.quality)
         .where(_readings.c.unit_id == unit_id, at >= from_at, at < to_at)
         .order_by(at, sequence)
         .limit(limit + 1)
@@ -105,7 +133,7 @@ def _raw(
         {
             "at": row[0],
             "sequence": row[1],
-            **dict(zip(metrics, row[2:-2], strict=True)),
+            **_values(row[2:-2], names, bool(quantities)),
             "measurement_state": row[-2],
             "quality": row[-1].split(",") if row[-1] else [],
         }
@@ -115,11 +143,17 @@ def _raw(
     return Page(items, make_cursor(items[-1]["at"], items[-1]["sequence"]) if more else None)
 
 
+def _values(found: Sequence[Any], names: Sequence[str], are_quantities: bool) -> dict[str, Any]:
+    if not are_quantities:
+        return dict(zip(names, found, strict=True))
+    values = found[0] or {}
+    return {name: values.get(name) for name in names}
+
+
 def _steps(
-    session: Session, unit_id: str, from_at: datetime, to_at: datetime,
-    step_s: int, names: Sequence[str], limit: int, cursor: str | None,
+    session: Session, table: sa.Table, unit_id: str, from_at: datetime, to_at: datetime,
+    step_s: int, read: ReadSteps, limit: int, cursor: str | None,
 ) -> Page:  # fmt: skip
-    table = _readings if step_s % 60 else _minutes
     start_s = int(from_at.timestamp()) // step_s * step_s
     end_s = -(-int(to_at.timestamp() + 0.999999) // step_s) * step_s
     if cursor is not None:
@@ -139,14 +173,14 @@ def _steps(
         if len(items) >= limit:
             return Page(items, make_cursor(_time(start_s), start_s))
         stop_s = min(end_s, start_s + (limit - len(items)) * step_s)
-        items += _read_steps(session, table, unit_id, start_s, stop_s, step_s, names)
+        items += read(start_s=start_s, stop_s=stop_s)
         start_s = stop_s
 
 
 def _read_steps(
     session: Session, table: sa.Table, unit_id: str, start_s: int, stop_s: int, step_s: int, names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    bucket = _epoch(session, table.c.at).op("/")(sa.literal_column(str(step_s))).label("bucket")
+    bucket = epoch(session, table.c.at).op("/")(sa.literal_column(str(step_s))).label("bucket")
     sums: list[sa.ColumnElement[Any]]
     if table is _minutes:
         minute = table.c
@@ -186,12 +220,6 @@ def _read_steps(
         }
         items.append({"at": _time(number * step_s), **{name: values[name] for name in names}})
     return items
-
-
-def _epoch(session: Session, at: sa.Column[datetime]) -> sa.ColumnElement[int]:
-    if session.get_bind().dialect.name == "sqlite":
-        return sa.cast(sa.func.strftime("%s", at), sa.Integer)
-    return sa.cast(sa.func.floor(sa.extract("epoch", at)), sa.BigInteger)
 
 
 def make_cursor(at: datetime, number: int) -> str:

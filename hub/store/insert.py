@@ -1,6 +1,6 @@
 """Writes a batch of rows in few statements: thousands of rows per second without holding up the event loop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from alerts.store.unstorable import Refused, write_apart
 from hub.readings.snapshot import MachineChange
+from hub.store import quantity_minutes
 from hub.store.batch import Batch, Row, sqlite_time
 from hub.store.tables import Measured
 
@@ -76,13 +77,24 @@ def _write_part(session: Session, table: str, columns: _Columns, conflict: str, 
 def _tables(batch: Batch, is_sqlite: bool) -> Iterator[tuple[str, _Columns, list[Row], str]]:
     yield "readings", MEASURED_COLUMNS, batch.readings, ""
     yield "snapshots", MEASURED_COLUMNS, list(batch.snapshots.values()), _REPLACE_SNAPSHOT
-    yield "minutes", _MINUTE_COLUMNS, _minute_rows(batch, is_sqlite), _ADD_MINUTE
+    times = _starts(batch, is_sqlite)
+    yield "minutes", _MINUTE_COLUMNS, _minute_rows(batch, times), _ADD_MINUTE
+    yield "quantity_minutes", quantity_minutes.COLUMNS, _quantity_rows(batch, times), quantity_minutes.ADD
     yield "state_changes", _CHANGE_COLUMNS, batch.changes, ""
     yield "machine_status_changes", _MACHINE_CHANGE_COLUMNS, batch.machine_changes, ""
 
 
-def _minute_rows(batch: Batch, is_sqlite: bool) -> list[Row]:
-    times: dict[datetime, Any] = {at: sqlite_time(at) if is_sqlite else at for _, at in batch.minutes}
+def _starts(batch: Batch, is_sqlite: bool) -> dict[datetime, Any]:
+    """The starts of the minutes of a batch, as the driver wants them."""
+    starts = {at for _, at in batch.minutes} | {at for _, at, _ in batch.quantity_minutes}
+    return {at: sqlite_time(at) if is_sqlite else at for at in starts}
+
+
+def _quantity_rows(batch: Batch, times: Mapping[datetime, Any]) -> list[Row]:
+    return list(quantity_minutes.rows_of(batch.quantity_minutes, times))
+
+
+def _minute_rows(batch: Batch, times: Mapping[datetime, Any]) -> list[Row]:
     return [
         (
             unit_id,

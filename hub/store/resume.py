@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from hub.readings.reading import Reading
+from alerts.model.metrics import metric_of
+from hub.readings.reading import AnyReading, QuantityReading, Reading
 from hub.readings.snapshot import FRAME_LEVELS, Snapshot
 from hub.readings.windows import LpReading
 from hub.store.tables import SEQUENCES_PER_BOOT, StoredReading, StoredSnapshot
@@ -19,7 +20,7 @@ _readings: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
 _snapshots: sa.Table = StoredSnapshot.__table__  # type: ignore[attr-defined]
 _COLUMNS = (
     "unit_id", "sequence", "at", "run_state", "run_started_at", "quality", "cadence_s", "over", "under",
-    "raw_payload", *FRAME_LEVELS,
+    "raw_payload", "quantities", *FRAME_LEVELS,
 )  # fmt: skip
 
 
@@ -115,22 +116,22 @@ def _is_unbroken(after: int, found: list[int]) -> bool:
     )
 
 
-def _snapshot(row: Any) -> Snapshot:
+def _reading(row: Any) -> AnyReading:
+    raw = row.raw_payload or ""
+    if row.quantities is not None:
+        metrics = {name: metric_of(name) for name in row.quantities}
+        return QuantityReading(row.quantities, metrics, raw, row.over, row.under)
     levels = {name: getattr(row, name) for name in FRAME_LEVELS}
+    return Reading(**levels, lieq=None, leq_mov=None, ltm5=None, over=row.over, under=row.under, raw=raw)
+
+
+def _snapshot(row: Any) -> Snapshot:
     return Snapshot(
         unit_id=row.unit_id,
         sequence=row.sequence,
         at=row.at,
         time=row.at.timestamp(),
-        reading=Reading(
-            **levels,
-            lieq=None,
-            leq_mov=None,
-            ltm5=None,
-            over=row.over,
-            under=row.under,
-            raw=row.raw_payload or "",
-        ),
+        reading=_reading(row),
         run_state=row.run_state,
         run_started_at=row.run_started_at,
         quality=tuple(row.quality.split(",")) if row.quality else (),

@@ -15,7 +15,7 @@ from alerts.store.database import Database
 from hub.database.errors import describe_error
 from hub.runtime.clock import Clock
 from hub.store.size import Space, database_space
-from hub.store.tables import Minute, StoredMachineChange, StoredReading, StoredStateChange
+from hub.store.tables import Minute, QuantityMinute, StoredMachineChange, StoredReading, StoredStateChange
 
 log = structlog.get_logger()
 
@@ -25,6 +25,7 @@ DeleteOld = Callable[[Session, datetime, int], int]
 _MIN_FREE = 1024**3
 _READINGS: sa.Table = StoredReading.__table__  # type: ignore[attr-defined]
 _MINUTES: sa.Table = Minute.__table__  # type: ignore[attr-defined]
+_QUANTITY_MINUTES: sa.Table = QuantityMinute.__table__  # type: ignore[attr-defined]
 _MACHINE_CHANGES: sa.Table = StoredMachineChange.__table__  # type: ignore[attr-defined]
 _STATE_CHANGES: sa.Table = StoredStateChange.__table__  # type: ignore[attr-defined]
 
@@ -89,6 +90,7 @@ class Retention:
         for table, age_s in (
             (_READINGS, self._ages.readings_s),
             (_MINUTES, minutes_s),
+            (_QUANTITY_MINUTES, minutes_s),
             (_STATE_CHANGES, minutes_s),
         ):
             before = self._clock.now() - timedelta(seconds=age_s)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, PrimaryKeyConstraint, text
+from sqlalchemy import JSON, BigInteger, Index, PrimaryKeyConstraint, text
 from sqlmodel import Field, Session, SQLModel, select
 
 _ONE_TREE: dict[str, Any] = {"sqlite_with_rowid": False}  # SQLite keeps the rows in the primary key itself
@@ -39,6 +39,8 @@ class Measured(SQLModel):
     covered_s: float
     """The time since the reading before, as far as this reading can stand for it."""
     raw_payload: str | None = None
+    quantities: dict[str, float | None] | None = Field(default=None, sa_type=JSON)
+    """Values by name of an instrument that is no sound level meter; it has no levels."""
 
 
 class StoredReading(Measured, table=True):
@@ -76,6 +78,34 @@ class Minute(SQLModel, table=True):
     """Sum of `t * 10^(lp/10)`, t the lesser of `cadence_s` and `covered_s` of each reading."""
     weight_s: float
     """Sum of `cadence_s` of the readings that have an Lp."""
+    covered_s: float
+
+
+class QuantityMinute(SQLModel, table=True):
+    """A quantity of a unit that is no sound level meter over one minute, kept as long as `minutes`."""
+
+    __tablename__ = "quantity_minutes"
+    __table_args__ = (PrimaryKeyConstraint("unit_id", "at", "quantity"), _ONE_TREE)
+
+    unit_id: str
+    at: datetime
+    """The start of the minute."""
+    quantity: str
+    averaging: str | None = None
+    """How `mean` was made: by `energy` or `arithmetic`; None: not at all."""
+    mean: float | None = None
+    min: float | None = None
+    max: float | None = None
+    last: float | None = None
+    """The last value within the minute."""
+    count: int
+    """Readings, with or without a value."""
+    coverage: float
+    """Covered part of the minute, 0..1."""
+    total: float
+    """Sum of `t * value`, or of `t * 10^(value/10)`, t the lesser of `cadence_s` and `covered_s` of a reading."""
+    weight_s: float
+    """Sum of t of the readings that have a value."""
     covered_s: float
 
 

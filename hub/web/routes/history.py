@@ -1,13 +1,16 @@
 """The history of a unit: raw readings or steps, as JSON in pages or as CSV in one response."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, WithJsonSchema
 
 from alerts.model.duration import Duration
-from hub.store.export import export_page, export_rows
+from hub.kinds.registry import kind_of
+from hub.readings.reading import own_quantities
+from hub.store.export import ExportedUnit, export_page, export_rows
 from hub.web.access import SHOWN_TEXT, PartsOf, UnitOf, within_reason
 from hub.web.auth.roles import for_viewers
 from hub.web.http.long_responses import long_response
@@ -57,15 +60,25 @@ async def get_history(
         raise invalid("step: may be up to 2y")
     if since > until:
         raise invalid("from: must not be after to")
+    quantities = own_quantities(unit.instrument.quantities)
+    symbols = partial(kind_of(unit.config).symbols, unit.config)
     names = None if metrics is None else [name for some in metrics for name in some.split(",") if name]
     try:
         if format == "csv":
-            called = {unit.id: unit.name}
-            rows = export_rows(parts.database, [unit.id], since, until, step_s=step, metrics=names, names=called)
+            exported = ExportedUnit(unit.id, unit.name, symbols, quantities)
+            rows = export_rows(parts.database, [exported], since, until, step_s=step, metrics=names)
             headers = {"content-disposition": f'attachment; filename="{unit.id}.csv"'}
             return await streamed(rows, "text/csv; charset=utf-8", headers)
         page = export_page(
-            parts.database, unit.id, since, until, step_s=step, metrics=names, limit=limit, cursor=cursor
+            parts.database,
+            unit.id,
+            since,
+            until,
+            step_s=step,
+            metrics=names,
+            quantities=quantities,
+            limit=limit,
+            cursor=cursor,
         )
         return await streamed(page, "application/json")
     except ValueError as error:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hub.readings.reading import Reading
+from alerts.model.metrics import Metric
+from hub.readings.reading import QuantityReading, Reading
 from hub.readings.snapshot import Snapshot, StateChange
 
 START = datetime(2026, 3, 18, 22, 0, 0, tzinfo=UTC)
@@ -47,3 +48,26 @@ def change(after_s: float, old: str, new: str, unit_id: str = "gate-a") -> State
     """A change of reachability `after_s` seconds after START."""
     at = START + timedelta(seconds=after_s)
     return StateChange(unit_id, at, at.timestamp(), "reachability", old, new, "refused")
+
+
+WEATHER = {
+    "temperature": Metric("temperature", unit="°C", decimals=1),
+    "direction": Metric("direction", unit="°", decimals=0, mean=None),
+    "sound": Metric("sound", unit="dB", decimals=1, mean="energy"),
+}
+
+
+def weather(
+    sequence: int,
+    temperature: float | None = 20.0,
+    direction: float | None = 0.0,
+    sound: float | None = 60.0,
+    *,
+    unit_id: str = "weather",
+    after_s: float | None = None,
+) -> Snapshot:
+    """A reading of another instrument, `after_s` (default: `sequence`) seconds after START."""
+    values = {"temperature": temperature, "direction": direction, "sound": sound}
+    reading = QuantityReading(values, WEATHER, "0R0", None, None)
+    head = snapshot(sequence, unit_id=unit_id, after_s=after_s)
+    return head._replace(reading=reading, run_state=None, run_started_at=None, quality=reading.qualities(None))

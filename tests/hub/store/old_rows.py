@@ -29,6 +29,15 @@ _WITHOUT_A_VALUE = (
     "NULL, NULL, NULL, NULL, 'start', NULL, 'missing', 1.0, 1.0, NULL"
 )
 
+_DOCUMENT = (
+    f'{{"version":1,"type":"alert.onset","id":"{ALERT}","sequence":1,"at":"2026-03-18T22:10:00.250Z","persisted":true,'
+    f'"alert":{{"id":"{ALERT}","rule":"night-limit","subject":"gate-a","name":null,"kind":"unit",'
+    '"labels":{"site":"dockside"},"severity":"critical","state":"firing","metric":"laeq_15m","metric_label":null,'
+    '"value":68.4,"threshold":65.0,"peak":71.2,"started_at":"2026-03-18T22:10:00.250Z","cleared_at":null,'
+    '"reason":null},"summary":"gate-a: Leq,15min 68.4 dB is above 65 dB","hub":"hub",'
+    '"latency_ms":{"sample_to_decision":1.5,"decision_to_commit":null}}'
+)
+
 ROWS: Mapping[str, tuple[str, ...]] = {
     "0001": (
         f"INSERT INTO readings VALUES ({_READING})",
@@ -83,6 +92,10 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "0006": (
         "INSERT INTO attempts (delivery_id, number, at, duration_s, status, error, answer) VALUES "
         f"('{DEAD}', 15, '2026-03-21 21:00:00.000000', 0.25, 500, 'HTTP 500', 'out of order')",
+    ),
+    "0007": (
+        f"UPDATE transitions SET document = '{_DOCUMENT}' WHERE alert_id = '{ALERT}'",
+        f"UPDATE deliveries SET content_type = 'application/json' WHERE id = '{DEAD}'",
     ),
 }
 

@@ -2,14 +2,16 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from hub.database.database import Database
+from hub.nl43.labels import labels
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.export import export_rows
+from hub.store.export import ExportedUnit, export_rows
 from hub.store.insert import write_batch
 from hub.store.meter_settings import save_settings
 from hub.store.tables import StoredMeterSetting
@@ -18,9 +20,18 @@ from tests.hub.store.events import START, snapshot
 pytestmark = pytest.mark.anyio
 
 
-async def export(database: Database, **how: Any) -> tuple[list[str], list[dict[str, str]]]:
+def meter(unit_id: str, name: str = "") -> ExportedUnit:
+    return ExportedUnit(unit_id, name or unit_id, labels)
+
+
+METERS = (meter("gate-a"), meter("none"), meter("gate-b"))
+
+
+async def export(
+    database: Database, units: Sequence[ExportedUnit] = METERS, **how: Any
+) -> tuple[list[str], list[dict[str, str]]]:
     to_at = START + timedelta(hours=2)
-    pieces = [piece async for piece in export_rows(database, ["gate-a", "none", "gate-b"], START, to_at, **how)]
+    pieces = [piece async for piece in export_rows(database, units, START, to_at, **how)]
     return pieces, list(csv.DictReader(io.StringIO("".join(pieces))))
 
 
@@ -63,7 +74,7 @@ async def test_a_line_has_the_units_name_and_the_symbols_of_the_weighting_known_
         for name, value, since in (("Frequency Weighting (Main)", "C", 2), ("Time Weighting (Main)", "S", 3))
     ]
     await database.write(lambda session: save_settings(session, "gate-a", settings))
-    _, rows = await export(database, names={"gate-a": "Gate A, north"})
+    _, rows = await export(database, [meter("gate-a", "Gate A, north")])
     assert {row["name"] for row in rows} == {"Gate A, north"}
     assert [row["lp_label"] for row in rows] == ["Lp", "Lp", "LC", "LCS", "LCS"]
     assert [row["leq_label"] for row in rows] == ["Leq", "Leq", "LCeq", "LCeq", "LCeq"]

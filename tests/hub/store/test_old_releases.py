@@ -16,7 +16,8 @@ from alerts.model.alert import State
 from alerts.store import outbox
 from alerts.store.queries import find_delivery, list_alerts, list_deliveries, story
 from hub.database.database import Database, open_database
-from hub.store.export import export_rows
+from hub.nl43.labels import labels
+from hub.store.export import ExportedUnit, export_rows
 from hub.store.history import history
 from hub.store.meter_settings import load_settings
 from hub.store.repair import repair
@@ -103,7 +104,10 @@ async def test_minutes_of_an_old_release_are_read_as_steps(old: Database) -> Non
 
 
 async def test_readings_of_an_old_release_are_exported(old: Database) -> None:
-    pieces = [piece async for piece in export_rows(old, ["gate-a"], FROM, TO, metrics=["lp"])]
+    pieces = [
+        piece
+        async for piece in export_rows(old, [ExportedUnit("gate-a", "gate-a", labels)], FROM, TO, metrics=["lp"])
+    ]
     lines = "".join(pieces).splitlines()
     assert lines[0].startswith("unit_id,at,sequence,lp,")
     assert lines[1].startswith("gate-a,2026-03-18T22:10:00.250Z,4294967297,68.4,")
