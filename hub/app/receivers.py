@@ -1,4 +1,4 @@
-"""The webhook receivers of the hub as they are configured: a dispatcher each, supervised."""
+"""Runs a supervised dispatcher for each configured webhook receiver."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -16,11 +16,11 @@ from hub.runtime.supervisor import Supervisor
 
 log = structlog.get_logger()
 
-_ENABLE = "it is disabled; once it takes messages again, replay what is held, or change it in the configuration"
+_ENABLE = "it is disabled; once it accepts messages again, replay its held deliveries, or change its configuration"
 
 
 class Receivers:
-    """Starts, changes and ends dispatchers. `dispatchers` is live."""
+    """Starts, replaces and stops dispatchers; `dispatchers` changes with them."""
 
     def __init__(
         self, sinks: Supervisor, database: Database, clock: Clock, hub: str, version: str, on_trouble: OnTrouble
@@ -34,7 +34,7 @@ class Receivers:
         self._on_trouble = on_trouble
 
     async def configure(self, receivers: Iterable[Receiver]) -> None:
-        """Have a dispatcher for each of these; one that did not change goes on undisturbed."""
+        """Run a dispatcher for each of these receivers; that of an unchanged receiver is not restarted."""
         wanted = {receiver.name: receiver for receiver in receivers}
         for name, dispatcher in list(self.dispatchers.items()):
             if wanted.get(name) != dispatcher.receiver:
@@ -50,7 +50,7 @@ class Receivers:
         return [_child(name) for name in self.dispatchers]
 
     def stop(self) -> None:
-        """Ask every dispatcher to end once what is due now has been tried."""
+        """Make every dispatcher end once it has tried the deliveries that are due now."""
         for dispatcher in self.dispatchers.values():
             dispatcher.stop()
 
@@ -71,7 +71,7 @@ class Receivers:
 
     def _trouble(self, receiver: str, failing: bool, reason: str | None) -> None:
         if failing:
-            others = len(self.dispatchers) - 1  # none: the log, /healthz and the page alone tell of it
+            others = len(self.dispatchers) - 1  # with none, only the log, /healthz and the page report it
             log.error(
                 "a receiver is failing",
                 receiver=receiver,
@@ -82,14 +82,16 @@ class Receivers:
                 else f"`hub webhook test {receiver}` tries it out",
             )
         else:
-            log.info("a receiver takes messages", receiver=receiver)
+            log.info("a receiver works again", receiver=receiver)
         self._on_trouble(receiver, failing, reason)
 
 
 def _log_failure(failure: Failure) -> None:
     name, outcome = failure.receiver, failure.outcome
     log.warning(
-        "a receiver did not take a message" if failure.has_worked else "a receiver has not taken any message yet",
+        "a receiver did not accept a message"
+        if failure.has_worked
+        else "a receiver has not accepted any message yet",
         receiver=name,
         error=outcome.error,
         answer=outcome.answer,
@@ -99,7 +101,7 @@ def _log_failure(failure: Failure) -> None:
 
 def _log_dead(delivery: Delivery, error: str) -> None:
     log.error(
-        "a message was given up; replay it once the receiver takes messages",
+        "a delivery is dead; replay it once the receiver accepts messages",
         receiver=delivery.receiver,
         delivery=delivery.id,
         type=delivery.type,

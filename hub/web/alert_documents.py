@@ -1,4 +1,4 @@
-"""Alerts, transitions and deliveries from the archive as the documents the API shows."""
+"""The API's documents of stored alerts, transitions and deliveries."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -29,7 +29,7 @@ def story_of(story: Story) -> dict[str, Any]:
 
 
 def alerts_of(rows: Iterable[AlertRow]) -> list[dict[str, Any]]:
-    """Alerts without their past."""
+    """Alerts without their transitions and deliveries."""
     return [alert_of(row) for row in rows]
 
 
@@ -52,7 +52,7 @@ def _transition(row: TransitionRow) -> dict[str, Any]:
 
 
 def delivery_of(told: Told) -> dict[str, Any]:
-    """A delivery with what its last attempt brought."""
+    """A delivery with the result of its last attempt."""
     row, last = told.delivery, told.last_attempt
     return {
         "id": row.id,

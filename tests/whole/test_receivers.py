@@ -171,7 +171,7 @@ async def test_a_misconfigured_receiver_is_told_where_it_is_the_only_one(tmp_pat
             [delivery] = (await hub.get("/api/deliveries"))["items"]
             assert delivery["last_attempt"]["status"] == 400
             assert delivery["last_attempt"]["answer"] == "invalid_payload for /hook/***, signed ***"
-            assert "a receiver has not taken any message yet" in "\n".join(hub.lines)
+            assert "a receiver has not accepted any message yet" in "\n".join(hub.lines)
             assert "check that the receiver takes the format" in "\n".join(hub.lines)
             assert "hunter2" not in "\n".join(hub.lines)
             assert await hub.stop() == 0

@@ -44,9 +44,9 @@ class Unit:
 
 
 class Session:
-    """`closed` is called once, when the socket is gone; `changed` after whatever else a test may wait for.
+    """A session calls `closed()` once, when its socket is closed, and `changed(may_reconfigure)` after every event.
 
-    `changed(may_reconfigure)` is called with True after a setting, which may have changed the ports.
+    `may_reconfigure` is True after a setting, which may have changed the ports.
     """
 
     def __init__(

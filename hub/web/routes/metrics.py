@@ -106,11 +106,11 @@ class PartsCollector(Collector):
         yield _gauge("hub_viewers", "Viewers of single units.", sum(unit.viewers for unit in units))
         yield _gauge("hub_commands_waiting", "Commands in the links' queues.", sum(link.queued for link in links))
         yield _counter("hub_polls", "Polls by outcome.", polls, "outcome")
-        yield _counter("hub_polls_skipped", "Background polls that a monitor made needless.", skipped)
+        yield _counter("hub_polls_skipped", "Background polls skipped, because a monitor polls the unit.", skipped)
         yield _counter("hub_connects", "Connections opened to meters.", sum(link.connects for link in links))
         yield _counter(
             "hub_stale_bytes",
-            "Bytes of meters that were dropped because they belong to no answer.",
+            "Bytes of meters dropped because they belong to no reply.",
             sum(link.stale_bytes for link in links),
         )
         yield _counter("hub_fanout_dropped", "Events that slow subscribers lost.", drops)
@@ -138,11 +138,13 @@ class PartsCollector(Collector):
         broken = {part: float(part in database.outcomes.failing) for part in STORAGE_PARTS}
         yield _gauge("hub_storage_part_failing", "1 while this part of storage is failing.", broken, "part")
         aside = {table: float(count) for table, count in database.quarantine.counts.items()}
-        yield _counter("hub_rows_set_aside", "Rows that no database takes, in quarantine.", aside, "table")
+        yield _counter(
+            "hub_rows_set_aside", "Rows in quarantine, because no database accepts them.", aside, "table"
+        )
         yield _gauge("hub_database_log_bytes", "Pages in SQLite's log.", database.checkpoints.log_bytes)
         yield _gauge("hub_queries_running", "People's queries at the database.", database.lane.running)
-        yield _gauge("hub_queries_waiting", "People's queries that wait for a place.", database.lane.waiting)
-        yield _counter("hub_queries_refused", "People's queries there was no place for.", database.lane.refused)
+        yield _gauge("hub_queries_waiting", "People's queries that wait for a slot.", database.lane.waiting)
+        yield _counter("hub_queries_refused", "People's queries refused without a slot.", database.lane.refused)
         yield _gauge("hub_readings_waiting", "Events not yet committed.", recorder.pending)
         yield _gauge(
             "hub_storage_failing", "1 while readings cannot be stored.", float(recorder.trouble is not None)
@@ -155,13 +157,15 @@ class PartsCollector(Collector):
         counts = alerts.counts
         opened = Counter(alert.severity for alert in alerts.open_alerts())
         yield _gauge("hub_alerts_open", "Open alerts.", opened, "severity")
-        yield _counter("hub_rule_evaluations", "Rules put to samples.", alerts.evaluations)
-        yield _counter("hub_samples", "Samples taken in by alerting.", counts.samples)
-        yield _counter("hub_samples_dropped", "Samples alerting had no room for.", counts.dropped_samples)
+        yield _counter("hub_rule_evaluations", "Evaluations of rules.", alerts.evaluations)
+        yield _counter("hub_samples", "Samples submitted to alerting.", counts.samples)
+        yield _counter("hub_samples_dropped", "Samples dropped by a full queue.", counts.dropped_samples)
         yield _counter("hub_transitions", "Transitions of alerts.", counts.transitions)
         yield _counter("hub_transition_commits_failed", "Commits the database refused.", counts.failed_commits)
         yield _counter(
-            "hub_transitions_unpersisted", "Transitions told before they were stored.", counts.announced_unpersisted
+            "hub_transitions_unpersisted",
+            "Transitions announced before they were stored.",
+            counts.announced_unpersisted,
         )
 
     def _deliveries(self) -> Iterator[Metric]:
@@ -177,10 +181,10 @@ class PartsCollector(Collector):
         failing = {name: float(one.is_failing or one.is_held) for name, one in dispatchers.items()}
         dead = {name: one.counts.dead for name, one in dispatchers.items()}
         dropped = {name: one.counts.dropped for name, one in dispatchers.items()}
-        yield _gauge("hub_deliveries_waiting", "Deliveries not yet made.", waiting, "receiver")
-        yield _gauge("hub_receiver_failing", "1 while a receiver takes nothing.", failing, "receiver")
-        yield _counter("hub_deliveries_dead", "Deliveries given up.", dead, "receiver")
-        yield _counter("hub_deliveries_dropped", "Deliveries there was no room for.", dropped, "receiver")
+        yield _gauge("hub_deliveries_waiting", "Deliveries not yet sent.", waiting, "receiver")
+        yield _gauge("hub_receiver_failing", "1 while a receiver accepts no messages.", failing, "receiver")
+        yield _counter("hub_deliveries_dead", "Dead deliveries.", dead, "receiver")
+        yield _counter("hub_deliveries_dropped", "Deliveries dropped by a full queue.", dropped, "receiver")
 
     def _lanes(self) -> Iterator[Metric]:
         trace = self._parts.trace
@@ -208,25 +212,27 @@ class PartsCollector(Collector):
         trace = self._parts.trace
         if trace is None:
             return
-        yield _gauge("hub_trace_jobs_running", "Trace jobs at work.", trace.jobs.running)
-        yield _counter("hub_trace_jobs_refused", "Trace jobs that were not begun.", trace.jobs.refused)
+        yield _gauge("hub_trace_jobs_running", "Running trace jobs.", trace.jobs.running)
+        yield _counter("hub_trace_jobs_refused", "Trace jobs refused.", trace.jobs.refused)
         yield _counter("hub_trace_cache_hits", "Answers from the trace cache.", trace.cache.counters.hits)
-        yield _counter("hub_trace_cache_misses", "Answers the cache did not have.", trace.cache.counters.misses)
+        yield _counter(
+            "hub_trace_cache_misses", "Answers that were not in the trace cache.", trace.cache.counters.misses
+        )
 
     def _caches(self) -> Iterator[Metric]:
         caches = {cache.name: cache for cache in self._parts.caches}
         gauges = (
             ("hub_cache_enabled", "1 while the Redis of the cache is configured and can be used.", "enabled"),
-            ("hub_cache_entries", "What the process holds: keys, or bytes of the trace.", "entries"),
-            ("hub_cache_size", "The most that it holds.", "size"),
-            ("hub_cache_ttl_seconds", "How long an entry serves before Redis is asked again.", "ttl_s"),
+            ("hub_cache_entries", "Entries in process memory: keys, or bytes for the trace.", "entries"),
+            ("hub_cache_size", "The largest number of entries.", "size"),
+            ("hub_cache_ttl_seconds", "How long an entry serves before Redis is read again.", "ttl_s"),
         )
         counters = (
-            ("hub_cache_hits", "Reads that the process could answer.", "hits"),
-            ("hub_cache_misses", "Reads that it could not.", "misses"),
+            ("hub_cache_hits", "Reads answered from process memory.", "hits"),
+            ("hub_cache_misses", "Reads not answered from process memory.", "misses"),
             ("hub_cache_loads", "Values read from Redis.", "loads"),
             ("hub_cache_failures", "Times Redis, or a value in it, could not be used.", "failures"),
-            ("hub_cache_evictions", "Entries let go because there was no room.", "evictions"),
+            ("hub_cache_evictions", "Entries evicted.", "evictions"),
         )
         for name, says, figure in gauges:
             yield _gauge(name, says, {of: float(getattr(one, figure)) for of, one in caches.items()}, "cache")
@@ -249,11 +255,13 @@ class PartsCollector(Collector):
     def _latencies(self) -> Iterator[Metric]:
         figures = self._parts.figures
         stages = {name: figures.alerts_s.get(name, Histogram()) for name in _STAGES}
-        yield _histogram("hub_poll_duration_seconds", "From the send to the end of the answer.", figures.poll_s)
+        yield _histogram("hub_poll_duration_seconds", "From the command to the end of the reply.", figures.poll_s)
         yield _histogram(
             "hub_reading_commit_delay_seconds", "From a reading to its commit.", figures.readings_commit_s
         )
-        yield _histogram("hub_loop_lag_seconds", "How late the event loop wakes a sleeper.", figures.loop_lag_s)
+        yield _histogram(
+            "hub_loop_lag_seconds", "How late the event loop wakes a sleeping task.", figures.loop_lag_s
+        )
         for name, (metric, says) in _STAGES.items():
             yield _histogram(metric, says, stages[name])
 
