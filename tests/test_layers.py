@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "hub.cli": (
         "alerts.config alerts.delivery alerts.model alerts.rules alerts.testing hub.app hub.bench "
         "hub.config hub.database hub.fields hub.instruments hub.kinds hub.nl43 hub.readings hub.runtime "
-        "hub.simulators.nl43 hub.store hub.web.server"
+        "hub.simulators hub.simulators.nl43 hub.store hub.web.server"
     ),
     "hub": "hub.cli",
 }

@@ -53,7 +53,7 @@ def weather(time: float) -> Weather:
     return Weather(
         temperature=18.0 + 4.0 * math.sin(time / 120),
         humidity=60.0 - 8.0 * math.sin(time / 120),
-        wind=(14.0 if is_gusty else 4.0) + 1.5 * swell,
+        wind=(9.0 if is_gusty else 3.0) + swell,
         direction=round(230 + 25 * math.sin(time / 11)) % 360,
     )
 
