@@ -64,9 +64,7 @@ class AlertService:
     ) -> None:
         """`hub` is its name, `timezone` that of rules which name none; `dispatchers` is live.
 
-        Documents say both, and `public_url`, the address of the hub's pages.
-
-        `caption_of` gives the names that people use for a subject. `resumed_s` is when the process last ended a
+        Messages state both, and `public_url`, the address of the hub's pages. `caption_of` gives the names that people use for a subject. `resumed_s` is when the process last ended a
         standstill of its own, in steady seconds. `on_storage` is called when `is_storage_failing` has changed;
         without it the service itself reports that.
         """
@@ -110,7 +108,7 @@ class AlertService:
         """Go on where the last process stood. Raises DBAPIError."""
         offset_s = wall_offset_s(self._clock)
         restored = await self._database.read(lambda session: outbox.restore(session, offset_s))
-        self._notices.restore(restored.told)
+        self._notices.restore(restored.notified)
         self._commit_later(self._engine.restore(restored.alerts, *self._now()))
         self._on_storage()
 

@@ -12,7 +12,7 @@ from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store.unstorable import Refused
 
-Told = list[Delivery] | None
+Announced = list[Delivery] | None
 """The deliveries a notice was announced with from memory, before it could be stored; None when it was not."""
 
 
@@ -23,9 +23,9 @@ class Commit:
     """
 
     def __init__(
-        self, batch: Batch, told: list[Told], clock: Clock, origin: Origin, is_apart: bool = False
+        self, batch: Batch, announced: list[Announced], clock: Clock, origin: Origin, is_apart: bool = False
     ) -> None:
-        """`told` has one entry for each notice of the batch; `origin` is what its documents say of the hub.
+        """`announced` has one entry for each notice of the batch; `origin` is what its documents say of the hub.
 
         `is_apart` has rows that no database takes left out, into `refused`; their notices are announced all the
         same, as not persisted.
@@ -41,7 +41,7 @@ class Commit:
         self._fresh: dict[int, Notice] = {}  # by identity of the notice: with its document
         notices: list[Notice] = []
         deliveries: list[Delivery] = []
-        for notice, before in zip(batch.notices, told, strict=True):
+        for notice, before in zip(batch.notices, announced, strict=True):
             if before is None:
                 fresh = self._fresh[id(notice)] = documented(notice, origin)
                 notices.append(fresh)
@@ -66,7 +66,7 @@ class Commit:
                 self._unstored.add(id(notice))
 
     def store_documents(self, session: Session) -> None:
-        """After the commit, whose time the documents tell: a repeat after a crash is the same to the byte."""
+        """After the commit, whose time the documents state: a repeat after a crash is the same to the byte."""
         self.committed_s = self._clock.time()
         for key, notice in self._fresh.items():
             if key not in self._unstored:

@@ -34,10 +34,10 @@ _DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "di
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restart goes on from: where every rule stood, and who was told of the open alerts."""
+    """What a restart goes on from: where every rule stood, and which receivers were notified of the open alerts."""
 
     alerts: list[Alert]
-    told: dict[str, set[str]]  # alert id -> receivers
+    notified: dict[str, set[str]]  # alert id -> receivers
 
 
 class Replayed(NamedTuple):

@@ -59,7 +59,7 @@ class Coverage:
             await anyio.sleep(_LOOK_S)
 
     def look(self) -> None:
-        """See what each windowed rule hears of each unit, and tell what has changed."""
+        """See what each windowed rule hears of each unit, and report what has changed."""
         for unit_id in self._unit_ids():
             self._look_at(unit_id)
 
@@ -81,7 +81,7 @@ class Coverage:
             is_covered = _verdict(hearing)
             if is_covered is not None and is_covered is not covered[hearing.rule]:
                 covered[hearing.rule] = is_covered
-                self._tell(unit_id, hearing, is_covered, now_s)
+                self._report(unit_id, hearing, is_covered, now_s)
         if unit is None:
             del self._covered[unit_id]
         else:
@@ -89,7 +89,7 @@ class Coverage:
                 sorted(rule for rule, is_covered in covered.items() if is_covered is False)
             )
 
-    def _tell(self, unit_id: str, hearing: Hearing, is_covered: bool, now_s: float) -> None:
+    def _report(self, unit_id: str, hearing: Hearing, is_covered: bool, now_s: float) -> None:
         subject = _subject(hearing.rule, unit_id)
         if is_covered:
             self._alerts.report(subject, True)

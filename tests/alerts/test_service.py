@@ -150,7 +150,9 @@ async def test_many_transitions_share_one_commit(database: SqliteDatabase) -> No
         assert database.durable_writes == 1
 
 
-async def test_the_clear_goes_to_whom_the_onset_was_told_after_a_restart_too(database: SqliteDatabase) -> None:
+async def test_the_receivers_of_an_onset_are_notified_of_its_clear_after_a_restart_too(
+    database: SqliteDatabase,
+) -> None:
     async with running(Bench(database)) as bench:
         bench.hear(66.0)
         await anyio.sleep(0.1)
@@ -175,7 +177,7 @@ async def test_peaks_are_stored_within_a_second(database: SqliteDatabase) -> Non
         assert database.durable_writes == 1
 
 
-async def test_without_a_database_transitions_are_told_from_memory_and_written_later(
+async def test_without_a_database_transitions_are_announced_from_memory_and_written_later(
     database: SqliteDatabase,
 ) -> None:
     async with running(Bench(database)) as bench:
@@ -254,7 +256,7 @@ async def test_what_was_decided_is_committed_on_the_way_out(database: SqliteData
     assert len(database.run(lambda s: s.exec(select(TransitionRow)).all())) == 1
 
 
-async def test_a_receivers_trouble_is_told_to_the_others(database: SqliteDatabase) -> None:
+async def test_the_other_receivers_are_notified_when_one_is_failing(database: SqliteDatabase) -> None:
     async with running(Bench(database)) as bench:
         bench.alerts.report("hub/receiver/ops", False, "HTTP 500")
         await anyio.sleep(0.1)
@@ -313,7 +315,7 @@ async def test_silence_counts_from_the_end_of_a_standstill_before_time_decides(d
         assert bench.alert.reason == "no-data"
 
 
-async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_trouble_of_the_storage(
+async def test_a_commit_that_waited_while_the_hub_stood_still_is_no_failure_of_the_storage(
     database: SqliteDatabase,
 ) -> None:
     async with running(Bench(database)) as bench:

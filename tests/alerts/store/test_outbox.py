@@ -102,7 +102,7 @@ def test_a_restart_finds_every_state_and_who_was_told(database: SqliteDatabase) 
     database.run(lambda s: outbox.write(s, outbox.rows_of([], [], [waiting], 0.0)))
     restored = database.run(lambda s: outbox.restore(s, 0.0))
     assert set(restored.alerts) == {firing, waiting}
-    assert restored.told == {firing.id: {"ops", "site"}}
+    assert restored.notified == {firing.id: {"ops", "site"}}
 
 
 def test_a_peak_reaches_the_list_of_alerts_without_a_transition(database: SqliteDatabase) -> None:
