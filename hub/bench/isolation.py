@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 
 from hub.bench.oracle_process import OracleProcess, open_oracle_process
-from hub.bench.timing import percentile, rss_mb
+from hub.bench.timing import percentile, rss_mb, run_lag
 from hub.equipment.aggregate import aggregate
 from hub.equipment.view import parse_rows, select_sql
 from hub.oracle.bulk import BulkLane
@@ -35,7 +35,7 @@ DOMAINS = (DomainName.HISTORY, DomainName.MATERIALS)
 SESSIONS = 6
 IDS = 114_892
 MILLION_IDS = 50_000
-_POLL_S = 0.01
+_MEMORY_EVERY_S = 0.1
 _PATIENT = Deadlines(acquire_s=3600.0)
 
 Fetch = Callable[[str], Awaitable[Rows]]
@@ -191,20 +191,20 @@ def _aggregate(rows: Rows) -> None:
 @asynccontextmanager
 async def _watched(oracle: OracleProcess, figures: Figures) -> AsyncIterator[None]:
     """Measure loop lag, memory and sessions while the block runs."""
+    lags_s: list[float] = []
     await oracle.command({"reset": "counters"})
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_watch, figures)
+        tasks.start_soon(_watch_memory, figures)
+        tasks.start_soon(run_lag, lags_s)
         yield
         tasks.cancel_scope.cancel()
+    figures.loop_lag_max_s = max(lags_s, default=0.0)
     figures.sessions_max = (await oracle.counters())["peak_sessions"]
 
 
-async def _watch(figures: Figures) -> None:
+async def _watch_memory(figures: Figures) -> None:
     while True:
-        for _ in range(10):
-            due = anyio.current_time() + _POLL_S
-            await anyio.sleep(_POLL_S)
-            figures.loop_lag_max_s = max(figures.loop_lag_max_s, anyio.current_time() - due)
+        await anyio.sleep(_MEMORY_EVERY_S)
         figures.peak_rss_mb = max(figures.peak_rss_mb, rss_mb())
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from alerts.model.addresses import is_loopback
 from hub.config.models import Role, Token
 from hub.runtime.clock import Clock
+from hub.web.http.address import without_port
 from hub.web.http.problems import Problem
 
 COOKIE = "hub_session"
@@ -119,7 +120,7 @@ def _require_local(connection: HTTPConnection) -> None:
     client = connection.scope.get("client")
     if client is None or not is_loopback(client[0]):
         raise Problem(403, "without hub.tokens the hub serves this machine only; add a token to config.yaml")
-    if not is_loopback(_name_of(connection.headers.get("host", ""))):
+    if not is_loopback(without_port(connection.headers.get("host", ""))):
         raise Problem(
             403, "without hub.tokens the hub answers to 127.0.0.1 and localhost only; use that, or add a token"
         )
@@ -139,9 +140,3 @@ def is_foreign(headers: Headers) -> bool:
         return False
     host = headers.get("host", "")
     return not host or origin.partition("://")[2].lower() != host.lower()
-
-
-def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

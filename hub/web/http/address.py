@@ -94,7 +94,7 @@ def _client(values: Iterable[str], proxies: Networks) -> str | None:
     """The rightmost forwarded address that is no trusted proxy: any client may have written what is left of it."""
     client: str | None = None
     for text in reversed([part.strip() for value in values for part in value.split(",")]):
-        address = _without_port(text)
+        address = without_port(text)
         try:
             ip_address(address)
         except ValueError:
@@ -105,7 +105,8 @@ def _client(values: Iterable[str], proxies: Networks) -> str | None:
     return client
 
 
-def _without_port(text: str) -> str:
+def without_port(text: str) -> str:
+    """The host or address of `HOST:PORT`, an IPv6 address without its brackets."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text
