@@ -64,9 +64,10 @@ class AlertService:
     ) -> None:
         """`hub` is its name, `timezone` that of rules which name none; `dispatchers` is live.
 
-        Messages state both, and `public_url`, the address of the hub's pages. `caption_of` gives the names that people use for a subject. `resumed_s` is when the process last ended a
-        standstill of its own, in steady seconds. `on_storage` is called when `is_storage_failing` has changed;
-        without it the service itself reports that.
+        Messages state both, and `public_url`, the address of the hub's pages. `caption_of` gives the names that
+        people use for a subject. `resumed_s` is when the process last ended a standstill of its own, in steady
+        seconds. `on_storage` is called when `is_storage_failing` has changed; without it the service itself
+        reports that.
         """
         self.counts = AlertCounts()
         self.caption_of = caption_of

@@ -164,7 +164,7 @@ async def test_an_alert_that_fired_under_an_old_release_goes_on(old: Database, r
     (alert,) = restored.alerts
     assert (alert.id, alert.state, alert.value, alert.peak) == (ALERT, State.FIRING, 68.4, 71.2)
     assert (alert.started_at, alert.last_value_s, alert.started_s) == (FIRST, 773871800.25, None)
-    assert restored.told == {ALERT: {"ops"}}
+    assert restored.notified == {ALERT: {"ops"}}
 
 
 async def test_a_message_that_an_old_release_left_is_sent_and_a_dead_one_can_be_replayed(
