@@ -1,4 +1,4 @@
-"""What `hub check` answers."""
+"""The output of `hub check`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The whole file: what is read, and every way it can be wrong."""
+"""The whole file: what it may contain, and every mistake that is reported."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Bounds of single values, and what the models answer."""
+"""Bounds of single values, and the properties of the models."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a changed file means, and that a change is noticed."""
+"""Changes of a file are noticed, and compared with the former configuration."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The schema says yes to what the hub reads."""
+"""The schema accepts what the hub accepts."""
 
 import json
 import re

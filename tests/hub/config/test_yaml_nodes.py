@@ -1,4 +1,4 @@
-"""Syntax, and what is refused before anything is built from it."""
+"""YAML syntax, and what is refused while it is parsed."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""SQLite's log: kept short, and told of when a foreign reader keeps it long."""
+"""SQLite's log is kept short, and a foreign reader that keeps it long is reported."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What health asks of the database."""
+"""The checks of the storage that health reports."""
 
 import pytest
 from sqlalchemy import text

@@ -1,4 +1,4 @@
-"""Troubles by their names; the real ones are met in test_database and test_recorder."""
+"""The names of database errors; test_database and test_recorder provoke real ones."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""The file of a SQLite database, deleted, moved, emptied and replaced under a hub that works on it."""
+"""The file of a SQLite database is deleted, moved, emptied and replaced while a hub uses it."""
 
 # ruff: noqa: ASYNC240  (short looks at a temporary folder)
 

@@ -1,4 +1,4 @@
-"""Rows that no database takes go into a file; everything else goes on."""
+"""Rows that no database accepts go to the quarantine file; all other rows are stored."""
 
 import json
 import stat

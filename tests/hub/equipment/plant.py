@@ -1,4 +1,4 @@
-"""Five rows of a small plant, and how rows are made for tests."""
+"""Five rows of a small plant, and functions that make rows for tests."""
 
 from typing import Any
 

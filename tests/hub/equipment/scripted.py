@@ -1,4 +1,4 @@
-"""A database for tests: answers what it is told to, can hang or fail, and counts."""
+"""A scripted database for tests: it answers, hangs or fails as configured, and counts."""
 
 from typing import Any
 

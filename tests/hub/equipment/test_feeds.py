@@ -1,4 +1,4 @@
-"""Feeds in the hub: machines as subjects of rules, history that goes on over restarts, trouble as an alert."""
+"""Feeds in the hub: machines are subjects of rules, history continues across restarts, failures raise an alert."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

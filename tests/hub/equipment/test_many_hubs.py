@@ -1,4 +1,4 @@
-"""Several hubs in processes of their own on one Redis: how often the view is asked, what a killed reader costs."""
+"""Several hub processes on one Redis: how often they read the view, and what a killed reader costs."""
 
 import os
 import sys

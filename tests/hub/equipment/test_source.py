@@ -1,4 +1,4 @@
-"""The source that a configuration asks for, and the whole feed on the real driver."""
+"""The source that a configuration names, and the whole feed on the real driver."""
 
 from zoneinfo import ZoneInfo
 

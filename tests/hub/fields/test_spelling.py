@@ -1,4 +1,4 @@
-"""Suggestions."""
+"""Suggestions for misspelt names."""
 
 from hub.fields.spelling import Suggestions, did_you_mean
 

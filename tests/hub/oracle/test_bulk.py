@@ -1,4 +1,4 @@
-"""The bulk lane with the real driver; what counts is what the server saw."""
+"""The bulk lane with the real driver, judged by the counters of the server."""
 
 from collections import Counter
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The sync lane with the real driver on any Oracle: the wire server, and a real database where there is one."""
+"""The sync lane with the real driver on the simulated Oracle, and on a real one where there is one."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

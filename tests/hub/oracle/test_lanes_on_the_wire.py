@@ -1,4 +1,4 @@
-"""The sync lane with the real driver against a server that misbehaves; what counts is what the server saw."""
+"""The sync lane with the real driver against a faulty server, judged by the counters of the server."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Nothing is left to be imported once the hub runs: that needs a file descriptor, when there may be none."""
+"""Nothing is imported while the hub runs, because no file descriptor may be left."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""A second hub is refused, a dead one is no obstacle."""
+"""A second hub is refused; a lock of a dead process is free."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""When memory is given back."""
+"""When memory is returned to the system."""
 
 import anyio
 import anyio.lowlevel

@@ -1,4 +1,4 @@
-"""A trace on the test Oracle, for the tests of what reads through it."""
+"""A trace on the simulated Oracle, for tests."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Bulk history through the real driver: whole batches or none, limits that are told."""
+"""Bulk history through the real driver: complete batches or none, and limits that the result names."""
 
 import json
 from collections import Counter

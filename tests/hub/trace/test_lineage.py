@@ -1,4 +1,4 @@
-"""Lineage through the real driver, compared with the tree that the server answers from."""
+"""Lineage through the real driver, compared with the split tree of the server."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The pipeline on the real driver: what is answered at once, what becomes a job, what is kept."""
+"""The pipeline on the real driver: inline answers, jobs, and cached results."""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""One JSON object per line, and what comes of it."""
+"""The control port answers one JSON object per line."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Spoiled replies, and which units have which fault."""
+"""Spoiled replies, and the assignment of faults to units."""
 
 import pytest
 

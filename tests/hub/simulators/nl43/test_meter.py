@@ -1,4 +1,4 @@
-"""Command lines in, answers out; time is a number."""
+"""The meter without I/O: command lines, answers, and time as a number."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The ports of a meter: the one slot, and what closes it."""
+"""The ports of a meter: its one slot, and what closes them."""
 
 import anyio
 import pytest

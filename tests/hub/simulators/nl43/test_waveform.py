@@ -1,4 +1,4 @@
-"""What a meter hears."""
+"""The levels that a simulated meter measures."""
 
 import pytest
 

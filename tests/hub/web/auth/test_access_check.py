@@ -1,4 +1,4 @@
-"""Streams and downloads are authorised for as long as they last."""
+"""Streams and downloads end as soon as their caller is no longer authorized."""
 
 from collections.abc import AsyncIterator
 

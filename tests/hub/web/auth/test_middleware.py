@@ -1,4 +1,4 @@
-"""Authorisation belongs to the route: every route declares its role, and no spelling of a path gets round it."""
+"""Every route declares its role, and no spelling of a path evades the check."""
 
 from pathlib import Path
 from typing import Any

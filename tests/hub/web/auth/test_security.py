@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Tokens, sessions and origins decide which requests the hub accepts."""
 
 import httpx
 import pytest

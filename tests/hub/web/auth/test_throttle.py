@@ -1,4 +1,4 @@
-"""Trying tokens at the login: five for free, then ever longer waits; who has the right one gets in elsewhere."""
+"""Failed logins make an address wait ever longer; known addresses are not affected by the others."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which address is asked for, and who asks: absolute targets, and the word of trusted proxies."""
+"""Absolute request targets, and the headers of trusted proxies."""
 
 from typing import Any
 

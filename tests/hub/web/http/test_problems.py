@@ -1,4 +1,4 @@
-"""Errors as problems, and the contract held against invented requests."""
+"""Errors are RFC 9457 problems; generated requests keep to the contract."""
 
 import pytest
 

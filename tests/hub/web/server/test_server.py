@@ -1,4 +1,4 @@
-"""The server: taken ports, slow viewers, and the order of its end."""
+"""The server: ports in use, slow viewers, and the order of its stop."""
 
 import socket
 from collections.abc import AsyncIterator
