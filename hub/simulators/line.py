@@ -59,12 +59,16 @@ def weather(time: float) -> Weather:
 
 
 class WeatherStation:
-    """One station. `port` 0 becomes any free one once it runs; it stays the same afterwards."""
+    """One station. `port` 0 becomes any free one once it runs; it stays the same afterwards.
+
+    `weather` says what it measures, by the seconds since it began.
+    """
 
     def __init__(self, push_s: float | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host, self.port = host, port
         self.fault = StationFault.NONE
         self.connections = 0
+        self.weather: Callable[[float], Weather] = weather
         self._push_s = push_s
         self._began_s = 0.0
         self._fault_changed = anyio.Event()
@@ -128,7 +132,7 @@ class WeatherStation:
                 await stream.send(self._line())
 
     def _line(self) -> bytes:
-        line = weather(anyio.current_time() - self._began_s).line
+        line = self.weather(anyio.current_time() - self._began_s).line
         match self.fault:
             case StationFault.MUTE:
                 return b""

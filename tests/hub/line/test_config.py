@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from hub.config.file import load_config
 from hub.config.problem import ConfigError
 from hub.line.config import LineConfig, parse_bytes
+from hub.line.instrument import form_of
+
+ROOT = Path(__file__).parents[3]
 
 PATTERN = r"T=(?P<temperature>-?[\d.]+),W=(?P<wind>[\d.]+)"
 QUANTITIES = {"temperature": {"unit": "°C", "decimals": 1}, "wind": {"unit": "m/s", "name": "Wind speed"}}
@@ -106,3 +110,26 @@ def test_escapes_are_bytes_and_other_text_is_utf_8() -> None:
 @given(st.binary())
 def test_any_bytes_can_be_written_with_escapes(data: bytes) -> None:
     assert parse_bytes("".join(f"\\x{byte:02x}" for byte in data)) == data
+
+
+def test_the_example_of_the_documentation_reads_the_line_it_is_for(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "adding-an-instrument.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    path = tmp_path / "config.yaml"
+    path.write_text(dedent(example))
+    (config,) = load_config(path, {}).config.units
+    assert isinstance(config, LineConfig)
+    assert config.ask_bytes == b"MEAS?\r\n"
+    assert form_of(config)("+021.5 C,OK") == {"temperature": 21.5}
+
+
+def test_the_unit_that_config_yaml_explains_in_comments_is_valid(tmp_path: Path) -> None:
+    lines = (ROOT / "config.yaml").read_text().splitlines()
+    begin = lines.index("  # - id: weather")
+    end = next(at for at in range(begin, len(lines)) if lines[at].startswith("  # A rule on it"))
+    path = tmp_path / "config.yaml"
+    path.write_text("\n".join(["units:", *(line.replace("  # ", "  ", 1) for line in lines[begin:end])]))
+    (config,) = load_config(path, {}).config.units
+    assert isinstance(config, LineConfig)
+    values = form_of(config)("0R0,Dm=231D,Sm=3.4M,Ta=-0.5C,Ua=71.0P")
+    assert values == {"direction": 231.0, "wind": 3.4, "temperature": -0.5}
