@@ -39,13 +39,14 @@ class Commit:
         self._origin = origin
         self._unstored: set[int] = set()  # by identity of the notice
         self._fresh: dict[int, Notice] = {}  # by identity of the notice: with its document
+        self._deliveries: dict[int, list[Delivery]] = {}  # of these
         notices: list[Notice] = []
         deliveries: list[Delivery] = []
         for notice, before in zip(batch.notices, announced, strict=True):
             if before is None:
                 fresh = self._fresh[id(notice)] = documented(notice, origin)
                 notices.append(fresh)
-                deliveries += deliveries_of(fresh)
+                deliveries += self._deliveries.setdefault(id(notice), deliveries_of(fresh))
             else:
                 notices.append(documented(replace(notice, persisted=False), origin))
                 deliveries += before
@@ -62,23 +63,29 @@ class Commit:
         for notice in self.batch.notices:
             key = (notice.alert_id, notice.transition.alert.sequence)
             if id(notice) in self._fresh and (key in transitions or notice.alert_id in alerts):
-                self._fresh[id(notice)] = documented(replace(notice, persisted=False), self._origin)
+                self._change(id(notice), documented(replace(notice, persisted=False), self._origin))
                 self._unstored.add(id(notice))
 
     def store_documents(self, session: Session) -> None:
         """After the commit, whose time the documents state: a repeat after a crash is the same to the byte."""
         self.committed_s = self._clock.time()
-        for key, notice in self._fresh.items():
-            if key not in self._unstored:
-                taken_ms = (self.committed_s - notice.transition.decided_s) * 1000
-                self._fresh[key] = replace(notice, document=with_commit_time(notice.document, taken_ms))
-        outbox.store_documents(session, self._fresh.values())
+        timed = {
+            key: notice for key, notice in self._fresh.items() if notice.receivers and key not in self._unstored
+        }
+        for key, notice in timed.items():
+            taken_ms = (self.committed_s - notice.transition.decided_s) * 1000
+            timed[key] = replace(notice, document=with_commit_time(notice.document, taken_ms))
+            self._change(key, timed[key])
+        outbox.store_documents(session, timed.values())
 
     def deliveries(self, notice: Notice) -> list[Delivery]:
         """What a notice is announced with, once committed."""
-        fresh = self._fresh.get(id(notice))
-        return [] if fresh is None else deliveries_of(fresh)
+        return self._deliveries.get(id(notice), [])
 
     def is_stored(self, notice: Notice) -> bool:
         """False where no database takes it."""
         return id(notice) not in self._unstored
+
+    def _change(self, key: int, notice: Notice) -> None:
+        self._fresh[key] = notice
+        self._deliveries[key] = [replace(one, document=notice.document) for one in self._deliveries[key]]

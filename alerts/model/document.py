@@ -58,6 +58,10 @@ class Document(TypedDict):
     latency_ms: NotRequired[Latency]
 
 
+# json.dumps with options makes an encoder for each call
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 class Origin(NamedTuple):
     """The hub that messages come from."""
 
@@ -68,7 +72,7 @@ class Origin(NamedTuple):
 
 def encode(document: Document) -> str:
     """JSON on one line that every database can hold, so that what is stored is what was made."""
-    return storable(json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    return storable(_ENCODER.encode(document))
 
 
 def decode(text: str) -> Document:

@@ -7,6 +7,8 @@ from typing import Any
 from alerts.delivery.formats.format import Body, Format
 from alerts.model.document import Document
 
+# json.dumps with options makes an encoder for each call
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _KEYS = ("version", "type", "id", "sequence", "at", "persisted", "alert", "summary", "hub", "latency_ms")
 
 
@@ -28,7 +30,7 @@ def _message(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _body(message: Mapping[str, Any]) -> Body:
-    return Body(json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode())
+    return Body(_ENCODER.encode(message).encode())
 
 
 FORMAT = Format(render, render_digest)
