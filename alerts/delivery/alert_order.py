@@ -1,25 +1,25 @@
-"""Which messages may go to a receiver: of each alert the oldest. A digest is a message of several alerts. Pure."""
+"""The order of the messages of each alert. A digest is a message of several alerts. Pure."""
 
+import heapq
 from bisect import bisect_left, insort
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-Span = tuple[int, int]
-"""The first and the last sequence of an alert that a message carries."""
+from alerts.model.delivery import Delivery, Span
 
 
 class AlertOrder:
-    """Keeps the messages of each alert by sequence, in whatever order they come."""
+    """Keeps the messages of each alert by sequence, in whatever order they are added."""
 
     def __init__(self) -> None:
         self._messages: dict[str, list[tuple[Span, str]]] = {}
 
     def add(self, id_: str, alerts: Mapping[str, Span]) -> None:
-        """A message waits, or is out."""
+        """Add a message of these alerts."""
         for alert_id, span in alerts.items():
             insort(self._messages.setdefault(alert_id, []), (span, id_))
 
     def remove(self, id_: str, alerts: Mapping[str, Span]) -> list[str]:
-        """A message is done with; returns those that are the oldest of an alert now."""
+        """Remove a message; returns those that are the oldest of one of its alerts now."""
         oldest = []
         for alert_id, span in alerts.items():
             messages = self._messages[alert_id]
@@ -31,7 +31,7 @@ class AlertOrder:
         return list(dict.fromkeys(oldest))
 
     def is_oldest(self, id_: str, alerts: Mapping[str, Span]) -> bool:
-        """Whether no message of its alerts has to go before it."""
+        """Whether no message of its alerts has to be sent before it."""
         return all(self._messages[alert_id][0][1] == id_ for alert_id in alerts)
 
     def before(self, id_: str, alerts: Mapping[str, Span]) -> list[str]:
@@ -49,5 +49,21 @@ class AlertOrder:
         return any(first <= sequence <= last for (first, last), _ in self._messages.get(alert_id, ()))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove every message."""
         self._messages.clear()
+
+
+def in_order(deliveries: Sequence[Delivery]) -> Iterator[Delivery]:
+    """The same deliveries, each after the earlier ones of its alerts; otherwise as they were."""
+    order = AlertOrder()
+    alerts = [delivery.alerts for delivery in deliveries]
+    places = {delivery.id: place for place, delivery in enumerate(deliveries)}
+    for delivery, own in zip(deliveries, alerts, strict=True):
+        order.add(delivery.id, own)
+    free = [place for id_, place in places.items() if order.is_oldest(id_, alerts[place])]
+    while free:
+        place = heapq.heappop(free)
+        yield deliveries[place]
+        for id_ in order.remove(deliveries[place].id, alerts[place]):
+            if order.is_oldest(id_, alerts[places[id_]]):
+                heapq.heappush(free, places[id_])

@@ -7,52 +7,51 @@
 - With grouping or a rate limit, messages that were never sent gather in a group and may go as a digest.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
+from typing import NamedTuple
 
 from alerts.config.rule import Receiver
 from alerts.delivery.alert_order import AlertOrder
+from alerts.delivery.digest import digest_of
 from alerts.delivery.formats import FORMATS
-from alerts.delivery.formats.rendering import size_in_digest
+from alerts.delivery.formats.rendering import rendered
+from alerts.delivery.groups import Groups
 from alerts.delivery.pace import Pace
 from alerts.delivery.retries import MOST_DELAY_S, early_retry_s, wait_delay_s
 from alerts.delivery.turns import Group, Message, Queues, Waiting
 from alerts.model.delivery import Delivery
 from alerts.model.rate import Rate, parse_rate
 
-_MOST_KNOWN_GROUPS = 1000
 _MOST_DONE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A delivery whose turn it is. With `together` it goes as a digest of all of them."""
+class Turn(NamedTuple):
+    """A delivery whose turn it is, with its body; one that had none before `is_new`.
+
+    `members` are what it was made of, where it is a digest made just now.
+    """
 
     delivery: Delivery
-    together: list[Delivery]
+    is_new: bool
+    members: list[Delivery]
 
 
 class Backlog:
     """Messages of one receiver by their turn. Those that are out stay here until they are finished or put off."""
 
-    def __init__(self, receiver: Receiver, digest_bytes: int | None = None) -> None:
-        """`digest_bytes` is the room for messages in a digest; None: as much as the format of the receiver has.
-
-        Raises ValueError for a rate that cannot be read.
-        """
-        self._receiver = receiver
-        self._format = FORMATS[receiver.format]
-        self._digest_bytes = self._format.digest_bytes if digest_bytes is None else digest_bytes
+    def __init__(self, receiver: Receiver, hub: str) -> None:
+        """`hub` is the name in digests. Raises ValueError for a rate that cannot be read."""
+        self.weight = 0  # messages, those in digests too
+        self.out = 0  # deliveries
+        self._hub, self._format = hub, FORMATS[receiver.format]
         self._rate = None if receiver.rate_limit is None else Rate(*parse_rate(receiver.rate_limit))
         self._has_queued = False  # something had to wait for the rate limit
         self._pace = Pace(*parse_rate(receiver.drain))
         self._order = AlertOrder()
         self._messages: dict[str, Message] = {}
-        self._groups: dict[str, Group] = {}
-        self._group_sent_s: dict[str, float] = {}
+        self._groups = Groups(receiver, hub)
         self._failed: dict[str, Message] = {}  # put off, and not tried early yet
         self._is_recovering = False  # what is read from SQL has been missed
         self._has_accepted = False  # since the last failure
@@ -67,9 +66,9 @@ class Backlog:
         return delivery.id in self._messages
 
     @property
-    def is_paused(self) -> bool:
-        """The receiver said wait, and has taken nothing since."""
-        return self._pace.is_paused
+    def is_failing(self) -> bool:
+        """There was an outage, and no message has got through since."""
+        return self._is_recovering and not self._has_accepted
 
     def has_predecessor(self, delivery: Delivery) -> bool:
         """Whether the message of its alert that comes right before it is here, or was."""
@@ -86,7 +85,7 @@ class Backlog:
         due_s = now_s
         if delivery.next_at is not None:
             due_s += min(max(0.0, (delivery.next_at - now).total_seconds()), MOST_DELAY_S)
-        is_missed = delivery.attempts > 0 or self.is_paused or (self._is_recovering and not is_new)
+        is_missed = delivery.attempts > 0 or self._pace.is_paused or (self._is_recovering and not is_new)
         message = self._insert(delivery, due_s, is_missed)
         if delivery.first_at is not None:
             message.first_s = now_s - max(0.0, (now - delivery.first_at).total_seconds())
@@ -97,7 +96,7 @@ class Backlog:
                 self._retry_early(message, now_s)
         self._place(message, now_s)
 
-    def take(self, now_s: float) -> Turn | None:
+    def take(self, now_s: float, now: datetime) -> Turn | None:
         """The next to be sent, now out; None when none is due."""
         opens_s = self._pace.opens_at_s()
         if opens_s is None or now_s < opens_s:
@@ -112,7 +111,7 @@ class Backlog:
                 return None
         if waiting is None:
             return None
-        gathers = bool(self._receiver.group_by)
+        gathers = self._groups.gathers
         if self._rate is not None:
             left = self._rate.left(now_s)
             if left == 0:
@@ -123,28 +122,13 @@ class Backlog:
             self._has_queued = False
         is_missed = waiting.is_missed
         messages = self._gather(waiting, gathers, now_s) if isinstance(waiting, Group) else [waiting]
-        for message in messages:
-            message.is_out, message.stamp = True, 0
-            self._failed.pop(message.delivery.id, None)
-        first = messages[0].delivery
-        self._pace.sent(first.id, is_missed, now_s)
-        return Turn(first, [message.delivery for message in messages] if len(messages) > 1 else [])
-
-    def merge(self, turn: Turn, digest: Delivery, now_s: float) -> None:
-        """A digest takes the place of its members."""
-        if turn.delivery.id not in self._messages:  # cleared meanwhile
-            return
-        is_missed = self._messages[turn.delivery.id].is_missed
-        self._insert(digest, now_s, is_missed).is_out = True
-        self._pace.replaced(turn.delivery.id, digest.id)
-        for member in turn.together:
-            self._remove(member.id, now_s)
+        turn = self._turn(messages, is_missed, now_s, now)
+        self._pace.sent(turn.delivery.id, is_missed, now_s)
+        return turn
 
     def split(self, digest: Delivery, parts: Iterable[Delivery], now_s: float) -> None:
         """The parts of a digest that was refused take its place, due now."""
-        if digest.id not in self._messages:
-            return
-        messages = [self._insert(part, now_s, is_missed=True) for part in parts if part not in self]
+        messages = [self._insert(part, now_s, is_missed=True) for part in parts]
         self._pace.answered(digest.id)
         self._remove(digest.id, now_s)
         for message in messages:
@@ -155,9 +139,7 @@ class Backlog:
 
         `is_outage`: the receiver may be down, not only unwilling to take this one.
         """
-        message = self._messages.get(delivery.id)
-        if message is None:
-            return
+        message = self._messages[delivery.id]
         self._pace.answered(delivery.id)
         if is_outage:
             self._is_recovering, self._has_accepted = True, False
@@ -171,15 +153,14 @@ class Backlog:
 
         All that waits counts as missed from now on.
         """
-        is_first = not self.is_paused
+        is_first = not self._pace.is_paused
         self._pace.waits += self._pace.counts(delivery.id)
         until_s = self._pace.pause(now_s + wait_delay_s(self._pace.waits, chance, asked_s))
         self._pace.answered(delivery.id, is_wait=True)
         if is_first:
             for message in self._messages.values():
                 message.is_missed = True
-            for group in self._groups.values():
-                group.is_missed = True
+            self._groups.miss()
             self._queues.miss_new(now_s)
         return until_s
 
@@ -190,25 +171,37 @@ class Backlog:
             if self._retry_early(message, now_s):
                 self._place(message, now_s)
 
-    def put_back(self, delivery: Delivery, now_s: float) -> None:
-        """It was out and has not been tried: it is due again."""
-        message = self._messages.get(delivery.id)
-        if message is not None:
-            self._pace.answered(delivery.id, is_wait=True)
-            message.is_out, message.due_s, message.is_missed = False, now_s, message.is_missed or self.is_paused
-            self._queues.push(message, now_s)
-
     def finish(self, delivery: Delivery, now_s: float) -> None:
         """It is done with, whatever became of it."""
         self._pace.answered(delivery.id)
-        if delivery.id not in self._messages:
-            return
         for alert_id, (_, last) in delivery.alerts.items():
             self._done.pop(alert_id, None)
             self._done[alert_id] = last
             if len(self._done) > _MOST_DONE:
                 del self._done[next(iter(self._done))]
         self._remove(delivery.id, now_s)
+
+    def drop(self, delivery: Delivery, now_s: float) -> None:
+        """Let go of one that was out and is to be sent later; SQL has it."""
+        self._pace.answered(delivery.id)
+        self._remove(delivery.id, now_s)
+
+    def drop_waiting(self) -> None:
+        """Let go of all that is not out; SQL has it."""
+        out = [message for message in self._messages.values() if message.is_out]
+        for dropped in (self._messages, self._groups, self._failed, self._queues, self._order, self._done):
+            dropped.clear()
+        self.weight = 0
+        for message in out:
+            self._keep(message)
+
+    def restart(self, now_s: float) -> None:
+        """Nothing is out any more, and no answer will come: those are due again."""
+        self._pace.recover()
+        for message in list(self._messages.values()):
+            if message.is_out:
+                message.due_s = now_s
+                self._place(message, now_s)
 
     def next_due_s(self, now_s: float) -> float | None:
         """When something is due that is not out; None when nothing waits, or all waits for an answer."""
@@ -229,22 +222,23 @@ class Backlog:
 
     def age_s(self, delivery: Delivery, now_s: float) -> float:
         """How long ago the first attempt failed."""
-        message = self._messages.get(delivery.id)
-        return 0.0 if message is None or message.first_s is None else now_s - message.first_s
+        first_s = self._messages[delivery.id].first_s
+        return 0.0 if first_s is None else now_s - first_s
 
-    def recover(self, now_s: float) -> None:
-        """Nothing is out any more: those are due again."""
-        self._pace.recover()
-        for message in list(self._messages.values()):
-            if message.is_out:
-                message.due_s = now_s
-                self._place(message, now_s)
-
-    def clear(self) -> None:
-        """Forget everything; what is out may still be finished or put off, to no effect."""
-        self._pace.recover()
-        for forgotten in (self._messages, self._groups, self._failed, self._queues, self._order, self._done):
-            forgotten.clear()
+    def _turn(self, messages: list[Message], is_missed: bool, now_s: float, now: datetime) -> Turn:
+        """Mark them as out, as a digest where they are many."""
+        message, members = messages[0], [one.delivery for one in messages]
+        is_new = not message.delivery.body
+        if len(members) == 1:
+            members, message.delivery = [], rendered(message.delivery, self._format)
+        else:
+            message = self._insert(digest_of(members, now, self._hub, self._format), now_s, is_missed)
+        message.is_out, message.stamp = True, 0
+        self.out += 1
+        self._failed.pop(message.delivery.id, None)
+        for member in members:
+            self._remove(member.id, now_s)
+        return Turn(message.delivery, is_new, members)
 
     def _retry_early(self, message: Message, now_s: float) -> bool:
         """Have it due earlier, as the receiver works; False where it is not earlier."""
@@ -257,13 +251,19 @@ class Backlog:
 
     def _insert(self, delivery: Delivery, due_s: float, is_missed: bool) -> Message:
         message = Message(delivery, delivery.alerts, next(self._numbers), due_s, is_missed)
-        self._messages[delivery.id] = message
-        self._order.add(delivery.id, message.alerts)
+        self._keep(message)
         return message
+
+    def _keep(self, message: Message) -> None:
+        self._messages[message.delivery.id] = message
+        self._order.add(message.delivery.id, message.alerts)
+        self.weight += message.weight
 
     def _remove(self, id_: str, now_s: float) -> None:
         message = self._messages.pop(id_)
         self._failed.pop(id_, None)
+        self.weight -= message.weight
+        self.out -= message.is_out
         for oldest in self._order.remove(id_, message.alerts):
             follower = self._messages[oldest]
             if follower.group is not None:
@@ -274,21 +274,12 @@ class Backlog:
 
     def _place(self, message: Message, now_s: float) -> None:
         """Have a message wait, by itself or in its group."""
+        self.out -= message.is_out
         message.is_out = False
-        key = self._group_of(message.delivery)
-        if key is None:
-            self._queues.push(message, now_s)
-            return
-        group = self._groups.get(key)
+        group = self._groups.join(message)
         if group is None:
-            due_s = message.due_s
-            if self._receiver.group_by:
-                sent_s = self._group_sent_s.get(key)
-                due_s += self._receiver.group_wait
-                due_s = due_s if sent_s is None else max(due_s, sent_s + self._receiver.group_interval)
-            group = self._groups[key] = Group(key, message.number, due_s, message.is_missed, message.created_at)
-        message.group, group.messages[message.delivery.id] = group, message
-        if not group.stamp:
+            self._queues.push(message, now_s)
+        elif not group.stamp:
             self._queues.push(group, now_s)
 
     def _may_go(self, waiting: Waiting) -> bool:
@@ -298,50 +289,7 @@ class Backlog:
 
     def _gather(self, group: Group, gathers: bool, now_s: float) -> list[Message]:
         """Take messages out of a group: as many as a digest holds, or one."""
-        found: dict[str, Message] = {}
-        most, room = (self._format.digest_items if gathers else 1), self._digest_bytes
-        for id_, message in group.messages.items():
-            if any(before not in found for before in self._order.before(id_, message.alerts)):
-                continue
-            room -= size_in_digest(message.delivery, self._format)
-            if found and room < 0:
-                break
-            found[id_] = message
-            if len(found) == most:
-                break
-        for id_, message in found.items():
-            del group.messages[id_]
-            message.group = None
-        self._note_sent(group.key, now_s)
-        group.stamp = 0
+        found = self._groups.take(group, self._order, gathers, now_s)
         if group.messages:
-            group.due_s = now_s
             self._queues.push(group, now_s)
-        else:
-            del self._groups[group.key]
-        return list(found.values())
-
-    def _note_sent(self, key: str, now_s: float) -> None:
-        if not self._receiver.group_by:
-            return
-        self._group_sent_s[key] = now_s
-        if len(self._group_sent_s) > _MOST_KNOWN_GROUPS:
-            since_s = now_s - self._receiver.group_interval
-            self._group_sent_s = {key: sent_s for key, sent_s in self._group_sent_s.items() if sent_s > since_s}
-
-    def _group_of(self, delivery: Delivery) -> str | None:
-        """The group it gathers in; None for one that goes by itself, such as one that was sent before."""
-        if delivery.attempts or delivery.body:
-            return None
-        if self._rate is not None:
-            return ""
-        if self._receiver.group_by and delivery.alert_id is not None:
-            return group_of(delivery.document, self._receiver.group_by)
-        return None
-
-
-def group_of(document: str, keys: Iterable[str]) -> str:
-    """The group of a message: its alert's values for these keys, which are labels or fields such as rule."""
-    alert = json.loads(document).get("alert", {})
-    labels = alert.get("labels", {})
-    return json.dumps([labels.get(key, alert.get(key)) for key in keys])
+        return found

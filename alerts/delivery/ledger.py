@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 import anyio
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from alerts.model.delivery import Attempt, Delivery, DeliveryState
+from alerts.model.delivery import Attempt, Delivery
 from alerts.store import outbox
 from alerts.store.database import Database
 from alerts.store.unstorable import Refused, is_unstorable
@@ -16,7 +15,7 @@ from alerts.store.unstorable import Refused, is_unstorable
 _GATHER_S = 0.05  # marks of a burst share a transaction
 _AGAIN_S = 0.5
 
-Work = Callable[[Session], None]
+Change = Callable[[Session], None]
 
 
 class Ledger:
@@ -28,7 +27,7 @@ class Ledger:
         self._most = most
         self._marks: dict[str, Delivery] = {}
         self._attempts: list[Attempt] = []
-        self._works: list[Work] = []
+        self._change: Change | None = None
         self._is_apart = False  # a row was refused for its values
         self._news = anyio.Event()
         self._writing = anyio.Lock()
@@ -42,16 +41,9 @@ class Ledger:
         self._bound()
         self._news.set()
 
-    def release(self) -> None:
-        """What is marked as held and may not be stored yet is due after all; a replay did not see it."""
-        for id_, mark in self._marks.items():
-            if mark.state is DeliveryState.HELD:
-                self._marks[id_] = replace(mark, state=DeliveryState.PENDING)
-        self._news.set()
-
-    def then(self, work: Work) -> None:
-        """Have a change made after the marks so far, in their transaction."""
-        self._works.append(work)
+    def then(self, change: Change) -> None:
+        """Have a change made after the marks so far, in their transaction; instead of one that is not made yet."""
+        self._change = change
         self._news.set()
 
     def ids(self) -> set[str]:
@@ -74,8 +66,8 @@ class Ledger:
             return await self._flush()
 
     async def _flush(self) -> bool:
-        marks, attempts, works = list(self._marks.values()), list(self._attempts), list(self._works)
-        if not marks and not attempts and not works:
+        marks, attempts, change = list(self._marks.values()), list(self._attempts), self._change
+        if not marks and not attempts and change is None:
             return True
 
         refused: list[Refused] = []
@@ -85,7 +77,7 @@ class Ledger:
                 refused[:] = outbox.record_those_that_can_be(session, marks, attempts)
             else:
                 outbox.record(session, marks, attempts)
-            for change in works:
+            if change is not None:
                 change(session)
 
         try:
@@ -104,7 +96,8 @@ class Ledger:
         for attempt in attempts:
             with suppress(ValueError):  # dropped meanwhile, the oldest first
                 self._attempts.remove(attempt)
-        del self._works[: len(works)]
+        if self._change is change:
+            self._change = None
         return True
 
     def _bound(self) -> None:

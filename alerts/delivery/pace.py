@@ -47,11 +47,6 @@ class Pace:
         if is_missed:
             self._next_missed_s = now_s + self._distance_s
 
-    def replaced(self, id_: str, by: str) -> None:
-        """A digest takes the place of a message that is out."""
-        if id_ == self._probe:
-            self._probe = by
-
     def answered(self, id_: str, is_wait: bool = False) -> None:
         """There is an answer to this message; with `is_wait` the receiver said wait once more."""
         if id_ == self._probe:

@@ -7,8 +7,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from alerts.delivery.alert_order import Span
-from alerts.model.delivery import Delivery
+from alerts.model.delivery import Delivery, Span
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +30,11 @@ class Message:
     def created_at(self) -> datetime:
         """When the delivery was."""
         return self.delivery.created_at
+
+    @property
+    def weight(self) -> int:
+        """The messages that it stands for."""
+        return len(self.delivery.members) or 1
 
 
 @dataclass(slots=True, eq=False)

@@ -1,6 +1,6 @@
 """One POST of a delivery to its receiver, and what its answer means."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
@@ -12,10 +12,11 @@ from alerts.config.secret import parse_secret
 from alerts.delivery.answers import Outcome, Retry, judge
 from alerts.delivery.excerpt import Excerpts
 from alerts.delivery.message import headers
-from alerts.delivery.posting import Enqueue, OnSent, open_posting
 from alerts.delivery.sender import NotSent, Sender
-from alerts.model.clock import Clock
 from alerts.model.delivery import Delivery
+
+Post = Callable[[Delivery, datetime], Awaitable[Outcome]]
+"""Posts a delivery once, at this wall time."""
 
 
 class Webhook:
@@ -64,7 +65,7 @@ class Webhook:
 
 
 @asynccontextmanager
-async def open_webhook(webhook: Webhook, clock: Clock, on_sent: OnSent) -> AsyncIterator[Enqueue]:
-    """Post to the receiver of `webhook` while the block lasts."""
-    async with webhook, open_posting(webhook.post, clock, on_sent) as enqueue:
-        yield enqueue
+async def open_webhook(webhook: Webhook) -> AsyncIterator[Post]:
+    """Post with `webhook` while the block lasts."""
+    async with webhook:
+        yield webhook.post

@@ -2,13 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import NAMESPACE_URL, uuid5
 
 from alerts.model.alert import Transition
 
 JSON = "application/json"
+
+
+Span = tuple[int, int]
+"""The first and the last sequence of an alert that a message carries."""
+
+Place = tuple[datetime, str]
+"""Where a delivery is in the queue of its receiver: when it was created, and its id."""
+
+BEGINNING: Place = datetime.min.replace(tzinfo=UTC), ""
+END: Place = datetime.max.replace(tzinfo=UTC), ""
 
 
 class DeliveryState(StrEnum):
@@ -74,7 +84,7 @@ class Delivery:
     content_type: str = JSON
 
     @property
-    def alerts(self) -> dict[str, tuple[int, int]]:
+    def alerts(self) -> dict[str, Span]:
         """The alerts it tells of, each with the first and the last sequence it carries."""
         if self.alert_id is not None:
             return {self.alert_id: (self.sequence, self.sequence)}

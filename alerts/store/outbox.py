@@ -4,15 +4,15 @@ Every function takes a session and works inside the caller's transaction.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, update
+from sqlalchemy import bindparam, delete, update
 from sqlmodel import Session, col, select
 
 from alerts.model.alert import Alert
-from alerts.model.delivery import JSON, Attempt, Delivery, DeliveryState, Notice
+from alerts.model.delivery import Attempt, Delivery, DeliveryState, Notice
 from alerts.store.rows import (
     ALERT_NOW,
     alert_now,
@@ -132,64 +132,6 @@ def restore(session: Session, offset_s: float) -> Restored:
     return Restored(alerts, told)
 
 
-def pending(session: Session, receiver: str, limit: int, state: str = "pending") -> list[Delivery]:
-    """Deliveries of a receiver that wait, oldest first."""
-    where = (DeliveryRow.receiver == receiver, DeliveryRow.state == state)
-    deliveries = _deliveries(session, _WITH_DOCUMENT.where(*where).order_by(*_OLDEST_FIRST).limit(limit))
-    members = _members(session, [one.id for one in deliveries if one.type == "digest"])
-    return [replace(one, members=members.get(one.id, ())) for one in deliveries]
-
-
-def members_of(session: Session, digest_id: str) -> list[Delivery]:
-    """The deliveries that a digest stands for, oldest first."""
-    query = _WITH_DOCUMENT.where(DeliveryRow.digest_id == digest_id).order_by(*_OLDEST_FIRST)
-    return _deliveries(session, query)
-
-
-_OLDEST_FIRST = (col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence))
-_WITH_DOCUMENT = select(DeliveryRow, TransitionRow.document).outerjoin(
-    TransitionRow,
-    and_(
-        col(TransitionRow.alert_id) == col(DeliveryRow.alert_id),
-        col(TransitionRow.sequence) == col(DeliveryRow.sequence),
-    ),
-)
-
-
-def _deliveries(session: Session, query: Any) -> list[Delivery]:
-    """Gives up those of which neither the body nor the transition could be stored."""
-    found = session.exec(query).all()
-    documents: dict[str, str | None] = {row.id: document for row, document in found}
-    deliveries = []
-    for row in _each_alert_in_order([row for row, _ in found]):
-        if row.body is None and documents[row.id] is None:
-            row.state = DeliveryState.DEAD.value
-            session.add(row)
-        else:
-            deliveries.append(_to_delivery(row, documents[row.id]))
-    return deliveries
-
-
-def _to_delivery(row: DeliveryRow, document: str | None) -> Delivery:
-    return Delivery(
-        id=row.id,
-        receiver=row.receiver,
-        type=row.type,
-        created_at=row.created_at,
-        body=(row.body or "").encode(),
-        alert_id=row.alert_id,
-        sequence=row.sequence,
-        state=DeliveryState(row.state),
-        attempts=row.attempts,
-        first_at=row.first_at,
-        next_at=row.next_at,
-        finished_at=row.finished_at,
-        digest_id=row.digest_id,
-        document=document or "",
-        content_type=row.content_type or JSON,
-    )
-
-
 def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
     """Mark what became of deliveries and keep the attempts. A delivery sent before it could be stored is stored."""
     for _, rows, write_rows in _recorders(session, deliveries, attempts):
@@ -249,34 +191,6 @@ def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
         return True
     release(session, receiver)
     return False
-
-
-def _each_alert_in_order(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
-    """The same rows, those of an alert in order of sequence: their wall times may have stepped back."""
-    by_alert: dict[str | None, list[DeliveryRow]] = {}
-    for row in rows:
-        by_alert.setdefault(row.alert_id, []).append(row)
-    for alert_id, own in by_alert.items():
-        if alert_id is not None:
-            own.sort(key=lambda row: row.sequence)
-    queues = {alert_id: iter(own) for alert_id, own in by_alert.items()}
-    return [next(queues[row.alert_id]) for row in rows]
-
-
-def _members(session: Session, digests: Sequence[str]) -> dict[str, tuple[tuple[str, int], ...]]:
-    """Alert and sequence of each message in these digests."""
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
-    for start in range(0, len(digests), 500):
-        some = digests[start : start + 500]
-        rows = session.exec(
-            select(DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence).where(
-                col(DeliveryRow.digest_id).in_(some)
-            )
-        )
-        for digest_id, alert_id, sequence in rows:
-            if digest_id is not None and alert_id is not None:
-                found[digest_id] = (*found.get(digest_id, ()), (alert_id, sequence))
-    return found
 
 
 def _text(notice: Notice, texts: Mapping[int, str], offset_s: float) -> str:

@@ -58,7 +58,7 @@ class Receivers:
         webhook = Webhook(receiver, self._version)
         dispatcher = Dispatcher(
             receiver,
-            partial(open_webhook, webhook, self._clock),
+            partial(open_webhook, webhook),
             self._database,
             self._clock,
             self._hub,

@@ -34,10 +34,10 @@ async def run_chain(path: Path, url: str, first: int, count: int) -> None:
         }
     )
     database, clock = SqliteDatabase(path), SystemClock()
-    posting = partial(open_webhook, Webhook(config.receivers[0], "0.1"), clock)
+    open_post = partial(open_webhook, Webhook(config.receivers[0], "0.1"))
     async with anyio.create_task_group() as tasks:
         dispatcher = Dispatcher(
-            config.receivers[0], posting, database, clock, "site", lambda name, failing, reason: None
+            config.receivers[0], open_post, database, clock, "site", lambda name, failing, reason: None
         )
         alerts = AlertService(database, clock, "site", "UTC", {"ops": dispatcher})
         alerts.configure(config)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.config.rule import Receiver
-from alerts.delivery.backlog import Backlog, Turn, group_of
+from alerts.delivery.backlog import Backlog, Turn
 from alerts.delivery.digest import digest_of, split
 from alerts.delivery.formats.hub import FORMAT as HUB
 from alerts.model.delivery import Delivery
@@ -15,7 +15,7 @@ from tests.alerts.fakes import START
 
 
 def backlog(**settings: Any) -> Backlog:
-    return Backlog(Receiver(name="ops", url="http://x/", **settings))
+    return Backlog(Receiver(name="ops", url="http://x/", **settings), "h")
 
 
 def delivery(number: int, site: str = "dock", sequence: int = 1, age_s: float = 0.0) -> Delivery:
@@ -34,20 +34,16 @@ def order(waiting: Backlog, now_s: float, ends_s: float = 1e9) -> list[tuple[flo
     found = []
     while (due_s := waiting.next_due_s(now_s)) is not None and due_s <= ends_s:
         now_s = max(now_s, due_s)
-        turn = waiting.take(now_s)
+        turn = waiting.take(now_s, START)
         if turn is not None:
-            sent = turn.delivery
-            if turn.together:
-                sent = digest_of(turn.together, START, "h", HUB)
-                waiting.merge(turn, sent, now_s)
-            found.append((now_s, "+".join(one.id for one in turn.together) or sent.id))
-            waiting.finish(sent, now_s)
+            found.append((now_s, "+".join(one.id for one in turn.members) or turn.delivery.id))
+            waiting.finish(turn.delivery, now_s)
             waiting.accepted(now_s)
     return found
 
 
 def taken(waiting: Backlog, now_s: float) -> Turn:
-    turn = waiting.take(now_s)
+    turn = waiting.take(now_s, START)
     assert turn is not None
     return turn
 
@@ -63,13 +59,13 @@ def test_each_group_gathers_by_itself() -> None:
     waiting = backlog(group_by=("site",), group_wait="10s", group_interval="5m")
     for number, site in enumerate(("dock", "yard", "dock")):
         waiting.add(delivery(number, site), 0.0, START)
-    assert waiting.take(9.9) is None
+    assert waiting.take(9.9, START) is None
     dock, yard = taken(waiting, 10.0), taken(waiting, 10.0)
-    assert [member.id for member in dock.together] == ["d0", "d2"]
-    assert yard.together == []
+    assert [member.id for member in dock.members] == ["d0", "d2"]
+    assert yard.members == []
     waiting.finish(yard.delivery, 11.0)
     waiting.add(delivery(4, "yard"), 12.0, START)
-    assert waiting.take(309.0) is None
+    assert waiting.take(309.0, START) is None
     assert taken(waiting, 310.0).delivery.id == "d4"
 
 
@@ -78,22 +74,16 @@ def test_the_last_permit_carries_all_that_waits() -> None:
     for number in range(4):
         waiting.add(delivery(number), 0.0, START)
     first = taken(waiting, 0.0)
-    assert first.together == []
+    assert first.members == []
     waiting.finish(first.delivery, 0.0)
     rest = taken(waiting, 0.0)
-    assert [member.id for member in rest.together] == ["d1", "d2", "d3"]
-    digest = digest_of(rest.together, START, "h", HUB)
-    waiting.merge(rest, digest, 0.0)
+    assert [member.id for member in rest.members] == ["d1", "d2", "d3"]
+    digest = rest.delivery
     assert len(waiting) == 1
     waiting.finish(digest, 0.0)
     waiting.add(delivery(5), 1.0, START)
-    assert waiting.take(1.0) is None
+    assert waiting.take(1.0, START) is None
     assert waiting.next_due_s(1.0) == 60.0
-
-
-def test_a_group_is_made_of_labels_and_fields() -> None:
-    assert group_of(delivery(1).document, ("site", "rule", "none")) == '["dock", "r", null]'
-    assert group_of("{}", ("site",)) == "[null]"
 
 
 @pytest.mark.parametrize("settings", [{}, {"rate_limit": "100/min"}, {"group_by": ("site",), "group_wait": "0s"}])
@@ -127,11 +117,10 @@ def test_what_comes_while_a_digest_is_made_waits_behind_it() -> None:
     turn = taken(waiting, 10.0)
     waiting.add(delivery(2), 10.0, START)
     waiting.add(delivery(1, sequence=2), 10.0, START)
-    digest = digest_of(turn.together, START, "h", HUB)
-    waiting.merge(turn, digest, 10.0)
+    digest = turn.delivery
     assert len(waiting) == 3
     assert taken(waiting, 400.0).delivery.id == "d2"
-    assert waiting.take(400.0) is None
+    assert waiting.take(400.0, START) is None
     waiting.finish(digest, 400.0)
     assert taken(waiting, 400.0).delivery.id == "d1-2"
 
@@ -144,7 +133,7 @@ def test_a_digest_read_back_goes_as_it_was_and_before_the_later_messages_of_its_
     waiting.add(digest, 0.0, START, is_new=False)
     assert taken(waiting, 0.0).delivery.id == digest.id
     assert taken(waiting, 10.0).delivery.id == "d3"
-    assert waiting.take(1000.0) is None
+    assert waiting.take(1000.0, START) is None
     waiting.finish(digest, 1000.0)
     assert taken(waiting, 1000.0).delivery.id == "d2-2"
 
@@ -154,8 +143,8 @@ def test_a_digest_holds_fifty_messages_and_20_kb_at_most() -> None:
     for number in range(2 * HUB.digest_items + 1):
         waiting.add(delivery(number), 0.0, START)
     turns = [taken(waiting, 10.0) for _ in range(3)]
-    assert [len(turn.together) for turn in turns] == [HUB.digest_items, HUB.digest_items, 0]
-    assert waiting.take(10.0) is None
+    assert [len(turn.members) for turn in turns] == [HUB.digest_items, HUB.digest_items, 0]
+    assert waiting.take(10.0, START) is None
 
 
 def test_a_message_longer_than_a_digest_goes_by_itself() -> None:
@@ -176,10 +165,9 @@ def test_the_parts_of_a_digest_take_its_place_and_its_alerts_keep_their_order() 
     for number in range(3):
         waiting.add(delivery(number), 0.0, START)
     turn = taken(waiting, 0.0)
-    digest = digest_of(turn.together, START, "h", HUB)
-    waiting.merge(turn, digest, 0.0)
+    digest = turn.delivery
     waiting.add(delivery(2, sequence=2), 0.0, START)
-    parts, marks = split(failed(digest), turn.together, START, "h", HUB)
+    parts, marks = split(failed(digest), turn.members, START, "h", HUB)
     waiting.split(digest, parts, 1.0)
     assert [mark.state for mark in marks] == ["split", "digested", "digested", "pending", "pending"]
     assert [part.type for part in parts] == ["digest", "alert.onset"]
@@ -192,9 +180,8 @@ def test_parts_go_before_what_follows_even_when_both_are_refused_again() -> None
     for number in range(2):
         waiting.add(delivery(number), 0.0, START)
     turn = taken(waiting, 0.0)
-    digest = digest_of(turn.together, START, "h", HUB)
-    waiting.merge(turn, digest, 0.0)
-    parts, _ = split(failed(digest), turn.together, START, "h", HUB)
+    digest = turn.delivery
+    parts, _ = split(failed(digest), turn.members, START, "h", HUB)
     waiting.split(digest, parts, 0.0)
     waiting.add(delivery(1, sequence=2), 0.0, START)
     waiting.add(delivery(3), 0.0, START)
@@ -203,7 +190,7 @@ def test_parts_go_before_what_follows_even_when_both_are_refused_again() -> None
     for _ in range(2):
         one = taken(waiting, 1.0 + _)
         waiting.put_off(failed(one.delivery), 500.0, 2.0, is_outage=False)
-    assert waiting.take(400.0) is None
+    assert waiting.take(400.0, START) is None
     assert [one for _, one in order(waiting, 400.0)] == ["d0", "d1", "d1-2"]
 
 
@@ -214,14 +201,14 @@ def test_nothing_goes_while_the_receiver_wants_nothing_then_one_then_the_rest_at
     out = [taken(waiting, 0.0).delivery for _ in range(2)]
     until_s = waiting.pause(out[0], 20.0, 1.0, 0.0)
     assert until_s == 21.0
-    waiting.put_off(failed(out[0]), until_s, 1.0)
-    waiting.put_back(out[1], 1.0)
+    for one in out:
+        waiting.put_off(failed(one), until_s, 1.0)
     waiting.add(delivery(9, age_s=-5), 2.0, START)
-    assert waiting.take(20.9) is None
+    assert waiting.take(20.9, START) is None
     assert waiting.next_due_s(2.0) == 21.0
     probe = taken(waiting, 21.0)
     assert probe.delivery.id == "d4"
-    assert waiting.take(30.0) is None
+    assert waiting.take(30.0, START) is None
     assert waiting.next_due_s(30.0) is None
     waiting.finish(probe.delivery, 30.0)
     waiting.accepted(30.0)
@@ -250,7 +237,7 @@ def test_what_failed_is_tried_as_soon_as_another_gets_through_but_ever_later() -
     waiting.add(delivery(1), 0.0, START)
     poison, now_s, tried = delivery(1), 0.0, []
     while now_s < 3600.0:
-        if waiting.take(now_s) is not None:
+        if waiting.take(now_s, START) is not None:
             tried.append(now_s)
             poison = failed(poison)
             waiting.put_off(poison, now_s + 36_000.0, now_s)
@@ -272,28 +259,40 @@ def test_what_was_out_when_its_taker_died_is_due_again() -> None:
     waiting = backlog(group_by=("site",), group_wait="0s")
     for number in range(3):
         waiting.add(delivery(number), 0.0, START)
-    taken(waiting, 0.0)
-    waiting.recover(7.0)
-    assert [ids for _, ids in order(waiting, 7.0)] == ["d0+d1+d2"]
+    digest = taken(waiting, 0.0).delivery
+    waiting.add(delivery(2, sequence=2), 1.0, START)
+    waiting.restart(7.0)
+    assert waiting.out == 0
+    assert [ids for _, ids in order(waiting, 7.0)] == [digest.id, "d2-2"]
 
 
-def test_what_was_out_when_all_was_cleared_comes_back_to_nothing() -> None:
-    waiting = backlog(group_by=("site",), group_wait="0s")
+def test_what_waits_is_dropped_and_what_is_out_stays_before_the_later_ones_of_its_alerts() -> None:
+    waiting = backlog(group_by=("site",), group_wait="0s", group_interval="0s")
     for number in range(2):
         waiting.add(delivery(number), 0.0, START)
-    turn = taken(waiting, 0.0)
-    waiting.clear()
-    digest = digest_of(turn.together, START, "h", HUB)
-    waiting.merge(turn, digest, 0.0)
-    waiting.put_off(failed(digest), 5.0, 0.0)
-    waiting.split(digest, turn.together, 0.0)
-    waiting.put_back(digest, 0.0)
-    waiting.finish(digest, 0.0)
-    assert len(waiting) == 0
-    assert waiting.take(1e9) is None
+    digest = taken(waiting, 0.0).delivery
+    waiting.add(delivery(1, sequence=2), 0.0, START)
+    waiting.add(delivery(3), 0.0, START)
+    waiting.add(replace(delivery(4), attempts=1, next_at=START + timedelta(hours=1)), 0.0, START)
+    assert (len(waiting), waiting.weight, waiting.out) == (4, 5, 1)
+    waiting.drop_waiting()
+    assert (len(waiting), waiting.weight, waiting.out) == (1, 2, 1)
+    waiting.add(delivery(1, sequence=2), 1.0, START, is_new=False)
+    assert waiting.take(1e6, START) is None
+    waiting.finish(digest, 1e6)
+    assert taken(waiting, 1e6).delivery.id == "d1-2"
 
 
-ANSWERS = st.sampled_from(["ok", "ok", "refused", "failed", "wait", "untried"])
+def test_a_message_that_is_dropped_lets_the_later_ones_of_its_alert_go() -> None:
+    waiting = backlog()
+    waiting.add(delivery(1), 0.0, START)
+    out = taken(waiting, 0.0).delivery
+    waiting.drop(out, 0.0)
+    assert (len(waiting), waiting.out) == (0, 0)
+    assert not waiting.has_predecessor(delivery(1, sequence=2))
+
+
+ANSWERS = st.sampled_from(["ok", "ok", "refused", "failed", "wait"])
 SETTINGS = st.sampled_from([{}, {"rate_limit": "5/s"}, {"group_by": ["site"], "group_wait": "0s"}])
 
 
@@ -324,21 +323,16 @@ def test_every_alert_arrives_complete_and_in_order_whatever_is_answered(
             for part in parts:
                 members[part.id] = [one for one in inside if (one.alert_id, one.sequence) in part.members]
             waiting.split(sent, parts, now_s)
-        elif kind == "untried":
-            waiting.put_back(sent, now_s)
         else:
             until_s = waiting.pause(sent, 2.0, now_s, 0.0) if kind == "wait" else now_s + 3.0
             waiting.put_off(failed(sent), until_s, now_s, is_outage=kind == "failed")
 
     def take() -> None:
-        turn = waiting.take(now_s)
+        turn = waiting.take(now_s, START)
         if turn is None:
             return
-        sent, inside = turn.delivery, turn.together or members.get(turn.delivery.id) or [turn.delivery]
-        if turn.together:
-            sent = digest_of(turn.together, START, "h", HUB)
-            waiting.merge(turn, sent, now_s)
-            members[sent.id] = turn.together
+        sent, inside = turn.delivery, turn.members or members.get(turn.delivery.id) or [turn.delivery]
+        members[sent.id] = inside
         alerts_out = [alert for one, _ in out for alert in one.alerts]
         assert not set(sent.alerts) & set(alerts_out)
         out.append((sent, inside))

@@ -1,10 +1,9 @@
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,12 +19,12 @@ from alerts.delivery.dispatcher import Dispatcher, Failure
 from alerts.delivery.formats.hub import FORMAT as HUB
 from alerts.delivery.formats.rendering import rendered
 from alerts.delivery.message import documented
-from alerts.delivery.posting import open_posting
 from alerts.model.alert import TransitionType
 from alerts.model.delivery import Delivery, Notice, deliveries_of
 from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store import queries as archive
+from alerts.store.pending import read_pending
 from alerts.store.tables import AttemptRow
 from tests.alerts.fakes import START, LoopClock, SqliteDatabase, cleared, onset, transition
 
@@ -87,7 +86,7 @@ class Bench:
         self.database, self.clock = database, LoopClock()
         self.dispatcher = Dispatcher(
             Receiver(name="ops", url="http://x/", **settings),
-            partial(open_posting, hook.post, self.clock),
+            lambda: nullcontext(hook.post),
             database,
             self.clock,
             "site",
@@ -377,7 +376,7 @@ async def test_a_body_is_stored_while_the_first_attempt_is_under_way(database: S
     async with running(bench):
         (delivery,) = bench.give(notice())
         await bench.settled()
-    (stored,) = database.run(lambda s: outbox.pending(s, "ops", 10))
+    (stored,) = database.run(lambda s: read_pending(s, "ops").deliveries)
     assert hook.sent[0][1].body == stored.body == rendered(delivery, HUB).body
     assert (stored.attempts, stored.content_type) == (0, "application/json")
 
@@ -677,6 +676,85 @@ async def test_a_410_while_a_digest_is_made_or_split_holds_what_is_in_it(
     assert set(bench.states()) <= {"delivered", "digested", "split"}
 
 
+def replay(bench: Bench) -> None:
+    bench.database.run(lambda s: outbox.replay_between(s, START, START + timedelta(days=1)))
+    bench.dispatcher.reload()
+
+
+async def test_after_a_410_nothing_more_is_tried(database: SqliteDatabase) -> None:
+    hook = FakeWebhook()
+    hook.answer = lambda delivery: Gone()
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(*(notice(f"unit/u{n}") for n in range(20)))
+        await bench.settled()
+    assert len(hook.sent) == 8
+    assert bench.states() == ["held"] * 20
+
+
+async def test_leaving_breaks_off_what_is_under_way(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(1e6)
+    bench = Bench(database, hook)
+    async with running(bench):
+        bench.give(*(notice(f"unit/u{n}") for n in range(9)))
+        await bench.settled()
+    assert anyio.current_time() < 2
+    assert bench.states() == ["pending"] * 9
+
+
+async def test_a_replay_right_after_a_410_is_not_undone_by_a_hold_that_is_not_stored_yet(
+    database: SqliteDatabase,
+) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Gone()]
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        await bench.settled()
+        bench.give(notice())
+        await anyio.sleep(0.01)
+        assert dispatcher.is_held
+        replay(bench)
+        await anyio.sleep(5)
+        assert not dispatcher.is_held
+    assert bench.states() == ["delivered"]
+
+
+async def test_what_is_held_between_a_replay_and_its_notice_is_released_too(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Gone()]
+    bench = Bench(database, hook)
+    async with running(bench) as dispatcher:
+        bench.give(notice("unit/a"))
+        await bench.settled()
+        database.run(lambda s: outbox.replay_between(s, START, START + timedelta(days=1)))
+        bench.give(notice("unit/b"))
+        await bench.settled()
+        dispatcher.reload()
+        await anyio.sleep(5)
+    assert bench.states() == ["delivered"] * 2
+
+
+async def test_a_digest_goes_before_the_later_messages_of_its_alerts_after_a_410_and_a_replay(
+    database: SqliteDatabase,
+) -> None:
+    hook = FakeWebhook(0.0)
+    hook.answers = [Gone()]
+    bench = Bench(database, hook, room=2, group_by=("site",), group_wait="2s", group_interval="2s")
+    async with running(bench):
+        await bench.settled()
+        bench.give(notice("unit/a"), notice("unit/b"))
+        await anyio.sleep(5)
+        assert bench.states() == ["digested", "digested", "held"]
+        bench.give(*(notice(f"unit/{name}", TransitionType.CLEAR) for name in "ab"))
+        await bench.settled()
+        replay(bench)
+        await anyio.sleep(60)
+    gone, again, *clears = [d for _, d in hook.sent]
+    assert (gone.type, again.id) == ("digest", gone.id)
+    assert clears
+    assert set(bench.states()) == {"delivered", "digested"}
+
+
 class Receiving(FakeWebhook):
     """Keeps which messages it took, the first time each, in order; `refuses` decides by messages and size."""
 
@@ -885,6 +963,49 @@ async def test_nothing_is_lost_and_every_alert_is_in_order_whatever_is_answered_
             await anyio.sleep(chance.random() * 20)
     is_over = True
     async with running(Bench(database, hook, **settings)):
+        await anyio.sleep(24 * 3600)
+    assert hook.is_complete(*notices)
+    assert hook.is_in_order
+    assert set(bench.states()) <= {"delivered", "digested", "split"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_same_holds_with_410s_and_replays_where_memory_is_small(
+    database: SqliteDatabase, seed: int
+) -> None:
+    chance = Random(seed)
+    choices: list[dict[str, Any]] = [
+        {},
+        {"group_by": ("site",), "group_wait": "2s", "group_interval": "5s"},
+        {"rate_limit": "30/min"},
+    ]
+    settings = choices[seed % 3]
+    room, is_over = (3, 20, 10_000)[seed // 3 % 3], False
+    outcomes = [None, None, Retry("HTTP 500", 500), Refused("HTTP 413", 413), Wait("HTTP 503", 503, 3.0), Gone()]
+    hook = Receiving(lambda inside, size: None if is_over else chance.choice(outcomes))
+    hook.takes_s = (0.0, 0.01, 2.0)[seed % 3]
+    alerts = [onset(subject=f"unit/u{n}") for n in range(12)]
+    notices = []
+    for _ in range(6):
+        bench = Bench(database, hook, room=room, **settings)
+        async with running(bench):
+            for _ in range(chance.randrange(30)):
+                n = chance.randrange(len(alerts))
+                notices.append(
+                    Notice(
+                        transition(TransitionType.LEVEL, alerts[n]), {"site": "dock"}, "said", receivers=("ops",)
+                    )
+                )
+                bench.give(notices[-1])
+                alerts[n] = replace(alerts[n], sequence=alerts[n].sequence + 1)
+                if bench.dispatcher.is_held and chance.random() < 0.3:
+                    replay(bench)
+                await anyio.sleep(chance.random() * 2)
+            await anyio.sleep(chance.random() * 20)
+    is_over = True
+    bench = Bench(database, hook, room=room, **settings)
+    async with running(bench):
+        replay(bench)
         await anyio.sleep(24 * 3600)
     assert hook.is_complete(*notices)
     assert hook.is_in_order

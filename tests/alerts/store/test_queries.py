@@ -12,6 +12,7 @@ from alerts.model.alert import Alert, TransitionType
 from alerts.model.delivery import Attempt, DeliveryState, Notice, deliveries_of
 from alerts.store import outbox
 from alerts.store import queries as archive
+from alerts.store.pending import read_pending
 from alerts.store.tables import TransitionRow
 from tests.alerts.fakes import START, SqliteDatabase, cleared, onset, transition
 
@@ -70,7 +71,7 @@ def test_a_foreign_cursor_is_refused(database: SqliteDatabase) -> None:
 def test_a_story_has_transitions_deliveries_and_attempts(database: SqliteDatabase) -> None:
     alert = onset(value=True, metric="reachable")
     store(database, alert)
-    (delivery,) = database.run(lambda s: outbox.pending(s, "ops", 100))
+    (delivery,) = database.run(lambda s: read_pending(s, "ops")).deliveries
     done = replace(delivery, state=DeliveryState.DELIVERED, attempts=1)
     database.run(lambda s: outbox.record(s, [done], [Attempt(done.id, 1, START, 0.1, 204)]))
     found = database.run(lambda s: archive.story(s, str(alert.id)))

@@ -14,6 +14,7 @@ from alerts.delivery.formats.hub import FORMAT as HUB
 from alerts.delivery.formats.rendering import rendered
 from alerts.model.alert import State
 from alerts.store import outbox
+from alerts.store.pending import read_pending
 from alerts.store.queries import find_delivery, list_alerts, list_deliveries, story
 from hub.database.database import Database, open_database
 from hub.nl43.labels import labels
@@ -171,7 +172,7 @@ async def test_a_message_that_an_old_release_left_is_sent_and_a_dead_one_can_be_
     old: Database, revision: str
 ) -> None:
     def waiting(session: Session) -> dict[str, Any]:
-        return {one.id: json.loads(rendered(one, HUB).body) for one in outbox.pending(session, "ops", 10)}
+        return {one.id: json.loads(rendered(one, HUB).body) for one in read_pending(session, "ops").deliveries}
 
     before = await old.read(waiting)
     replayed = await old.write(lambda session: outbox.replay(session, [DEAD]))

@@ -16,7 +16,7 @@ from alerts.delivery.webhook import Webhook, open_webhook
 from alerts.model.clock import SystemClock
 from alerts.model.delivery import Notice, delivery_id
 from alerts.model.document import decode
-from alerts.store import outbox
+from alerts.store.pending import read_members
 from alerts.store.rows import transition_values
 from alerts.store.stored import encode_alert
 from hub.database.database import Database, open_database
@@ -72,9 +72,9 @@ async def sent_after_the_upgrade(database: Database, count: int) -> dict[str, by
     clock = SystemClock()
     async with open_receiver(secret=SECRET) as receiver:
         config = Receiver.model_validate({"name": "ops", "url": receiver.url, "secret": SECRET})
-        posting = partial(open_webhook, Webhook(config, "0.1"), clock)
+        open_post = partial(open_webhook, Webhook(config, "0.1"))
         dispatcher = Dispatcher(
-            config, posting, database.of("deliveries"), clock, "another name", lambda name, failing, reason: None
+            config, open_post, database.of("deliveries"), clock, "another name", lambda name, failing, reason: None
         )
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
@@ -124,7 +124,7 @@ async def test_a_digest_of_the_release_before_can_still_be_split(old: Database) 
 
     await old.write(fill)
     await old.write(upgrade)
-    members = await old.write(lambda session: outbox.members_of(session, DIGEST))
+    members = await old.write(lambda session: read_members(session, DIGEST))
     assert [member.body for member in members] == OF_NOTICES[:4]
     assert [decode(member.document) for member in members] == [json.loads(body) for body in OF_NOTICES[:4]]
 
