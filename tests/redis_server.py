@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from anyio.abc import Process, SocketAttribute, SocketStream
 from redis.exceptions import RedisError
 
 from hub.cache.redis import RedisClients, open_redis
+from tests.free_port import free_port
 
 SHARED = "redis://127.0.0.1:6379/15"
 
@@ -44,9 +44,7 @@ class RedisServer:
     """A redis-server of the test's own, without persistence."""
 
     def __init__(self, folder: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._process: Process | None = None

@@ -1,7 +1,6 @@
 """A site to monitor: simulated meters, a webhook receiver, a folder with config.yaml, and hubs that run on it."""
 
 import json
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -15,6 +14,7 @@ from psycopg.rows import dict_row
 from hub.simulators.nl43 import FleetOptions, MeterOptions, SimulatedMeter, open_fleet
 from hub.simulators.nl43.waveform import constant
 from hub.simulators.receiver import LocalReceiver, Received, open_receiver
+from tests.free_port import free_port
 from tests.whole.running_hub import RunningHub, eventually, open_running_hub
 
 SECRET = "whsec_dGhlLXNlY3JldC1vZi10aGUtd2hvbGUtaHVi"
@@ -123,11 +123,3 @@ async def open_site(folder: Path, meters: int) -> AsyncIterator[Site]:
             },
         }
         yield Site(folder, port, list(fleet.meters), receiver, config)
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -10,10 +10,11 @@ import pytest
 from hub.cache.redis import open_redis
 from hub.simulators.oracle import OraError, Plant, open_oracle
 from hub.simulators.oracle.encoding import date_bytes
+from tests.free_port import free_port
 from tests.oracle_database import OracleDatabase, feed_keys
 from tests.redis_server import private_redis
 from tests.whole.running_hub import RunningHub, eventually
-from tests.whole.site import Site, free_port, open_site
+from tests.whole.site import Site, open_site
 
 pytestmark = pytest.mark.anyio
 
