@@ -14,7 +14,7 @@ from rich.table import Table
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake, InvalidStatus
 
-_COLUMNS = ("unit", "name", "Lp dB", "Leq dB", "age s", "state", "alarm", "sequence")
+_COLUMNS = ("unit", "name", "Lp dB", "Leq dB", "age s", "state", "alarm", "sequence", "quantities")
 _STYLES = {"ok": "green", "stale": "yellow", "unreachable": "red", "off": "dim"}
 _REDRAW_S = 1.0
 _UNAUTHORIZED = 4401  # the close code for a token that is missing, unknown or removed
@@ -93,9 +93,11 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         return "-" if value is None else f"{value:.1f}"
 
     name = "" if row["name"] == row["unit_id"] else row["name"]
+    values = row.get("quantities") or {}
     return (
         row["unit_id"], name, level(row["lp"]), level(row["leq"]), level(row["age_s"]), row["feed_status"],
         str(row["alarm"] or ""), "-" if row["sequence"] is None else str(row["sequence"]),
+        ", ".join(f"{name} {'-' if value is None else f'{value:g}'}" for name, value in values.items()),
     )  # fmt: skip
 
 
@@ -104,8 +106,10 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> Table:
-    table = Table(*_COLUMNS, box=None, pad_edge=False)
-    for row in rows:
+    shown = list(rows)
+    columns = len(_COLUMNS) if any(row.get("quantities") for row in shown) else len(_COLUMNS) - 1
+    table = Table(*_COLUMNS[:columns], box=None, pad_edge=False)
+    for row in shown:
         style = "bold red" if row["alarm"] else _STYLES.get(row["feed_status"])
-        table.add_row(*map(escape, _cells(row)), style=style)
+        table.add_row(*map(escape, _cells(row)[:columns]), style=style)
     return table

@@ -91,3 +91,7 @@ class Instrument(Protocol):
     @property
     def run_started_at(self) -> datetime | None:
         """When the run that `run_state` found to be on began; None where nothing tells."""
+
+
+Connect = Callable[[OnChange, OnSettings], Instrument]
+"""Makes the instrument of a unit; opens nothing."""

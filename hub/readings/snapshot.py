@@ -1,5 +1,6 @@
 """What the hub knows of a unit at an instant: a reading with its place in the sequence; and what changed."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -103,17 +104,21 @@ def frame(
     now_s: float,
     dropped: int = 0,
     with_raw: bool = False,
+    own: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The frame of the WebSocket and of the API; every level is None before the first reading."""
+    """The frame of the WebSocket and of the API; every value is None before the first reading.
+
+    A unit that has quantities of its `own`, or a reading of such, shows these in place of the levels.
+    """
     if snapshot is None:
-        values: dict[str, Any] = dict.fromkeys(FRAME_LEVELS)
+        values: dict[str, Any] = _shown(dict.fromkeys(own) or None, dict.fromkeys(FRAME_LEVELS))
         head: dict[str, Any] = {"sequence": None, "timestamp": None, "age_s": None}
         run: dict[str, Any] = {"measurement_state": None, "measurement_start_time": None}
         quality: list[str] = []
         raw = ""
     else:
         reading = snapshot.reading
-        values = {name: reading.value(name) for name in FRAME_LEVELS}
+        values = _shown(reading.quantities, {name: reading.value(name) for name in FRAME_LEVELS})
         age_s = max(0.0, round(now_s - snapshot.time, 3))
         if status is FeedStatus.OK and age_s > stale_after_s(snapshot.cadence_s):
             status = FeedStatus.STALE
@@ -129,3 +134,7 @@ def frame(
     if reason is not None:
         body["reason"] = reason
     return {**body, "quality": quality, "dropped": dropped, "raw_payload": raw}
+
+
+def _shown(quantities: Mapping[str, float | None] | None, levels: Mapping[str, float | None]) -> dict[str, Any]:
+    return dict(levels) if quantities is None else {"quantities": dict(quantities)}

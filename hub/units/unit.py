@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
-import anyio
 import structlog
 
 from hub.instruments.exchange import LinkDown, Priority, Received, Refused
-from hub.instruments.instrument import Instrument, OnChange, OnSettings
+from hub.instruments.instrument import Connect
 from hub.instruments.setting import Setting
 from hub.instruments.unit_config import UnitConfig
+from hub.readings.reading import own_quantities
 from hub.readings.snapshot import (
     Event,
     FeedStatus,
@@ -20,14 +20,13 @@ from hub.readings.snapshot import (
     Snapshot,
     StateChange,
     frame,
-    stale_after_s,
 )
 from hub.runtime.clock import Clock
 from hub.units.fanout import Fanout, Subscription
+from hub.units.reachability import is_offline
+from hub.units.wakeup import Wakeup
 
 Mode = Literal["watched", "idle", "backoff", "off"]
-Connect = Callable[[OnChange, OnSettings], Instrument]
-"""Makes the instrument of a unit; opens nothing."""
 
 _PAUSE_CAP_S = 60.0
 _WATCHED_PAUSE_CAP_S = 10.0
@@ -76,8 +75,7 @@ class Unit:
         self.next_sequence = first_sequence
         self._viewers = 0
         self._run_state: RunState | None = None
-        self._demand = anyio.Event()
-        self._naps: set[anyio.CancelScope] = set()
+        self._wakeup = Wakeup()
         self._is_background_due = False
 
     @property
@@ -127,7 +125,8 @@ class Unit:
     def frame(self, dropped: int = 0, with_raw: bool = False) -> dict[str, Any]:
         """The latest snapshot as a frame, with its true age."""
         now_s = self._clock.steady()
-        return frame(self.id, self.latest, self.status, self.reason, now_s, dropped, with_raw)
+        own = () if self.latest else own_quantities(self.instrument.quantities)
+        return frame(self.id, self.latest, self.status, self.reason, now_s, dropped, with_raw, own)
 
     def configure(self, config: UnitConfig) -> bool:
         """Take up another configuration; False, and nothing changed, where its instrument has to be another one."""
@@ -138,8 +137,10 @@ class Unit:
 
     def resume(self, latest: Snapshot | None, settings: Mapping[str, Setting]) -> None:
         """Go on with what was known of the unit before: its latest reading and its instrument's settings."""
-        self.latest = latest
-        self.instrument.resume(latest, settings)
+        has_own = bool(own_quantities(self.instrument.quantities))
+        if latest is not None and bool(latest.reading.quantities) is has_own:  # else it is of another kind
+            self.latest = latest
+        self.instrument.resume(self.latest, settings)
 
     @contextmanager
     def watch(self, size: int) -> Iterator[Subscription[Event]]:
@@ -167,12 +168,12 @@ class Unit:
         A rule is nobody who looks: it is told of the outage, and reconnects do a meter that answers badly no good.
         """
         self.instrument.limit_pauses(_WATCHED_PAUSE_CAP_S if self._viewers > 0 else _PAUSE_CAP_S)
-        self._wake()
+        self._wakeup.wake()
 
     def order_background_poll(self) -> None:
         """Have the unit polled once without a monitor; a released one is left alone."""
         self._is_background_due = not self.is_released
-        self._wake()
+        self._wakeup.wake()
 
     def take_background_order(self) -> bool:
         """True once per order of the background poller."""
@@ -181,21 +182,7 @@ class Unit:
 
     async def wait_for_demand(self, timeout_s: float | None = None) -> None:
         """Return at the next change of demand or order of the poller, or after `timeout_s` seconds."""
-        if timeout_s is None:
-            await self._demand.wait()
-            return
-        with anyio.CancelScope() as nap:
-            self._naps.add(nap)
-            try:
-                await anyio.sleep(timeout_s)
-            finally:
-                self._naps.discard(nap)
-
-    def _wake(self) -> None:
-        self._demand.set()
-        self._demand = anyio.Event()
-        for nap in self._naps:
-            nap.cancel()
+        await self._wakeup.wait(timeout_s)
 
     def release(self, released: bool, at_start: bool = False) -> None:
         """Give the meter's socket up until told otherwise, or take it again."""
@@ -263,13 +250,16 @@ class Unit:
     def _poll_failed(self, down: LinkDown) -> None:
         self.polls[down.failure.value] += 1
         self.failures_in_a_row += 1
-        if self.reachable is not False and self._counts_as_offline():
+        now_s, latest = self._clock.steady(), self.latest if self.reachable else None
+        is_gone = is_offline(
+            self.failures_in_a_row, self.config.offline_after, latest, now_s, self._clock.resumed_s
+        )
+        if self.reachable is not False and is_gone:
             self._set_reachable(False, down.failure.value, down.detail)
         elif self.reachable is False:
             self.reason = down.failure.value
         cadence_s = max(self.cadence_s, self.config.poll.gap, down.retry_in_s)
-        now = self._clock.steady()
-        self._emit(PollFailure(self.id, self._clock.now(), now, down.failure, self.reachable, cadence_s))
+        self._emit(PollFailure(self.id, self._clock.now(), now_s, down.failure, self.reachable, cadence_s))
 
     def _is_excused(self) -> bool:
         """Whether a poll failed that began before the hub stood still, or was the first one after.
@@ -279,16 +269,6 @@ class Unit:
         is_excused = self._clock.resumed_s > self._judged_s
         self._judged_s = self._clock.steady()
         return is_excused
-
-    def _counts_as_offline(self) -> bool:
-        if self.failures_in_a_row >= self.config.offline_after:
-            return True
-        # A value from before a restart or a release is old through no fault of the meter's.
-        latest = self.latest if self.reachable else None
-        if latest is None:
-            return False
-        heard_s = max(latest.time, self._clock.resumed_s)  # nor while the hub stood still
-        return self._clock.steady() - heard_s > stale_after_s(latest.cadence_s)
 
     def _set_reachable(self, reachable: bool, reason: str | None, detail: str | None = None) -> None:
         old = {True: "reachable", False: "unreachable", None: None}[self.reachable]

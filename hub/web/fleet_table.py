@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import translate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hub.readings.snapshot import FeedStatus, Snapshot, stale_after_s
 from hub.runtime.clock import Clock, rfc3339
@@ -144,7 +144,7 @@ class FleetTable:
             return None
         now = self._clock.steady()
         latest = [row.latest for _, row in shown]
-        body = {
+        body: dict[str, Any] = {
             "t": rfc3339(self._clock.now()),
             "unit_id": [unit_id for unit_id, _ in shown],
             "name": [row.name for _, row in shown],
@@ -155,4 +155,7 @@ class FleetTable:
             "feed_status": [row.status for _, row in shown],
             "alarm": [row.alarm for _, row in shown],
         }
+        own = [None if one is None else one.reading.quantities for one in latest]
+        if any(own):  # else every unit is a sound level meter
+            body["quantities"] = own
         return json.dumps(body, separators=(",", ":"), allow_nan=False)

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from hub.instruments.exchange import LinkDown, NotWanted, Priority
+from hub.instruments.instrument import Connect
 from hub.instruments.unit_config import UnitConfig
 from hub.nl43.commands import DOD, Command, Kind
 from hub.nl43.config import NL43Config
@@ -18,7 +19,7 @@ from hub.nl43.protocol import Result
 from hub.nl43.session import Session
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock
-from hub.units.unit import Connect, Unit
+from hub.units.unit import Unit
 from tests.hub.nl43.scripted_meter import DOD_LINE
 
 READING = parse_dod(DOD_LINE)

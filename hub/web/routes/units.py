@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from hub.instruments.exchange import LinkDown, Priority, Refused
+from hub.readings.reading import own_quantities
 from hub.runtime.clock import Clock, rfc3339
 from hub.units.unit import Unit
 from hub.web.access import PartsOf, UnitOf
@@ -50,11 +51,44 @@ class Frame(BaseModel):
     raw_payload: str
 
 
+class QuantityFrame(BaseModel):
+    """The latest reading of a unit that is no sound level meter: its values by name, None where unknown."""
+
+    unit_id: str
+    sequence: int | None
+    timestamp: str | None
+    age_s: float | None
+    feed_status: Feed
+    measurement_state: None
+    measurement_start_time: None
+    counter: None
+    quantities: dict[str, float | None]
+    reason: str | None = None
+    quality: list[str]
+    dropped: int
+    raw_payload: str
+
+
+AnyFrame = Frame | QuantityFrame
+
+
+class Quantity(BaseModel):
+    """What an instrument measures: how it is called, its unit, and with how many decimals it is shown.
+
+    `mean` says how it is averaged over time: `energy`, `arithmetic`, or null for not at all.
+    """
+
+    symbol: str
+    unit: str
+    decimals: int | None
+    mean: Literal["energy", "arithmetic"] | None
+
+
 class UnitDocument(BaseModel):
     """A unit as configured, its state, and its latest reading.
 
     `quantities` has the symbol of each level, such as `LAF` for `lp`: with the weightings the meter is set to, as
-    far as they are known.
+    far as they are known. `own_quantities` are those of a unit that is no sound level meter.
     `uncovered_rules` see nothing, as its readings are too few or too slow for their windows.
     """
 
@@ -63,11 +97,12 @@ class UnitDocument(BaseModel):
     kind: str
     labels: dict[str, str]
     quantities: dict[str, str]
+    own_quantities: dict[str, Quantity]
     config: dict[str, Any]
     state: Feed
     reason: str | None
     uncovered_rules: list[str]
-    snapshot: Frame
+    snapshot: AnyFrame
 
 
 class MeterSetting(BaseModel):
@@ -122,10 +157,10 @@ def unit_routes() -> APIRouter:
     routes.add_api_route("/{unit_id}", get_unit, response_model=UnitWithSettings)
     routes.add_api_route("/{unit_id}/settings", get_settings, response_model=MeterSettings)
     routes.add_api_route(
-        "/{unit_id}/snapshot", get_snapshot, response_model=Frame, response_model_exclude_unset=True
+        "/{unit_id}/snapshot", get_snapshot, response_model=AnyFrame, response_model_exclude_unset=True
     )
     routes.add_api_route(
-        "/{unit_id}/poll", poll_unit, methods=["POST"], response_model=Frame, response_model_exclude_unset=True
+        "/{unit_id}/poll", poll_unit, methods=["POST"], response_model=AnyFrame, response_model_exclude_unset=True
     )
     return routes
 
@@ -174,13 +209,22 @@ async def poll_unit(unit: UnitOf, caller: Operator) -> dict[str, Any]:
 
 def describe(unit: Unit) -> dict[str, Any]:
     """A unit as JSON."""
-    config, frame = unit.config, unit.frame()
+    config, frame, symbols = unit.config, unit.frame(), unit.instrument.symbols
     return {
         "id": unit.id,
         "name": unit.name,
         "kind": config.kind,
         "labels": config.labels,
-        "quantities": unit.instrument.symbols,
+        "quantities": symbols,
+        "own_quantities": {
+            name: {
+                "symbol": symbols.get(name, name),
+                "unit": metric.unit,
+                "decimals": metric.decimals,
+                "mean": metric.mean,
+            }
+            for name, metric in own_quantities(unit.instrument.quantities).items()
+        },
         "config": config.model_dump(mode="json"),
         "state": frame["feed_status"],
         "reason": unit.reason,

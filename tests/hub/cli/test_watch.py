@@ -1,6 +1,6 @@
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import anyio
 import pytest
@@ -81,13 +81,23 @@ async def test_the_table_shows_the_name_as_it_is_written() -> None:
 class OneMessage:
     """A socket that brings one message, then nothing more."""
 
-    def __init__(self) -> None:
-        self.messages = [json.dumps(MESSAGE)]
+    def __init__(self, more: Mapping[str, object] | None = None) -> None:
+        self.messages = [json.dumps({**MESSAGE, **(more or {})})]
 
     async def recv(self) -> str:
         if not self.messages:
             await anyio.sleep_forever()
         return self.messages.pop()
+
+
+@virtual
+@pytest.mark.parametrize("own", [[{"temperature": 21.3, "wind": None}, None], None])
+async def test_quantities_have_a_column_where_a_unit_has_any(own: list[dict[str, float] | None] | None) -> None:
+    tables: list[Table] = []
+    with anyio.move_on_after(0.5):
+        await show_table(OneMessage({} if own is None else {"quantities": own}), tables.append)
+    cells = {str(column.header): list(column.cells) for column in tables[0].columns}
+    assert cells.get("quantities") == (None if own is None else ["temperature 21.3, wind -", ""])
 
 
 @virtual
