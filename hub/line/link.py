@@ -58,7 +58,7 @@ class LineLink:
         self._inbox: Inbox[Request[tuple[Line, float]]] = Inbox(clock)
         self._pauses = Pauses(_PAUSE_CAP_S)
         self._session: Session | None = None
-        self._is_waiting = False  # for a line: whoever waits hears of a loss
+        self._is_waiting = False  # for a line: then `_serve` notes a loss, else `_read`
         self._next_send_s = 0.0
         self._failed_s = 0.0
         self._retry_s = 0.0

@@ -45,6 +45,8 @@ class Session:
       arrived before it was sent is never its answer. An echo, or another line beside the answer, does no harm.
     - Of an instrument that sends by itself the line under way at the connect is dropped, because its beginning is
       missing: `23.5` must not become `3.5`. Each line is given once.
+    - Lines of a read that is full are passed over: more wait behind them, so they are not the newest, and after a
+      standstill of the hub they are old.
     - More than 80 kB/s are not read, and five seconds of that cost the connection.
     """
 
@@ -183,8 +185,9 @@ class Session:
         self._must_be_quiet = True
         self.bytes_received += len(data)
         overlong = self._reader.overlong
+        is_backlog = len(data) == _RECEIVE_BYTES
         for text in self._reader.receive_data(data):
-            values = self._form(text)
+            values = None if is_backlog else self._form(text)
             if values is None:
                 self._unmatched += 1
                 self._last_unmatched = text

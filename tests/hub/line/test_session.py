@@ -196,6 +196,13 @@ async def test_an_instrument_that_stops_sending_is_mute() -> None:
 
 
 @virtual
+async def test_lines_that_waited_while_the_hub_stood_still_are_passed_over() -> None:
+    async with open_session(None) as (wire, session):
+        wire.says(b"\r\n" + b"T=1.0\r\n" * 1000 + b"T=2.0\r\n")
+        assert temperature(await session.newest(30.0, 1.0)) == 2.0
+
+
+@virtual
 async def test_a_flood_is_read_slowly_and_costs_the_connection_after_five_seconds() -> None:
     async with open_session(None) as (wire, session):
         wire.says(b"T=1.0\r\n" * 200_000)
