@@ -1,6 +1,6 @@
 """Finds out what is the matter with an instrument of lines: shows what comes, and what the unit makes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import anyio
 
@@ -21,11 +21,11 @@ _NO_ANSWER = "check the address and the network, and whether the instrument is o
 _SILENT_ASKED = "check `ask`: the command, and whether it ends as the instrument expects, such as \\r\\n"
 _SILENT = "does the instrument send by itself? If it has to be asked, write `ask`"
 _NO_END = "check `end`: these bytes came, and no end of a line was among them"
-_NO_MATCH = "no line has the expected form: mend `pattern` or `columns` so that they describe the lines above"
+_NO_MATCH = "no line gives a number: mend `pattern` or `columns` so that they describe the lines above"
 
 
 async def probe(config: LineConfig, report: Callable[[Finding], None]) -> bool:
-    """Connect, ask where the unit asks, and report up to five lines; True when one of them has the expected form.
+    """Connect, ask where the unit asks, and report up to five lines; True when one of them gives a number.
 
     Nobody else should be connected meanwhile: many instruments take one connection.
     """
@@ -69,16 +69,22 @@ async def _lines(
     except OSError:
         report(Finding("connection", False, "the instrument closed it"))
     if not matched:
-        if found:
-            advice = _NO_MATCH
-        elif begun:
-            report(Finding("bytes", False, f"{begun!r}"))
-            advice = _NO_END
-        else:
-            report(Finding("lines", False, f"nothing came in {within_s:g} s"))
-            advice = _SILENT if ask is None else _SILENT_ASKED
-        report(Finding("advice", None, advice))
+        for finding in _what_is_wrong(found, begun, within_s, ask is not None):
+            report(finding)
     return matched > 0
+
+
+def _what_is_wrong(found: int, begun: bytes, within_s: float, is_asked: bool) -> Iterator[Finding]:
+    """After `found` lines of which none gives a number; `begun` are the last bytes that came."""
+    if found:
+        advice = _NO_MATCH
+    elif begun:
+        yield Finding("bytes", False, f"{begun!r}")
+        advice = _NO_END
+    else:
+        yield Finding("lines", False, f"nothing came in {within_s:g} s")
+        advice = _SILENT_ASKED if is_asked else _SILENT
+    yield Finding("advice", None, advice)
 
 
 def _finding(config: LineConfig, form: Form, line: str, took_ms: float) -> Finding:
@@ -89,4 +95,5 @@ def _finding(config: LineConfig, form: Form, line: str, took_ms: float) -> Findi
         f"{name} {'-' if (value := values.get(name)) is None else metric.shown(value)}"
         for name, metric in metrics(config).items()
     )
-    return Finding("line", True, f"{line[:_SHOWN]!a}: {', '.join(shown)}", took_ms)
+    has_number = any(value is not None for value in values.values())
+    return Finding("line", has_number, f"{line[:_SHOWN]!a}: {', '.join(shown)}", took_ms)

@@ -183,8 +183,9 @@ def simulate(
     async def run() -> None:
         async with open_stations(stations):
             if announce is not None:
-                what = "answer any line" if push_s is None else f"send a line every {push_s:g} s"
-                announce(f"{units} weather stations on {host}:{base_port}-{base_port + units - 1} {what}")
+                what = "any line is answered" if push_s is None else f"a line is sent every {push_s:g} s"
+                what_runs = "1 weather station" if units == 1 else f"{units} weather stations"
+                announce(f"{what_runs} on {host}:{base_port}-{base_port + units - 1}: {what}")
             await anyio.sleep(math.inf)
 
     anyio.run(run)

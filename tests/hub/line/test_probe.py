@@ -11,6 +11,7 @@ from tests.hub.simulators.line_client import refuse
 pytestmark = pytest.mark.anyio
 
 SHORT = {"reply": "200ms"}
+WORDS = "(?P<temperature>T)=(?P<humidity>[^H]*H)=(?P<wind>[^W]*W)=(?P<direction>.*)"
 
 
 async def probed(station: WeatherStation, **keys: Any) -> tuple[bool, list[Finding]]:
@@ -48,6 +49,7 @@ async def test_one_that_sends_by_itself_shows_five_lines() -> None:
         (StationFault.MUTE, {"timeouts": SHORT}, "lines", "check `ask`"),
         (StationFault.MUTE, {"ask": None, "push_within": "200ms"}, "lines", "write `ask`"),
         (StationFault.GARBAGE, {"timeouts": SHORT}, "line", "mend `pattern` or `columns`"),
+        (StationFault.NONE, {"timeouts": SHORT, "pattern": WORDS}, "line", "no line gives a number"),
         (StationFault.HALF_LINES, {"timeouts": SHORT}, "bytes", "check `end`"),
         (StationFault.NONE, {"timeouts": SHORT, "end": "#"}, "bytes", "check `end`"),
         (StationFault.REFUSE, {}, "connection", "check the port"),
