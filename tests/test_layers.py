@@ -125,6 +125,8 @@ PURE = (
     "hub/runtime/backoff.py",
     "hub/nl43/protocol.py",
     "hub/readings/reading.py",
+    "hub/units/reachability.py",
+    "hub/store/quantity_minutes.py",
     "hub/nl43/fields.py",
     "hub/nl43/answers.py",
     "hub/nl43/commands.py",

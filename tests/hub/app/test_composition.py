@@ -42,6 +42,17 @@ async def test_a_restart_with_a_good_file_ends_the_alert_about_a_bad_one(tmp_pat
         await open_rules(hub, set())
 
 
+async def test_a_rule_is_about_the_units_that_measure_its_metric_alone(tmp_path: Path) -> None:
+    line = {"kind": "line", "port": 1, "pattern": "(?P<wind>[0-9.]+)", "quantities": {"wind": {"unit": "m/s"}}}
+    at = {"host": "127.0.0.1", "monitor": False}
+    config = config_in(tmp_path, units=[{"id": "gate", "port": 2, **at}, {"id": "mast", **line, **at}])
+    rules = [{"name": "windy", "metric": "wind", "above": 9}, {"name": "loud", "metric": "lp", "above": 65}]
+    alerts = config.alerts.model_validate({"rules": rules})
+    async with open_hub(config.model_copy(update={"alerts": alerts})) as hub:
+        found = {unit: set(hub.alerts.needs(f"unit/{unit}", 1.0).metrics) for unit in ("gate", "mast")}
+    assert found == {"gate": {"lp", "reachable"}, "mast": {"wind", "reachable"}}
+
+
 async def test_a_removed_receiver_is_no_longer_failing(tmp_path: Path) -> None:
     async with open_hub(config_in(tmp_path, "ops", "site")) as hub:
         hub.alerts.report("hub/receiver/site", False, "refused")

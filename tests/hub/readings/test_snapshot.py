@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 
 from hub.readings.snapshot import FRAME_LEVELS, FeedStatus, Snapshot, frame, stale_after_s
@@ -21,6 +22,15 @@ def test_a_frame_has_the_names_clients_know() -> None:
         None,
         ["over"],
         "Start",
+    )
+
+
+def test_the_frame_of_a_sound_level_meter_is_this_text_byte_for_byte() -> None:
+    levels = '"lp":45.8,' + "".join(f'"{name}":null,' for name in FRAME_LEVELS[1:])
+    assert json.dumps(frame("gate-a", SNAPSHOT, FeedStatus.OK, None, 100.5, 3), separators=(",", ":")) == (
+        '{"unit_id":"gate-a","sequence":1042,"timestamp":"2026-03-18T22:14:07.120Z","age_s":0.5,"feed_status":"ok",'
+        f'"measurement_state":"Start","measurement_start_time":null,"counter":null,{levels}'
+        '"quality":["over"],"dropped":3,"raw_payload":""}'
     )
 
 
