@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from alerts.config.rule import Receiver
 from alerts.delivery.alert_order import AlertOrder
-from alerts.delivery.digest import digest_of
+from alerts.delivery.digest import digest_of, digested
 from alerts.delivery.formats import FORMATS
 from alerts.delivery.formats.rendering import rendered
 from alerts.delivery.groups import Groups
@@ -28,14 +28,11 @@ _MOST_DONE = 10_000
 
 
 class Turn(NamedTuple):
-    """A delivery whose turn it is, with its body; one that had none before `is_new`.
-
-    `members` are what it was made of, where it is a digest made just now.
-    """
+    """A delivery whose turn it is, and what is to be written; a new digest is to be in SQL before it is posted."""
 
     delivery: Delivery
-    is_new: bool
-    members: list[Delivery]
+    writes: list[Delivery]
+    is_new_digest: bool
 
 
 class Backlog:
@@ -228,17 +225,19 @@ class Backlog:
     def _turn(self, messages: list[Message], is_missed: bool, now_s: float, now: datetime) -> Turn:
         """Mark them as out, as a digest where they are many."""
         message, members = messages[0], [one.delivery for one in messages]
-        is_new = not message.delivery.body
-        if len(members) == 1:
-            members, message.delivery = [], rendered(message.delivery, self._format)
-        else:
+        is_digest = len(members) > 1
+        if is_digest:
             message = self._insert(digest_of(members, now, self._hub, self._format), now_s, is_missed)
+            writes = digested(members, message.delivery, now)
+        else:
+            has_body, message.delivery = message.delivery.body, rendered(message.delivery, self._format)
+            writes = [] if has_body else [message.delivery]
         message.is_out, message.stamp = True, 0
         self.out += 1
         self._failed.pop(message.delivery.id, None)
-        for member in members:
+        for member in members if is_digest else ():
             self._remove(member.id, now_s)
-        return Turn(message.delivery, is_new, members)
+        return Turn(message.delivery, writes, is_digest)
 
     def _retry_early(self, message: Message, now_s: float) -> bool:
         """Have it due earlier, as the receiver works; False where it is not earlier."""

@@ -16,10 +16,11 @@ from sqlmodel import Session
 from alerts.config.fingerprint import fingerprint
 from alerts.config.rule import Receiver
 from alerts.delivery.answers import Delivered, Gone, Outcome, Refused, Retry, Wait
+from alerts.delivery.backlog import Turn
 from alerts.delivery.health import Trouble
 from alerts.delivery.ledger import Ledger
 from alerts.delivery.webhook import Post
-from alerts.delivery.window import Fate, Load, Send, State, Window
+from alerts.delivery.window import Fate, Load, State, Window
 from alerts.model.clock import Clock
 from alerts.model.delivery import Delivery, DeliveryState
 from alerts.store import outbox
@@ -183,23 +184,23 @@ class Dispatcher:
         return min((moment for moment in moments if moment is not None), default=inf)
 
     def _start_posting(self) -> None:
-        while self._tasks is not None and self._free and (send := self._window.next(*self._now())) is not None:
+        while self._tasks is not None and self._free and (turn := self._window.next(*self._now())) is not None:
             self._free -= 1
-            self._tasks.start_soon(self._post_due, send)
+            self._tasks.start_soon(self._post_due, turn)
 
-    async def _post_due(self, send: Send | None) -> None:
+    async def _post_due(self, turn: Turn | None) -> None:
         """Post one delivery and then, in the same task, whatever is due by then."""
-        while send is not None:
-            await self._post_one(send)
-            send = self._window.next(*self._now())
+        while turn is not None:
+            await self._post_one(turn)
+            turn = self._window.next(*self._now())
             self._go_on()
         self._free += 1
         self._go_on()
 
-    async def _post_one(self, send: Send) -> None:
-        delivery = send.delivery
-        self._write(send.writes)
-        if send.is_new_digest:
+    async def _post_one(self, turn: Turn) -> None:
+        delivery = turn.delivery
+        self._write(turn.writes)
+        if turn.is_new_digest:
             self.counts.digests += 1
             await self._ledger.flush()  # with no database it is sent all the same
             if self.is_held:

@@ -32,6 +32,10 @@ class Ledger:
         self._news = anyio.Event()
         self._writing = anyio.Lock()
 
+    def __len__(self) -> int:
+        """Deliveries whose marks are not in SQL yet."""
+        return len(self._marks)
+
     def note(self, delivery: Delivery, attempt: Attempt | None = None) -> None:
         """Have a delivery marked as it is, and the attempt kept."""
         self._marks.pop(delivery.id, None)
@@ -45,10 +49,6 @@ class Ledger:
         """Have a change made after the marks so far, in their transaction; instead of one that is not made yet."""
         self._change = change
         self._news.set()
-
-    def ids(self) -> set[str]:
-        """Deliveries whose marks are not in SQL yet."""
-        return set(self._marks)
 
     async def run(self) -> None:
         """Write until cancelled; nothing is taken off before it is committed."""

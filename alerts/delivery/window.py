@@ -1,16 +1,16 @@
 """A bounded window on the queue of one receiver's deliveries, which SQL holds. Pure: the dispatcher tells it what
 happened, and it says what to send, what to write and what to load.
 
-                 +---- failed, more to read, no room ----+
-                 v                                       |
-    start --> BEHIND -- load --> LOADING -- all read --> SYNCED
-               ^ ^ ^                |                      |
-               | | |                | left out, look again | left out, look again
-               | | |                v                      |
-               | | +-- loaded -- OVERTAKEN                 |
-               | +-----------------------------------------+
-               |
-               +-- resumed -- HELD <-- a 410 in any state, or SQL says held while LOADING
+              load                       all read
+    BEHIND ----------> LOADING ------------------------> SYNCED
+     ^ ^ ^               |  |                              |
+     | | +-- failed, ----+  | left out,                    | left out,
+     | |     more to read,  | told to look again           | told to look again
+     | |     no room        v                              |
+     | +----------------- OVERTAKEN                        |
+     +-----------------------------------------------------+
+
+    HELD: after a 410 in any state, or when SQL says so while LOADING; `resumed` leads back to BEHIND.
 
 Invariants:
 - Of each alert the window has a run without a gap: no pending delivery is in the window while an earlier one of its
@@ -31,8 +31,8 @@ from enum import Enum
 from alerts.config.rule import Receiver
 from alerts.delivery.alert_order import in_order
 from alerts.delivery.answers import Delivered, Gone, Outcome, Refused, Retry, Wait, splits_digest
-from alerts.delivery.backlog import Backlog
-from alerts.delivery.digest import digested, split
+from alerts.delivery.backlog import Backlog, Turn
+from alerts.delivery.digest import split
 from alerts.delivery.formats import FORMATS
 from alerts.delivery.formats.rendering import rendered
 from alerts.delivery.retries import refused_delay_s, retry_delay_s
@@ -58,15 +58,6 @@ class Load:
 
     after: Place
     limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A delivery to be posted, and what is to be written; a new digest is to be in SQL before it is posted."""
-
-    delivery: Delivery
-    writes: list[Delivery]
-    is_new_digest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +176,12 @@ class Window:
         else:
             self._hold()
 
-    def next(self, now_s: float, now: datetime) -> Send | None:
+    def next(self, now_s: float, now: datetime) -> Turn | None:
         """The next to be sent; it is out from now on, until `answered` or `untried`."""
         turn = self._backlog.take(now_s, now)
-        if turn is None:
-            return None
-        self._leave(member.id for member in turn.members)
-        if turn.members:
-            return Send(turn.delivery, digested(turn.members, turn.delivery, now), is_new_digest=True)
-        return Send(turn.delivery, [turn.delivery] if turn.is_new else [], is_new_digest=False)
+        if turn is not None:
+            self._leave(write.id for write in turn.writes)
+        return turn
 
     def untried(self, delivery: Delivery, now_s: float) -> None:
         """It was not posted, as the receiver is held."""
@@ -229,10 +217,9 @@ class Window:
         if self.state is State.HELD:
             self._backlog.drop(delivery, now_s)
             return Fate(_held(waiting), attempt)
-        is_refused = isinstance(outcome, Refused)
         if isinstance(outcome, Refused) and delivery.members and splits_digest(outcome.status, attempt.number):
             return Fate(waiting, attempt, is_to_split=True)
-        self._backlog.put_off(waiting, now_s + delay_s, now_s, is_outage=not is_refused)
+        self._backlog.put_off(waiting, now_s + delay_s, now_s, is_outage=not isinstance(outcome, Refused))
         return Fate(waiting, attempt)
 
     def split(self, digest: Delivery, members: Sequence[Delivery], now_s: float, now: datetime) -> list[Delivery]:
