@@ -18,6 +18,7 @@ _SHOWN = 120
 
 _REFUSED = "check the port; a serial device server takes one connection, and another client may have it"
 _NO_ANSWER = "check the address and the network, and whether the instrument is on"
+_CLOSED = "another client may have the instrument's only connection: stop it, or release the unit, and try again"
 _SILENT_ASKED = "check `ask`: the command, and whether it ends as the instrument expects, such as \\r\\n"
 _SILENT = "does the instrument send by itself? If it has to be asked, write `ask`"
 _NO_END = "check `end`: these bytes came, and no end of a line was among them"
@@ -59,8 +60,7 @@ async def _lines(
                 sent_s = clock.steady()
                 data = await connection.receive(4096)
                 if not data:
-                    report(Finding("connection", False, "the instrument closed it"))
-                    break
+                    raise ConnectionResetError
                 begun = (begun + data)[-_SHOWN:]
                 for line in reader.receive_data(data):
                     finding = _finding(config, form, line, (clock.steady() - sent_s) * 1000)
@@ -68,6 +68,9 @@ async def _lines(
                     report(finding)
     except OSError:
         report(Finding("connection", False, "the instrument closed it"))
+        if not begun:
+            report(Finding("advice", None, _CLOSED))
+            return False
     if not matched:
         for finding in _what_is_wrong(found, begun, within_s, ask is not None):
             report(finding)

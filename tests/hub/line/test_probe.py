@@ -1,5 +1,7 @@
 from typing import Any
 
+import anyio
+import anyio.abc
 import pytest
 
 from hub.instruments.kind import Finding
@@ -68,3 +70,20 @@ async def test_what_is_wrong_is_shown_with_what_to_do(
     assert (bad.step, bad.is_good) == (step, False)
     assert last.step == "advice"
     assert advice in last.text
+
+
+async def test_a_connection_that_the_instrument_closes_is_shown() -> None:
+    async def close(stream: anyio.abc.SocketStream) -> None:
+        await stream.aclose()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, close)
+        findings: list[Finding] = []
+        config = station_config(listener.extra(anyio.abc.SocketAttribute.local_port), ask=None)
+        assert not await probe(config, findings.append)
+        assert [finding.step for finding in findings] == ["connection", "connection", "advice"]
+        assert findings[1].text == "the instrument closed it"
+        tasks.cancel_scope.cancel()

@@ -150,6 +150,28 @@ async def test_a_connection_that_is_closed_is_lost_at_once(ask: bytes | None) ->
 
 
 @virtual
+async def test_nothing_is_sent_over_a_connection_that_was_closed_a_moment_ago() -> None:
+    async with open_session(ASK) as (wire, session):
+        await anyio.sleep(1.0)
+        wire.says(b"")  # in the socket, and not read yet
+        failed = await failure_of(session.ask(3.0))
+        assert (failed.failure, failed.is_lost) == (Failure.MUTE, True)
+        assert wire.sent == []
+
+
+@virtual
+async def test_a_command_that_cannot_be_sent_costs_the_connection() -> None:
+    async with open_session(ASK) as (wire, session):
+
+        def broken() -> None:
+            raise BrokenPipeError
+
+        wire.on_sent = broken
+        failed = await failure_of(session.ask(3.0))
+        assert (failed.failure, failed.is_lost) == (Failure.MUTE, True)
+
+
+@virtual
 async def test_the_line_under_way_at_the_connect_is_dropped_where_the_instrument_sends_by_itself() -> None:
     async with open_session(None) as (wire, session):
         wire.says(b"=3.5\r\nT=23.5\r\n")
