@@ -88,46 +88,41 @@ def _delivery(row: DeliveryRow, document: str | None) -> Delivery:
 
 
 def _earlier(
-    session: Session, receiver: str, rows: Iterable[DeliveryRow], members: dict[str, Members]
+    session: Session, receiver: str, rows: Sequence[DeliveryRow], members: dict[str, Members]
 ) -> list[DeliveryRow]:
     """The other pending rows that tell of these alerts earlier, and those that do so of their alerts.
 
     Adds to `members`, which are those of each digest.
     """
     found: dict[str, DeliveryRow] = {row.id: row for row in rows}
-    given, last = len(found), dict[str, int]()  # the latest sequence of each alert that is found
-    new = list(found.values())
+    last: dict[str, int] = {}  # the latest sequence of each alert that is found
+    new = list(rows)
     while new:
         later: dict[str, int] = {}
         for alert_id, sequence in _messages(new, members):
             if sequence > max(last.get(alert_id, -1), later.get(alert_id, -1)):
                 later[alert_id] = sequence
         last |= later
-        new = [row for row in _of_alerts(session, receiver, list(later)) if row.id not in found]
+        wanted = set(_before(session, receiver, later)) - found.keys()
+        new = []
+        for some in _in_parts(sorted(wanted)):
+            pending = DeliveryRow.state == DeliveryState.PENDING.value
+            new += session.exec(select(DeliveryRow).where(pending, col(DeliveryRow.id).in_(some)))
         members |= _members(session, new)
-        new = [
-            row
-            for row in new
-            if any(sequence < last.get(alert_id, 0) for alert_id, sequence in _messages([row], members))
-        ]
         found |= {row.id: row for row in new}
-    return list(found.values())[given:]
+    return list(found.values())[len(rows) :]
 
 
-def _of_alerts(session: Session, receiver: str, alert_ids: Sequence[str]) -> list[DeliveryRow]:
-    """The pending rows of these alerts, and the pending digests that have messages of them."""
-    found: dict[str, DeliveryRow] = {}
-    pending = (DeliveryRow.receiver == receiver, DeliveryRow.state == DeliveryState.PENDING.value)
-    digested = (DeliveryRow.receiver == receiver, DeliveryRow.state == DeliveryState.DIGESTED.value)
-    for some in _in_parts(alert_ids):
-        of_these = col(DeliveryRow.alert_id).in_(some)
-        digests = select(DeliveryRow.digest_id).where(*digested, of_these).distinct()
-        found |= {row.id: row for row in session.exec(select(DeliveryRow).where(*pending, of_these))}
-        found |= {
-            row.id: row
-            for row in session.exec(select(DeliveryRow).where(*pending, col(DeliveryRow.id).in_(digests)))
-        }
-    return list(found.values())
+def _before(session: Session, receiver: str, sequences: Mapping[str, int]) -> Iterator[str]:
+    """The deliveries, or the digests of those, that tell of an alert before this sequence and may be pending."""
+    states = [DeliveryState.PENDING.value, DeliveryState.DIGESTED.value]
+    of_receiver = DeliveryRow.receiver == receiver, col(DeliveryRow.state).in_(states)
+    query = select(DeliveryRow.id, DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence)
+    for some in _in_parts(list(sequences)):
+        told = session.exec(query.where(*of_receiver, col(DeliveryRow.alert_id).in_(some)))
+        for id_, digest_id, alert_id, sequence in told:
+            if alert_id is not None and sequence < sequences[alert_id]:
+                yield digest_id or id_
 
 
 def _members(session: Session, rows: Iterable[DeliveryRow]) -> dict[str, Members]:
