@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "hub.cache": "hub.runtime",
     "hub.oracle": "hub.cache hub.runtime",
     "hub.database": "alerts.store hub.runtime",
-    "hub.readings": "alerts.model hub.runtime",
+    "hub.readings": "alerts.model",
     "hub.fields": "alerts.model hub.cache",
     "hub.instruments": "alerts.model hub.fields hub.readings hub.runtime",
     "hub.links": "hub.instruments hub.runtime",

@@ -6,12 +6,12 @@ import hmac
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import overload
+from datetime import datetime
 
 from alerts.model.alert import Alert
 from alerts.model.delivery import Notice
 from alerts.model.document import AlertFacts, Document, Origin, encode
+from alerts.model.moments import rfc3339
 from alerts.model.sample import Value
 
 _COMMITTED = '"decision_to_commit":{}}}}}'
@@ -24,17 +24,6 @@ def subject_id(subject: str) -> str:
     if kind in ("equipment", "hub"):
         return rest.partition("/")[2] or rest
     return rest or kind
-
-
-@overload
-def format_time(at: datetime) -> str: ...
-@overload
-def format_time(at: datetime | None) -> str | None: ...
-def format_time(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds and `Z`."""
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def alert_document(
@@ -58,8 +47,8 @@ def alert_document(
         "value": _finite(alert.value),
         "threshold": _finite(alert.threshold),
         "peak": _finite(alert.peak),
-        "started_at": format_time(alert.started_at),
-        "cleared_at": format_time(alert.cleared_at),
+        "started_at": rfc3339(alert.started_at),
+        "cleared_at": rfc3339(alert.cleared_at),
         "acknowledged_by": alert.acknowledged_by,
         "reason": alert.reason,
     }
@@ -79,7 +68,7 @@ def document_of(notice: Notice, origin: Origin) -> Document:
         "type": str(transition.type),
         "id": notice.alert_id,
         "sequence": alert.sequence,
-        "at": format_time(transition.at),
+        "at": rfc3339(transition.at),
         "persisted": notice.persisted,
         "alert": alert_document(alert, notice.labels, notice.name, notice.metric_label),
         "summary": notice.summary,
@@ -103,7 +92,7 @@ def with_commit_time(document: str, decision_to_commit_ms: float) -> str:
 
 def plain_document(type_: str, id_: str, at: datetime, summary: str, hub: str) -> Document:
     """What a message says that is about no alert: `test`, `heartbeat` or `digest`."""
-    return {"version": 1, "type": type_, "id": id_, "at": format_time(at), "summary": summary, "hub": hub}
+    return {"version": 1, "type": type_, "id": id_, "at": rfc3339(at), "summary": summary, "hub": hub}
 
 
 def sign(id_: str, timestamp: int, body: bytes, keys: Sequence[bytes]) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from alerts.model.moments import rfc3339
 from hub.app.composition import Hub, open_hub
 from hub.bench.poll import Peer, open_peer, polls_of, units_at
 from hub.bench.timing import SECRET, milliseconds, peak_rss_mb, rss_mb, run_lag, unit_id
 from hub.config.models import Config
-from hub.runtime.clock import rfc3339
 from hub.runtime.interpreter import settle_interpreter
 from hub.runtime.logs import configure_logs
 

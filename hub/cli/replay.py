@@ -9,6 +9,7 @@ from alerts.config.rule import Rule
 from alerts.delivery.summary import summarize
 from alerts.model.alert import Transition
 from alerts.model.metrics import metric_of
+from alerts.model.moments import rfc3339
 from alerts.model.sample import Sample
 from alerts.rules.matching import matcher_of
 from alerts.testing.replay import replay
@@ -19,7 +20,6 @@ from hub.instruments.unit_config import UnitConfig
 from hub.kinds.registry import kind_of
 from hub.readings.samples import UnitSampler, unit_subject
 from hub.readings.snapshot import Snapshot
-from hub.runtime.clock import rfc3339
 from hub.store.meter_settings import settings_at, settings_of
 from hub.store.resume import readings_between
 

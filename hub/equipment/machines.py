@@ -9,10 +9,10 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
+from alerts.model.moments import rfc3339
 from hub.equipment.aggregate import Record, Tally
 from hub.equipment.view import Category
 from hub.readings.snapshot import MachineChange
-from hub.runtime.clock import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

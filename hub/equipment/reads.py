@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alerts.model.moments import rfc3339
 from hub.cache.memory import Tier
 from hub.equipment.machines import Machine
-from hub.runtime.clock import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Head:
     def as_json(self) -> dict[str, Any]:
         """The fields of a JSON body."""
         return {
-            "as_of": None if self.as_of is None else rfc3339(self.as_of),
+            "as_of": rfc3339(self.as_of),
             "age_s": self.age_s,
             "stale": self.stale,
             "generation": self.generation,

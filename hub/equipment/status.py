@@ -3,13 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
+from alerts.model.moments import rfc3339
 from hub.cache.memory import Entry
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Plant
 from hub.equipment.reads import Head
 from hub.equipment.sync import REFUSED, Outcome, OutcomeKind, SyncRecord
 from hub.equipment.view import Category
-from hub.runtime.clock import Clock, rfc3339
+from hub.runtime.clock import Clock
 
 UNHEALTHY_AFTER = 6.0
 """Intervals after which a feed is no longer only degraded."""
@@ -45,7 +46,7 @@ def feed_status(
         "degraded_reason": cache.degraded,
         "interval_s": interval_s,
         "updated_at": head.as_json()["as_of"],
-        "last_attempt_at": rfc3339(record.last_attempt_at) if record.last_attempt_at else None,
+        "last_attempt_at": rfc3339(record.last_attempt_at),
         "last_outcome": kind.value if kind else None,
         "last_reason": reason,
         "last_error": error,

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from alerts.model.moments import rfc3339
 from hub.readings.reading import AnyReading
-from hub.runtime.clock import rfc3339
 
 RunState = Literal["Start", "Stop"]
 
@@ -126,7 +126,7 @@ def frame(
         started_at = snapshot.run_started_at
         run = {
             "measurement_state": snapshot.run_state,
-            "measurement_start_time": None if started_at is None else rfc3339(started_at),
+            "measurement_start_time": rfc3339(started_at),
         }
         quality = list(snapshot.quality)
         raw = reading.raw if with_raw else ""

@@ -46,8 +46,3 @@ class Clock:
     def now(self) -> datetime:
         """The wall clock, aware UTC."""
         return datetime.now(UTC)
-
-
-def rfc3339(at: datetime) -> str:
-    """`2026-03-18T22:14:07.120Z`: UTC with milliseconds."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

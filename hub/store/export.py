@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from sqlmodel import Session
 
 from alerts.model.metrics import Metric
+from alerts.model.moments import rfc3339
 from hub.database.database import Database
-from hub.runtime.clock import rfc3339
 from hub.store.history import LEVELS_ONLY, Page, columns, history
 from hub.store.meter_settings import settings_at, settings_of
 from hub.store.tables import StoredMeterSetting

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from alerts.delivery.message import alert_document, format_time
+from alerts.delivery.message import alert_document
+from alerts.model.moments import rfc3339
 from alerts.store.queries import Story, Told, to_alert
 from alerts.store.stored import decode_alert, decode_labels
 from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
@@ -43,7 +44,7 @@ def _transition(row: TransitionRow) -> dict[str, Any]:
     return {
         "sequence": row.sequence,
         "type": row.type,
-        "at": format_time(row.at),
+        "at": rfc3339(row.at),
         "summary": row.summary,
         "persisted": row.persisted,
         **{name: document[name] for name in (*_SHOWN, *_OF_TRANSITIONS) if name in document},
@@ -62,16 +63,16 @@ def delivery_of(told: Told) -> dict[str, Any]:
         "sequence": row.sequence,
         "state": row.state,
         "attempts": row.attempts,
-        "created_at": format_time(row.created_at),
-        "next_at": format_time(row.next_at),
-        "finished_at": format_time(row.finished_at),
+        "created_at": rfc3339(row.created_at),
+        "next_at": rfc3339(row.next_at),
+        "finished_at": rfc3339(row.finished_at),
         "last_attempt": None if last is None else _attempt(last),
     }
 
 
 def _attempt(row: AttemptRow) -> dict[str, Any]:
     return {
-        "at": format_time(row.at),
+        "at": rfc3339(row.at),
         "duration_s": round(row.duration_s, 3),
         "status": row.status,
         "error": row.error,

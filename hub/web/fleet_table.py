@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from fnmatch import translate
 from typing import Any, NamedTuple
 
+from alerts.model.moments import rfc3339
 from hub.readings.snapshot import FeedStatus, Snapshot, stale_after_s
-from hub.runtime.clock import Clock, rfc3339
+from hub.runtime.clock import Clock
 from hub.units.unit import Unit
 
 TICK_S = 0.25

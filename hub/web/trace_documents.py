@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 from starlette.types import Receive, Scope, Send
 
-from hub.runtime.clock import rfc3339
+from alerts.model.moments import rfc3339
 from hub.trace.domains import DomainName
 from hub.trace.jobs import Job
 from hub.trace.pipeline import Inline, Seeds
@@ -158,14 +157,10 @@ def describe_job(job: Job) -> dict[str, Any]:
         "parts": {part: job.work.quality(part).document() for part in job.work.parts},
         "quality": job.quality.document(),
         "created_at": rfc3339(job.created_at),
-        "ended_at": _time(job.ended_at),
-        "expires_at": _time(job.expires_at),
+        "ended_at": rfc3339(job.ended_at),
+        "expires_at": rfc3339(job.expires_at),
         "note": NOTE,
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)
 
 
 async def seeds_body(profile: str, seeds: Seeds) -> AsyncIterator[bytes]:

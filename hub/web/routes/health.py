@@ -7,9 +7,9 @@ import anyio
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from alerts.model.moments import rfc3339
 from hub.database.checks import VITAL_PARTS
 from hub.database.errors import describe_error
-from hub.runtime.clock import rfc3339
 from hub.runtime.supervisor import Child, ChildState
 from hub.store.storage_alerts import broken_parts
 from hub.web.access import PartsOf

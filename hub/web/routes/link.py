@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from hub.runtime.clock import rfc3339
+from alerts.model.moments import rfc3339
 from hub.web.access import PartsOf, UnitOf
 from hub.web.auth.roles import for_viewers
 

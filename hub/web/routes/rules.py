@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from alerts.config.rule import Rule
-from alerts.delivery.message import format_time
 from alerts.model.alert import State
+from alerts.model.moments import rfc3339
 from alerts.rules.status import RuleStatus
 from hub.web.access import PartsOf
 from hub.web.auth.roles import for_viewers
@@ -52,7 +52,7 @@ def describe(status: RuleStatus) -> dict[str, Any]:
         "state": status.state,
         "subjects": status.subjects,
         "open": status.open,
-        "last_evaluated_at": format_time(status.last_evaluated_at),
+        "last_evaluated_at": rfc3339(status.last_evaluated_at),
         "last_value": status.last_value,
         "rule": rule.model_dump(mode="json", by_alias=True, exclude_none=True),
     }

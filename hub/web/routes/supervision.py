@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
-from hub.runtime.clock import rfc3339
+from alerts.model.moments import rfc3339
 from hub.runtime.supervisor import Child, ChildState
 from hub.web.access import PartsOf
 from hub.web.auth.roles import Operator, for_viewers
@@ -72,6 +72,6 @@ def describe(group: str, child: Child) -> dict[str, Any]:
         "state": child.state,
         "essential": child.essential,
         "restarts": child.restarts,
-        "started_at": None if child.started_at is None else rfc3339(child.started_at),
+        "started_at": rfc3339(child.started_at),
         "last_crash": None if crash is None else {"at": rfc3339(crash.at), "error": crash.kind},
     }

@@ -9,9 +9,10 @@ import anyio.lowlevel
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from alerts.model.moments import rfc3339
 from hub.instruments.exchange import LinkDown, Priority, Refused
 from hub.readings.reading import own_quantities
-from hub.runtime.clock import Clock, rfc3339
+from hub.runtime.clock import Clock
 from hub.units.unit import Unit
 from hub.web.access import PartsOf, UnitOf
 from hub.web.auth.roles import Operator, for_viewers

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from alerts.model.moments import rfc3339
 from hub.database.lane import Lane
-from hub.runtime.clock import rfc3339
 from hub.store import export
 from tests.hub.web.parts import Site, serving
 
