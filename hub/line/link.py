@@ -58,7 +58,7 @@ class LineLink:
         self._inbox: Inbox[Request[tuple[Line, float]]] = Inbox(clock)
         self._pauses = Pauses(_PAUSE_CAP_S)
         self._session: Session | None = None
-        self._is_waiting = False  # for a line: then `_serve` notes a loss, else `_read`
+        self._is_waiting = False  # for a line
         self._next_send_s = 0.0
         self._failed_s = 0.0
         self._retry_s = 0.0
@@ -143,11 +143,11 @@ class LineLink:
             session = self._session or await self._connected(tasks)
             if request.is_wanted():  # once more, because a connect takes its time
                 request.answer(await self._line(session))
+                self._check(session)
         except ExchangeFailed as failed:
             self._note(failed.failure, failed.detail)
             if failed.is_lost:
-                self._drop()
-                self._pause(self._options.reconnect_s, was_connected=True)
+                self._give_up()
             request.fail(self._down())
         except DialFailed as failed:
             self._note(
@@ -187,10 +187,17 @@ class LineLink:
 
     async def _read(self, session: Session) -> None:
         await session.run()
+        self._check(session)
+
+    def _check(self, session: Session) -> None:
+        """Give a connection up that was lost, unless a poll is under way, which then fails or checks again."""
         if session is self._session and session.lost is not None and not self._is_waiting:
             self._note(session.lost.failure, session.lost.detail)
-            self._drop()
-            self._pause(self._options.reconnect_s, was_connected=True)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._drop()
+        self._pause(self._options.reconnect_s, was_connected=True)
 
     def _note(self, failure: Failure, detail: str, is_name_unknown: bool = False) -> None:
         self._error = LastError(failure, detail, self._clock.steady(), is_name_unknown)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import pytest
 
@@ -185,6 +186,27 @@ async def test_a_connection_lost_between_polls_is_noticed_and_replaced() -> None
         station.set_fault(StationFault.NONE)
         await recovered(link)
         assert station.connections == 2
+
+
+async def test_a_connection_closed_right_behind_an_answer_fails_no_poll() -> None:
+    async def answer_once(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"T=18.4,H=61.0,W=3.2,D=231\r\n")
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+        open_link(listener.extra(anyio.abc.SocketAttribute.local_port), reconnect_s=0.01) as link,
+    ):
+        tasks.start_soon(listener.serve, answer_once)
+        for _ in range(3):
+            assert (await polled(link)).values["wind"] == 3.2
+            with anyio.fail_after(5):
+                while link.is_connected:
+                    await anyio.sleep(0.01)
+        assert link.connects == 3
+        tasks.cancel_scope.cancel()
 
 
 async def test_an_unknown_name_is_a_time_out_that_says_so() -> None:
