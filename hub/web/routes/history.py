@@ -23,7 +23,7 @@ _STEP_SCHEMA = {"type": "string", "pattern": r"^\d{1,6}(s|m|h|d|w|y)$", "example
 
 
 class HistoryPage(BaseModel):
-    """Items in order of time. Raw: the levels of each reading. With `step`: energy mean, extremes, coverage."""
+    """Items in order of time. Raw: the values of each reading. With `step`: mean, extremes, count, coverage."""
 
     items: list[dict[str, Any]]
     next_cursor: str | None
@@ -53,7 +53,7 @@ async def get_history(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     cursor: Annotated[str | None, Query(max_length=200, pattern=SHOWN_TEXT)] = None,
 ) -> Response:
-    """Readings with `from <= at < to`, or per `step` the energy mean of Lp, its extremes, count and coverage."""
+    """Readings with `from <= at < to`, or per `step` the mean of Lp, or of each quantity, and its extremes."""
     until = within_reason(to or parts.clock.now())
     since = within_reason(from_ or until - _SINCE)
     if step is not None and step > _LONGEST_STEP_S:
