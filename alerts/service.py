@@ -23,7 +23,7 @@ from alerts.model.document import Origin
 from alerts.model.sample import Sample
 from alerts.rules.engine import Engine
 from alerts.rules.matching import Attributes
-from alerts.rules.pairs import Hearing, Needs
+from alerts.rules.pairs import Needs, RuleInput
 from alerts.rules.status import RuleStatus
 from alerts.rules.system import all_rules, own_subjects
 from alerts.store import outbox
@@ -123,7 +123,7 @@ class AlertService:
         finally:
             with anyio.move_on_after(_FINISH_S, shield=True):
                 self._inbox.evaluate_all()
-                self._store_dirty()
+                self._store_changed()
                 await self._committer.finish()
 
     def submit(self, samples: Iterable[Sample]) -> None:
@@ -204,9 +204,9 @@ class AlertService:
         """What the rules ask of a subject that is sampled every `watched_s` while people watch it."""
         return self._engine.needs(subject, watched_s)
 
-    def hearing(self, subject: str, metrics: Collection[str]) -> list[Hearing]:
-        """What each rule on one of these metrics hears of a subject."""
-        return self._engine.hearing(subject, metrics, self._clock.time())
+    def rule_inputs(self, subject: str, metrics: Collection[str]) -> list[RuleInput]:
+        """What each rule on one of these metrics receives of a subject."""
+        return self._engine.rule_inputs(subject, metrics, self._clock.time())
 
     def _commit_later(self, transitions: Iterable[Transition]) -> None:
         """Have decided transitions committed and announced, in this order."""
@@ -234,11 +234,11 @@ class AlertService:
                 known_s = self._resumed_s()
                 self._engine.resume(known_s)
             self._commit_later(self._engine.tick(at, now_s))
-            self._store_dirty()
+            self._store_changed()
             await anyio.sleep(_TICK_S)
 
-    def _store_dirty(self) -> None:
-        for alert in self._engine.take_dirty():
+    def _store_changed(self) -> None:
+        for alert in self._engine.pop_changed():
             self._committer.put(alert)
 
     def _report_storage(self) -> None:

@@ -1,1 +1,1 @@
-"""Decides: which rule is about which subject, and when its alert fires, clears or is acknowledged."""
+"""Decides which rule matches which subject, and when its alert fires, clears or is acknowledged."""

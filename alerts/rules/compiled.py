@@ -1,4 +1,4 @@
-"""A rule made ready to decide: its condition as functions, its durations as seconds, its schedule as a window."""
+"""Compiles a rule: its condition into functions, its durations into seconds, its schedule into a window."""
 
 import hashlib
 import json
@@ -47,14 +47,14 @@ class CompiledRule:
         return self.exceeded(value), self.held(value)
 
     def levels_on(self, alert: Alert) -> int:
-        """How many levels an alert stands on: 0 while it is not open, or open for want of data only."""
+        """How many levels of an alert are on: 0 while it is not open, and for a no-data alert."""
         if not alert.is_open or alert.reason == NO_DATA:
             return 0
         return self.severities.index(alert.severity) + 1 if len(self.severities) > 1 else 1
 
 
 def compile_rule(rule: Rule, default_timezone: str) -> CompiledRule:
-    """Make a rule ready; `default_timezone` is the hub's, for schedules that name none."""
+    """Compile a rule; `default_timezone` is the hub's, for schedules that name none."""
     exceeded, held, sense = _condition(rule)
     levels = rule.levels or ()
     single = next((x for x in (rule.above, rule.below, rule.equals) if x is not None), None)
@@ -87,7 +87,7 @@ def _condition(rule: Rule) -> tuple[Callable[[Any], int], Callable[[Any], int], 
             return 1 if value in members else 0
 
         return is_member, is_member, "is"
-    # Rounded, so that a threshold of 64.3 less a margin of 2 is the 62.3 that was meant.
+    # Rounded: in floats 64.3 - 2 is not 62.3.
     clears = tuple(round(onset - rule.margin, 9) for onset in onsets)
 
     def exceeded(value: Any) -> int:
@@ -100,7 +100,7 @@ def _condition(rule: Rule) -> tuple[Callable[[Any], int], Callable[[Any], int], 
 
 
 def rule_hash(rule: Rule) -> str:
-    """What decides in a rule, as a short text that is the same in every process: not its severity or receivers."""
+    """A hash of the settings that decide, the same in every process: without severity and receivers."""
     decides = rule.model_dump(
         mode="json",
         include={"match", "units", "equipment", "metric", "above", "below", "equals", "in_", "levels", "for_"}
@@ -111,7 +111,7 @@ def rule_hash(rule: Rule) -> str:
 
 
 def gap_s(cadence_s: float) -> float:
-    """The longest time between two values that still counts as without a break."""
+    """The longest time between two values that is no gap."""
     return max(3 * cadence_s, LEAST_GAP_S) + SLACK_S
 
 
@@ -126,13 +126,13 @@ def sampling_s(rule: Rule, watched_s: float) -> float:
 
 
 def warnings_for(rule: Rule) -> list[str]:
-    """What `hub check` should say of a rule that is right but may not do what was meant."""
+    """What `hub check` reports of a rule that is valid but may not do what its author meant."""
     found = []
     if metric_of(rule.metric).sort == "total":
         windowed = _WINDOWED_FOR.get(rule.metric, "lp")
         found.append(
             f"{rule.metric} is a total of the whole run and freezes when the run stops; "
-            f"for a level that moves on use {windowed}"
+            f"for a level that keeps changing use {windowed}"
         )
     lowest = rule.levels[0].above if rule.levels else rule.above
     if rule.metric in ("lot_count", "age_s") and lowest is not None and lowest - rule.margin <= 0:

@@ -1,4 +1,30 @@
-"""Holds the current alert of every rule on every subject, and puts samples and the passing of time to them."""
+"""Holds the current alert of every rule on every subject, and evaluates samples and the passing of time.
+
+Invariants:
+
+1. No method waits, and all are called in one event loop: a call sees the result of the whole call before it.
+2. There is one pair for each rule and each subject that it matches, and no other. The alert of a rule and a subject
+   that match no longer, or not yet, is in `_unpaired` while it is open or its cooldown lasts.
+3. The transitions of an alert have consecutive sequences and are returned in that order.
+4. Every open alert is in `_open`, whether it has a pair or not.
+5. An alert in `_changed` is never older than the last transition that was returned of it.
+6. A pair that time alone may change is in the due queue, unless its subject is away or its window is closed. The
+   return of the subject and the opening of the window put it back.
+
+States of an alert; a single sample may pass through several of them:
+
+              value exceeds the threshold         for at least `for`
+    inactive ────────────────────────────> pending ─────────────────> firing <───────────────────┐
+     ^ ^ ^                                    │                         │ value is clear          │ value is not
+     │ │ └────────────────────────────────────┘                         v                         │ clear any more
+     │ │    value does not exceed it, or too long a gap              clearing ───────────────────┘
+     │ └────────────────────────────────────────────────────────────────┘
+     │      clear for at least `clear_for`
+     └── from pending, firing and clearing: the window closes, the run ends, the rule or the subject is removed
+
+Silence, as the rule's `no_data` says, leaves the state, takes inactive or pending to firing, or takes firing or
+clearing to inactive.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +37,12 @@ from alerts.model.sample import Quality, Sample
 from alerts.rules.compiled import compile_rule, sampling_s
 from alerts.rules.evaluate import begin_at_most, close, evaluate, regrade
 from alerts.rules.matching import Attributes
-from alerts.rules.pairs import NEVER, DueQueue, Hearing, Needs, Pair, Subject
+from alerts.rules.pairs import NEVER, DueQueue, Needs, Pair, RuleInput, Subject
 from alerts.rules.roster import Change, Roster
 from alerts.rules.status import RuleStatus, status_of
 from alerts.rules.system import UNIT_UNREACHABLE
 
-_EXCUSED = 5.0  # standstills: a silence as long as this many is forgotten
+_EXCUSED_STANDSTILLS = 5.0  # a standstill shortens a silence by at most its own length times this
 
 
 class Engine:
@@ -30,16 +56,16 @@ class Engine:
     def __init__(self, timezone: str) -> None:
         self.evaluations = 0
         self.older_samples = 0  # ignored
-        self.ticked = 0  # pairs that ticks have looked at
+        self.ticked = 0  # pairs that ticks have examined
         self._ticked_s = -NEVER  # the last tick
         self._timezone = timezone
         self._roster = Roster()
         self._windows: dict[Schedule, Window] = {}
         self._was_open: dict[Schedule, bool] = {}
         self._due = DueQueue()
-        self._parked: dict[tuple[str, str], Alert] = {}  # by rule and subject, where there is no pair of them now
+        self._unpaired: dict[tuple[str, str], Alert] = {}  # by rule and subject, where there is no pair of them now
         self._open: dict[str, tuple[str, str]] = {}  # alert id -> rule and subject
-        self._dirty: dict[tuple[str, str], Alert] = {}
+        self._changed: dict[tuple[str, str], Alert] = {}
 
     def observe(self, sample: Sample, now_s: float) -> Sequence[Transition]:
         """What a sample changes. Subjects and metrics no rule asks for change nothing."""
@@ -50,7 +76,7 @@ class Engine:
             self.older_samples += 1
             return ()
         series.last_s, series.last_at, series.last_value = sample.time, sample.at, sample.value
-        if _is_heard(sample):
+        if _ends_silence(sample):
             series.value_s = sample.time
         if series.is_held:
             return ()
@@ -59,7 +85,7 @@ class Engine:
         for pair in series.pairs:
             alert, transition = evaluate(pair.rule, pair.alert, sample)
             if alert is not pair.alert:
-                transitions += self._follow(pair, alert, transition, now_s)
+                transitions += self._apply(pair, alert, transition, now_s)
         return transitions
 
     def tick(self, at: datetime, now_s: float) -> list[Transition]:
@@ -71,7 +97,7 @@ class Engine:
                 self._was_open[schedule] = is_open
                 self._wake((pair for pair in self._roster.pairs() if pair.rule.window is window), now_s)
         transitions: list[Transition] = []
-        for pair in self._due.take(now_s):
+        for pair in self._due.pop_due(now_s):
             self.ticked += 1
             if pair.series.is_held:
                 continue  # woken when the subject is back
@@ -80,32 +106,31 @@ class Engine:
                 continue
             alert, transition = evaluate(pair.rule, pair.alert, pair.series.tick(at, now_s))
             if alert is not pair.alert:
-                transitions += self._follow(pair, alert, transition, now_s)
+                transitions += self._apply(pair, alert, transition, now_s)
             if pair.rule.window is None or pair.rule.window.is_open(at):  # else woken when it opens
                 self._queue(pair, now_s)
         return transitions
 
     def resume(self, now_s: float) -> None:
-        """The hub itself stood still until now: silence counts from here, as nothing could be heard before.
+        """Count silence from now: the process stood still since the last tick and received no samples.
 
-        So that time alone brings no no-data onset and no clear. It sustains nothing either: what the hub did not
-        hear is missing, and a pending onset or clear whose values lie too far apart begins anew.
-        A silence that is much older than the standstill is not forgotten: a hub that stands still again and again
-        would never tell of it.
+        So a standstill alone causes no no-data onset and no clear. It does not bridge a gap either: a pending onset
+        or clear whose values lie too far apart begins anew. A silence that is much older than the standstill keeps
+        counting: otherwise a process that stands still again and again would never report it.
         """
-        excused_s = _EXCUSED * (now_s - self._ticked_s)
+        excused_s = _EXCUSED_STANDSTILLS * (now_s - self._ticked_s)
         for subject in self._roster.subjects.values():
             for series in subject.series.values():
                 series.value_s = max(series.value_s, min(now_s, series.value_s + excused_s))
 
     def set_reachable(self, subject: str, reachable: bool, now_s: float) -> None:
-        """Hold the alerts of a subject that is away on purpose, such as a released unit; or let them go on."""
+        """Hold the alerts of a subject that is away on purpose, such as a released unit; or resume them."""
         known = self._roster.subjects[subject]
         known.is_released = not reachable
-        self._settle(known, now_s)
+        self._update_away(known, now_s)
 
     def set_rules(self, rules: Iterable[Rule], at: datetime, now_s: float) -> list[Transition]:
-        """Decide by these rules from now on. Those that decide as before go on; the others begin anew."""
+        """Evaluate these rules from now on. Alerts of a rule that decides as before continue; the others close."""
         compiled = {rule.name: compile_rule(rule, self._timezone) for rule in rules}
         self._windows = {}
         for name, rule in compiled.items():
@@ -114,12 +139,12 @@ class Engine:
                 compiled[name] = replace(rule, window=shared)
         before = self._was_open
         self._was_open = {s: before.get(s, window.is_open(at)) for s, window in self._windows.items()}
-        transitions = self._rearrange(self._roster.set_rules(compiled, now_s), at, now_s)
-        for key, alert in list(self._parked.items()):
+        transitions = self._apply_change(self._roster.set_rules(compiled, now_s), at, now_s)
+        for key, alert in list(self._unpaired.items()):
             reason = self._roster.ended(alert)
             if reason is not None:
-                del self._parked[key]
-                transitions += self._shut(alert, reason, at, now_s)
+                del self._unpaired[key]
+                transitions += self._close_alert(alert, reason, at, now_s)
         return transitions
 
     def add_subject(
@@ -141,17 +166,17 @@ class Engine:
         if known is not None and (known.labels, known.attributes, known.metrics) == asked:
             return []
         change = self._roster.put_subject(subject, labels, attributes or {}, now_s, metrics)
-        return self._rearrange(change, at, now_s)
+        return self._apply_change(change, at, now_s)
 
     def remove_subject(self, subject: str, at: datetime, now_s: float) -> list[Transition]:
         """Stop watching; open alerts close with reason `subject-removed`."""
-        transitions = self._rearrange(self._roster.remove_subject(subject), at, now_s)
-        for key in [key for key in self._parked if key[1] == subject]:
-            transitions += self._shut(self._parked.pop(key), "subject-removed", at, now_s)
+        transitions = self._apply_change(self._roster.remove_subject(subject), at, now_s)
+        for key in [key for key in self._unpaired if key[1] == subject]:
+            transitions += self._close_alert(self._unpaired.pop(key), "subject-removed", at, now_s)
         return transitions
 
     def restore(self, alerts: Iterable[Alert], at: datetime, now_s: float) -> list[Transition]:
-        """Take up stored alerts where they were; those whose rule or subject is gone close."""
+        """Continue stored alerts with their timers; close those whose rule or subject is gone."""
         transitions: list[Transition] = []
         for alert in alerts:
             pair = self._roster.pair(alert.rule, alert.subject)
@@ -160,25 +185,25 @@ class Engine:
             if reason is None and pair is None and not is_awaited:
                 reason = "no-longer-matches" if alert.subject in self._roster.subjects else "subject-removed"
             if reason is not None:
-                transitions += self._shut(alert, reason, at, now_s)
+                transitions += self._close_alert(alert, reason, at, now_s)
                 continue
             alert = self._index(begin_at_most(self._roster.rules[alert.rule], alert, now_s))
             if pair is None:
-                self._parked[alert.rule, alert.subject] = alert
+                self._unpaired[alert.rule, alert.subject] = alert
             else:
                 pair.alert, transition = regrade(pair.rule, alert, pair.series.tick(at, now_s))
                 transitions += [transition] if transition is not None else []
                 self._due.put(pair, now_s, now_s)
         for subject in self._roster.subjects.values():
-            self._settle(subject, now_s)
+            self._update_away(subject, now_s)
         return transitions
 
     def acknowledge(self, alert_id: str, who: str, comment: str | None, at: datetime, now_s: float) -> Transition:
-        """Someone takes the alert on. Raises KeyError where no alert with this id is open."""
+        """Record who acknowledged the alert. Raises KeyError where no alert with this id is open."""
         return self._annotate(TransitionType.ACK, alert_id, who, comment, at, now_s)
 
     def unacknowledge(self, alert_id: str, at: datetime, now_s: float) -> Transition:
-        """Nobody has taken it on any more. Raises KeyError where no alert with this id is open."""
+        """Withdraw the acknowledgement. Raises KeyError where no alert with this id is open."""
         return self._annotate(TransitionType.UNACK, alert_id, None, None, at, now_s)
 
     def alert(self, alert_id: str) -> Alert | None:
@@ -187,16 +212,16 @@ class Engine:
         if key is None:
             return None
         pair = self._roster.pair(*key)
-        return pair.alert if pair is not None else self._parked[key]
+        return pair.alert if pair is not None else self._unpaired[key]
 
     def open_alerts(self) -> list[Alert]:
         """All alerts that are firing or clearing."""
         return [alert for alert_id in self._open if (alert := self.alert(alert_id)) is not None]
 
-    def take_dirty(self) -> list[Alert]:
-        """Alerts whose timers or peak changed without a transition since the last call: for the batch writer."""
-        dirty, self._dirty = self._dirty, {}
-        return list(dirty.values())
+    def pop_changed(self) -> list[Alert]:
+        """Return and forget the alerts whose timers or peak changed without a transition since the last call."""
+        changed, self._changed = self._changed, {}
+        return list(changed.values())
 
     def has_subject(self, subject: str) -> bool:
         """Whether the subject was added and not removed."""
@@ -215,35 +240,35 @@ class Engine:
         every_s = min(sampling_s(rule, watched_s) for rule in rules) if is_ruled else None
         return Needs(frozenset(known.series) if known is not None else frozenset(), every_s)
 
-    def hearing(self, subject: str, metrics: Collection[str], now_s: float) -> list[Hearing]:
-        """What each rule on one of these metrics hears of a subject."""
+    def rule_inputs(self, subject: str, metrics: Collection[str], now_s: float) -> list[RuleInput]:
+        """What each rule on one of these metrics receives of a subject."""
         known = self._roster.subjects.get(subject)
         return [
-            Hearing(pair.rule.rule.name, name, series.last_value is not None, series.silent_s(now_s))
+            RuleInput(pair.rule.rule.name, name, series.last_value is not None, series.silent_s(now_s))
             for name, series in (known.series.items() if known is not None else ())
             if name in metrics
             for pair in series.pairs
         ]
 
     def rule_status(self) -> list[RuleStatus]:
-        """How each rule stands, in the order of the configuration."""
+        """The status of each rule, in the order of the configuration."""
         pairs: dict[str, list[Pair]] = {name: [] for name in self._roster.rules}
         for pair in self._roster.pairs():
             pairs[pair.alert.rule].append(pair)
         return [status_of(rule.rule, pairs[name]) for name, rule in self._roster.rules.items()]
 
-    def _follow(self, pair: Pair, alert: Alert, transition: Transition | None, now_s: float) -> list[Transition]:
-        """Take over what was decided."""
+    def _apply(self, pair: Pair, alert: Alert, transition: Transition | None, now_s: float) -> list[Transition]:
+        """Keep the decision for a pair, and return its transition."""
         before, pair.alert = pair.alert, alert
         self._queue(pair, now_s)
         if transition is None:
             if _is_worth_storing(before, alert):
-                self._dirty[pair.key] = alert
+                self._changed[pair.key] = alert
             return []
-        self._dirty.pop(pair.key, None)
+        self._changed.pop(pair.key, None)
         self._index(alert)
         if alert.rule == UNIT_UNREACHABLE:
-            self._settle(pair.series.subject, now_s)
+            self._update_away(pair.series.subject, now_s)
         return [replace(transition, decided_s=now_s)]
 
     def _index(self, alert: Alert) -> Alert:
@@ -254,8 +279,8 @@ class Engine:
                 self._open.pop(alert.id, None)
         return alert
 
-    def _settle(self, subject: Subject, now_s: float) -> None:
-        """See whether the subject is away. When it is back, silence counts from now."""
+    def _update_away(self, subject: Subject, now_s: float) -> None:
+        """Update whether the subject is away. When it returns, silence counts from now."""
         pair = subject.pairs.get(UNIT_UNREACHABLE)
         was_away = subject.is_away
         subject.is_away = subject.is_released or (pair is not None and pair.alert.is_open)
@@ -275,31 +300,31 @@ class Engine:
             if due_s < NEVER:
                 self._due.put(pair, due_s, now_s)
 
-    def _rearrange(self, change: Change, at: datetime, now_s: float) -> list[Transition]:
-        """Close what has parted, begin what has joined, and bring what stayed to its new severity."""
+    def _apply_change(self, change: Change, at: datetime, now_s: float) -> list[Transition]:
+        """Close the alerts of pairs that ended, start new pairs, and change severities in pairs that stayed."""
         transitions: list[Transition] = []
-        for pair, reason in change.left:
-            self._due.drop(pair)
-            self._dirty.pop(pair.key, None)
-            transitions += self._shut(pair.alert, reason, at, now_s)
+        for pair, reason in change.ended:
+            self._due.discard(pair)
+            self._changed.pop(pair.key, None)
+            transitions += self._close_alert(pair.alert, reason, at, now_s)
             if pair.alert.rule == UNIT_UNREACHABLE:
-                self._settle(pair.series.subject, now_s)
+                self._update_away(pair.series.subject, now_s)
             if reason == "no-longer-matches" and pair.alert.cooldown_until_s is not None:
                 rest, _ = close(pair.alert, pair.series.tick(at, now_s), reason)
-                self._parked[pair.key] = rest  # the cooldown outlasts a short absence
-        for pair in change.joined:
-            pair.alert = self._parked.pop(pair.key, pair.alert)
+                self._unpaired[pair.key] = rest  # the cooldown outlasts a short absence
+        for pair in change.started:
+            pair.alert = self._unpaired.pop(pair.key, pair.alert)
             self._queue(pair, now_s)
             if pair.alert.is_open:
                 self._due.put(pair, now_s, now_s)
         for pair in change.stayed:
             alert, transition = regrade(pair.rule, pair.alert, pair.series.tick(at, now_s))
             if transition is not None:
-                transitions += self._follow(pair, alert, transition, now_s)
+                transitions += self._apply(pair, alert, transition, now_s)
         return transitions
 
-    def _shut(self, alert: Alert, reason: str, at: datetime, now_s: float) -> list[Transition]:
-        """Close the alert of a rule or subject that is gone."""
+    def _close_alert(self, alert: Alert, reason: str, at: datetime, now_s: float) -> list[Transition]:
+        """Close the alert of a pair that ended."""
         tick = Sample(alert.subject, alert.metric, None, at, now_s, Quality.TICK)
         closed, transition = close(alert, tick, reason)
         self._index(closed)
@@ -311,28 +336,32 @@ class Engine:
         alert = self.alert(alert_id)
         if alert is None:
             raise KeyError(alert_id)
-        taken_at = at if who is not None else None
+        acknowledged_at = at if who is not None else None
         alert = replace(
-            alert, acknowledged_by=who, acknowledged_at=taken_at, comment=comment, sequence=alert.sequence + 1
+            alert,
+            acknowledged_by=who,
+            acknowledged_at=acknowledged_at,
+            comment=comment,
+            sequence=alert.sequence + 1,
         )
-        self._dirty.pop((alert.rule, alert.subject), None)  # it holds the alert as it was before
+        self._changed.pop((alert.rule, alert.subject), None)  # the alert before this transition
         pair = self._roster.pair(alert.rule, alert.subject)
         if pair is not None:
             pair.alert = alert
         else:
-            self._parked[alert.rule, alert.subject] = alert
+            self._unpaired[alert.rule, alert.subject] = alert
         return Transition(kind, at, alert, sample_time_s=now_s, decided_s=now_s)
 
 
-def _is_heard(sample: Sample) -> bool:
-    """Whether the sample ends a silence. Under-range is a sign of life too, though it decides nothing."""
+def _ends_silence(sample: Sample) -> bool:
+    """Whether the sample is data. An under-range value is, though it decides nothing."""
     if sample.quality is Quality.OK:
         return sample.value is not None
     return sample.quality is Quality.OVER or sample.quality is Quality.UNDER
 
 
 def _is_worth_storing(before: Alert, after: Alert) -> bool:
-    """While a timer runs every value counts, else only a new peak: no write a second for each alert that fires."""
+    """True for every value while a timer runs, else for a new peak only: a firing alert costs no write a second."""
     timers = (after.pending_since_s, after.clearing_since_s, *after.level_since_s)
     if any(since_s is not None for since_s in timers) or before.peak != after.peak:
         return True

@@ -1,4 +1,4 @@
-"""Decides on an alert: a pure function of the rule, the alert as it stands, and a sample or a tick."""
+"""Decides the next state of an alert: pure functions of the rule, the current alert, and a sample or a tick."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,10 +15,10 @@ _WALL_SLACK = timedelta(seconds=1)  # the two clocks are read one after the othe
 
 
 def evaluate(rule: CompiledRule, alert: Alert, sample: Sample) -> Decision:
-    """The alert after a sample, and the transition people are told of, if any.
+    """The alert after a sample, and the transition that receivers are notified of, if any.
 
-    Samples come in order of their time; where nothing changes the very same alert comes back.
-    A tick (`Quality.TICK`, no value) is time passing: it carries how long the subject has been silent.
+    Samples come in order of their time. Where nothing changes, the same object is returned.
+    A tick (`Quality.TICK`, no value) is time passing: its `silent_s` is how long the subject has had no value.
     """
     quality = sample.quality
     value = sample.value
@@ -35,17 +35,17 @@ def evaluate(rule: CompiledRule, alert: Alert, sample: Sample) -> Decision:
             return alert, None
         return replace(alert, last_value_s=None, pending_since_s=None, level_since_s=()), None
     if quality is Quality.TICK:
-        return _pass_time(rule, alert, sample)
+        return _evaluate_tick(rule, alert, sample)
     weight = rule.weigh(sample)
-    return (alert, None) if weight is None else _decide(rule, alert, sample, *weight)
+    return (alert, None) if weight is None else _evaluate_value(rule, alert, sample, *weight)
 
 
 def close(alert: Alert, sample: Sample, reason: str | None) -> Decision:
-    """Clear an open alert, drop a pending one, leave an inactive one."""
+    """Clear an open alert, reset a pending one, leave an inactive one."""
     if alert.state is State.INACTIVE:
         return alert, None
     if alert.state is State.PENDING:
-        return _at_rest(alert), None
+        return _reset(alert), None
     cleared = replace(
         alert,
         state=State.INACTIVE,
@@ -64,7 +64,7 @@ def close(alert: Alert, sample: Sample, reason: str | None) -> Decision:
 
 
 def regrade(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
-    """Bring an open alert to the severity its rule has been given since; `levels` have severities of their own."""
+    """Give an open alert the severity that its rule now has; `levels` have severities of their own."""
     severity = rule.rule.severity
     if not alert.is_open or len(rule.severities) > 1 or alert.severity == severity:
         return alert, None
@@ -75,7 +75,7 @@ def regrade(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
 
 
 def begin_at_most(rule: CompiledRule, alert: Alert, now_s: float) -> Alert:
-    """A stored alert without timers that lie ahead, as they do where the wall clock was set back meanwhile."""
+    """A stored alert with no timer in the future, which a wall clock that was set back since then can cause."""
     times = (alert.started_s, alert.last_value_s, alert.pending_since_s, alert.clearing_since_s)
     started_s, last_s, pending_s, clearing_s, *levels = (
         None if at is None else min(at, now_s) for at in (*times, *alert.level_since_s)
@@ -97,7 +97,7 @@ def begin_at_most(rule: CompiledRule, alert: Alert, now_s: float) -> Alert:
 
 
 def due_s(rule: CompiledRule, alert: Alert, value_s: float) -> float:
-    """When time alone may next change the alert, if nothing is heard since `value_s`; or infinity."""
+    """When time alone may next change the alert, if no value follows the one at `value_s`; or infinity."""
     due = float("inf")
     cooled_s = alert.cooldown_until_s if alert.cooldown_until_s is not None else float("-inf")
     if alert.state is State.PENDING and alert.last_value_s is not None and alert.unbroken_until_s is not None:
@@ -112,10 +112,10 @@ def due_s(rule: CompiledRule, alert: Alert, value_s: float) -> float:
     return due
 
 
-def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, held: int) -> Decision:
-    """Weigh a value: each level is on its way up, on its way down, or stays where it is."""
+def _evaluate_value(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, held: int) -> Decision:
+    """Apply a value: the timer of each level that it may turn on or off starts, continues or stops."""
     if alert.state is State.INACTIVE and alert.id is not None:
-        alert = _at_rest(alert)  # what is left of the one before
+        alert = _reset(alert)  # an earlier alert that has cleared
     on, count = rule.levels_on(alert), len(rule.thresholds)
     now_s = sample.time
     is_broken = _is_broken(alert, now_s)
@@ -126,7 +126,7 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
             began_s = before[level] if level < len(before) and not is_broken else None
             since[level] = now_s if began_s is None else began_s
     reached = _reached(rule, since, on, now_s)
-    if not on and not exceeded:  # what was open for want of data is over, and so is what was pending
+    if not on and not exceeded:  # closes a no-data alert, and a pending one
         alert = replace(alert, value=sample.value, window=sample.window, last_value_s=now_s)
         return close(alert, sample, "data-returned")
     if on:
@@ -151,18 +151,20 @@ def _decide(rule: CompiledRule, alert: Alert, sample: Sample, exceeded: int, hel
     if on:
         if reached == on:
             return alert, None
-        return _move(rule, alert, sample, on, reached) if reached else close(alert, sample, sample.reason)
+        return (
+            _change_severity(rule, alert, sample, on, reached) if reached else close(alert, sample, sample.reason)
+        )
     if reached and (alert.is_open or not _is_cooling(alert, now_s)):
         return _fire(rule, alert, sample, reached)
     return alert, None
 
 
-def _pass_time(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
-    """What time alone does: a pending onset loses its thread or its cooldown ends, silence becomes no-data."""
+def _evaluate_tick(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
+    """Apply the passing of time: a gap ends a pending onset, a cooldown ends, silence becomes no-data."""
     now_s, value_s = tick.time, alert.last_value_s
     if alert.state is State.PENDING and value_s is not None:
         if _is_broken(alert, now_s):
-            alert = _at_rest(alert)
+            alert = _reset(alert)
         elif not _is_cooling(alert, now_s):
             reached = _reached(rule, (alert.pending_since_s, *alert.level_since_s), 0, value_s)
             if reached:
@@ -173,19 +175,19 @@ def _pass_time(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
     if no_data.action == "clear" and alert.is_open:
         return close(alert, tick, NO_DATA)
     if no_data.action == "alarm" and not alert.is_open and not _is_cooling(alert, now_s):
-        return _miss(rule, _at_rest(alert), tick)
+        return _fire_no_data(rule, _reset(alert), tick)
     return alert, None
 
 
 def _reached(rule: CompiledRule, since: Sequence[float | None], on: int, now_s: float) -> int:
-    """How many levels are on once those that were on their way for long enough have arrived."""
+    """How many levels are on, once those whose timers ran for long enough have changed."""
     rising = sum(began is not None and now_s - began >= rule.for_s for began in since[on:])
     falling = sum(began is not None and now_s - began >= rule.clear_for_s for began in since[:on])
     return on + rising - falling
 
 
 def _is_broken(alert: Alert, now_s: float) -> bool:
-    """Whether too long has passed since the last value, by the cadence its subject was sampled at from then on."""
+    """Whether the gap since the last value is too long for the cadence at which its subject was sampled since."""
     return alert.last_value_s is None or alert.unbroken_until_s is None or now_s > alert.unbroken_until_s
 
 
@@ -194,7 +196,7 @@ def _is_cooling(alert: Alert, now_s: float) -> bool:
 
 
 def _fire(rule: CompiledRule, alert: Alert, sample: Sample, reached: int) -> Decision:
-    """The onset; an alert that was open for want of data keeps its id."""
+    """The onset; an open no-data alert keeps its id."""
     is_new = not alert.is_open
     alert = replace(
         alert,
@@ -216,8 +218,8 @@ def _fire(rule: CompiledRule, alert: Alert, sample: Sample, reached: int) -> Dec
     return alert, _transition(TransitionType.ONSET, alert, sample)
 
 
-def _miss(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
-    """The onset of an alert for want of data."""
+def _fire_no_data(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
+    """The onset of a no-data alert."""
     alert = replace(
         alert,
         id=alert_id(alert.rule, alert.subject, tick.at),
@@ -233,8 +235,8 @@ def _miss(rule: CompiledRule, alert: Alert, tick: Sample) -> Decision:
     return alert, _transition(TransitionType.NO_DATA, alert, tick)
 
 
-def _move(rule: CompiledRule, alert: Alert, sample: Sample, on: int, reached: int) -> Decision:
-    """The severity moves; a higher one wants a new acknowledgement."""
+def _change_severity(rule: CompiledRule, alert: Alert, sample: Sample, on: int, reached: int) -> Decision:
+    """Change the severity; a higher one needs a new acknowledgement."""
     moved = range(min(on, reached), max(on, reached))
     alert = replace(
         alert,
@@ -252,8 +254,8 @@ def _unacknowledged(alert: Alert) -> Alert:
     return replace(alert, acknowledged_by=None, acknowledged_at=None, comment=None)
 
 
-def _at_rest(alert: Alert) -> Alert:
-    """As before anything happened, but for the cooldown."""
+def _reset(alert: Alert) -> Alert:
+    """A new inactive alert that keeps the cooldown."""
     return Alert(alert.rule, alert.subject, alert.rule_hash, alert.metric, cooldown_until_s=alert.cooldown_until_s)
 
 
@@ -262,14 +264,14 @@ def _onset_reason(sample: Sample) -> str | None:
 
 
 def _cleared_at(alert: Alert, sample: Sample) -> datetime:
-    """When it cleared by the wall clock; where that was set back, the onset and how long the alert lasted.
+    """When the alert cleared by the wall clock; where that was set back, its onset plus its steady duration.
 
-    So nothing ever clears before it began. Where the wall clock was set forward the time shown is the true one.
+    So no alert clears before its onset. A wall clock that was set forward needs no correction.
     """
     if alert.started_at is None:
         return sample.at
-    lasted_s = 0.0 if alert.started_s is None else max(0.0, sample.time - alert.started_s)
-    expected = alert.started_at + timedelta(seconds=lasted_s)
+    duration_s = 0.0 if alert.started_s is None else max(0.0, sample.time - alert.started_s)
+    expected = alert.started_at + timedelta(seconds=duration_s)
     is_set_back = sample.at < max(alert.started_at, expected - _WALL_SLACK)
     return expected if is_set_back else sample.at
 

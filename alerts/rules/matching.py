@@ -1,4 +1,4 @@
-"""Which subjects a rule is about."""
+"""Which subjects a rule matches."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 def matcher_of(rule: Rule) -> Matcher:
-    """A function of (subject, labels, attributes) that says whether the rule is about it.
+    """A function of (subject, labels, attributes) that says whether the rule matches.
 
     Subjects are `unit/<id>`, `equipment/<feed>/<id>` and `hub/<thing>`; attributes of a machine are
     its `status` and `status_category`, and may change.
@@ -42,7 +42,7 @@ def matcher_of(rule: Rule) -> Matcher:
 
 
 def named_by(rule: Rule) -> frozenset[str] | None:
-    """The only subjects a rule can be about where it names its units one by one; else None."""
+    """The only subjects a rule can match, where it names its units without globs; else None."""
     if isinstance(rule, SystemRule) or not rule.units or any(_MAGIC.search(glob) for glob in rule.units):
         return None
     return frozenset(f"unit/{unit}" for unit in rule.units)

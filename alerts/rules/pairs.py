@@ -1,4 +1,4 @@
-"""What the engine keeps: subjects, their series of values, a pair per rule and subject, and what is due when."""
+"""What the engine keeps: subjects, series of values, a pair per rule and subject, and the queue of due pairs."""
 
 import heapq
 from collections.abc import Collection, Iterator, Mapping
@@ -13,11 +13,11 @@ from alerts.rules.evaluate import due_s
 from alerts.rules.matching import Attributes
 
 NEVER = float("inf")
-_LOOK_S = 20.0
+_CHECK_S = 20.0  # a pair is checked within once to twice this, however late it is due
 
 
 class Subject:
-    """A unit, a machine or a part of the hub, with the pairs of the rules that are about it."""
+    """A unit, a machine or a part of the hub, with the pairs of the rules that match it."""
 
     __slots__ = ("attributes", "id", "is_away", "is_released", "labels", "metrics", "pairs", "series")
 
@@ -25,15 +25,15 @@ class Subject:
         self.id = subject_id
         self.labels: Mapping[str, str] = {}
         self.attributes: Attributes = {}
-        self.metrics: Collection[str] | None = None  # that it has; None: any
+        self.metrics: Collection[str] | None = None  # those it has; None: any
         self.series: dict[str, Series] = {}  # by metric
         self.pairs: dict[str, Pair] = {}  # by rule
         self.is_released = False
-        self.is_away = False  # its alerts hold, but for those on `reachable`
+        self.is_away = False  # all its alerts hold except those on `reachable`
 
 
 class Series:
-    """One metric of one subject: what was heard last, and the pairs it decides."""
+    """One metric of one subject: its newest sample, and the pairs whose rules are on it."""
 
     __slots__ = ("last_at", "last_s", "last_value", "metric", "pairs", "subject", "value_s")
 
@@ -48,7 +48,7 @@ class Series:
 
     @property
     def is_held(self) -> bool:
-        """True while the subject is away, unless this metric is what says so."""
+        """True while the subject is away, unless this metric is the one that reports it."""
         return self.subject.is_away and self.metric != "reachable"
 
     def silent_s(self, now_s: float) -> float:
@@ -61,8 +61,8 @@ class Series:
         return Sample(self.subject.id, self.metric, None, at, now_s, Quality.TICK, silent_s=silent_s)
 
 
-class Hearing(NamedTuple):
-    """What a rule hears of a subject: whether its newest sample had a value, and for how long there was none."""
+class RuleInput(NamedTuple):
+    """What a rule receives of a subject: whether the newest sample had a value, and how long there was none."""
 
     rule: str
     metric: str
@@ -74,11 +74,11 @@ class Needs(NamedTuple):
     """What the rules ask of a subject: which metrics, and how often."""
 
     metrics: frozenset[str]
-    every_s: float | None  # infinity: as it comes; None: no rule but `unit-unreachable` is about the subject
+    every_s: float | None  # infinity: at any cadence; None: no rule but `unit-unreachable` matches the subject
 
 
 class Pair:
-    """One rule on one subject, and how it stands."""
+    """One rule on one subject, with its current alert."""
 
     __slots__ = ("alert", "queued_s", "rule", "series")
 
@@ -99,10 +99,10 @@ class Pair:
 
 
 class DueQueue:
-    """Pairs by the time they next want a tick. Of several entries of a pair the earliest counts.
+    """Pairs ordered by the time of their next tick. Of several entries of a pair the earliest counts.
 
-    A pair that is due late is looked at before that, at times spread over the pairs: most will have had a value
-    by then, so that they are not all due at once, and entries overtaken by events do not pile up.
+    A pair that is due late is checked earlier, at times spread over the pairs. Most pairs have had a value by then
+    and are due later still: so they do not all become due at once, and outdated entries do not accumulate.
     """
 
     def __init__(self) -> None:
@@ -110,21 +110,21 @@ class DueQueue:
         self._order = count()
 
     def put(self, pair: Pair, due_s: float, now_s: float) -> None:
-        """Ask the pair at `due_s` at the latest, unless it will be asked before."""
+        """Check the pair at `due_s` at the latest."""
         order = next(self._order)
-        look_s = min(due_s, now_s + _LOOK_S * (1 + order % 97 / 97))
-        if look_s < pair.queued_s:
-            pair.queued_s = look_s
-            heapq.heappush(self._heap, (look_s, order, pair))
+        check_s = min(due_s, now_s + _CHECK_S * (1 + order % 97 / 97))
+        if check_s < pair.queued_s:
+            pair.queued_s = check_s
+            heapq.heappush(self._heap, (check_s, order, pair))
 
-    def drop(self, pair: Pair) -> None:
-        """Never ask the pair again."""
+    def discard(self, pair: Pair) -> None:
+        """Never check the pair again."""
         pair.queued_s = -NEVER
 
-    def take(self, now_s: float) -> Iterator[Pair]:
-        """The pairs to ask now. One that is put back meanwhile must be due later."""
+    def pop_due(self, now_s: float) -> Iterator[Pair]:
+        """The pairs to check now. A pair that the caller puts back during the iteration must be due later."""
         while self._heap and self._heap[0][0] <= now_s:
-            look_s, _, pair = heapq.heappop(self._heap)
-            if pair.queued_s == look_s:
+            check_s, _, pair = heapq.heappop(self._heap)
+            if pair.queued_s == check_s:
                 pair.queued_s = NEVER
                 yield pair

@@ -1,4 +1,4 @@
-"""Which rule is about which subject: subjects and rules come, go and change, and pairs of them form and part."""
+"""Keeps a pair for each rule and each subject that it matches, while rules and subjects are added and removed."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from alerts.rules.pairs import Pair, Series, Subject
 
 @dataclass(slots=True)
 class Change:
-    """What a change of rules or subjects did to the pairs; `left` with the reason."""
+    """The pairs that a change of rules or subjects started, kept and ended; `ended` with the reason."""
 
-    joined: list[Pair] = field(default_factory=list)
+    started: list[Pair] = field(default_factory=list)
     stayed: list[Pair] = field(default_factory=list)  # with a new version of a rule that decides as before
-    left: list[tuple[Pair, str]] = field(default_factory=list)
+    ended: list[tuple[Pair, str]] = field(default_factory=list)
 
 
 class Roster:
-    """Subjects, rules, and a pair for each rule on each subject it is about."""
+    """Subjects, rules, and their pairs."""
 
     def __init__(self) -> None:
         self.rules: dict[str, CompiledRule] = {}
@@ -56,7 +56,7 @@ class Roster:
     ) -> Change:
         """Add a subject, or give a known one other labels, attributes and metrics.
 
-        A rule on another metric than these is not about it; None: it may have any.
+        A rule on a metric outside `metrics` does not match it; None: it may have any metric.
         """
         known = self.subjects.setdefault(subject, Subject(subject))
         known.labels, known.attributes, known.metrics = labels, attributes, metrics
@@ -65,11 +65,11 @@ class Roster:
         return change
 
     def remove_subject(self, subject: str) -> Change:
-        """Part it from all its rules."""
+        """Remove the subject and end its pairs."""
         change = Change()
         known = self.subjects.pop(subject, None)
         for pair in list(known.pairs.values()) if known is not None else ():
-            self._part(pair, "subject-removed", change)
+            self._end(pair, "subject-removed", change)
         return change
 
     def set_rules(self, rules: dict[str, CompiledRule], now_s: float) -> Change:
@@ -87,7 +87,7 @@ class Roster:
         for pair in list(self.pairs()):
             reason = self.ended(pair.alert)
             if reason is not None:
-                self._part(pair, reason, change)
+                self._end(pair, reason, change)
             else:
                 pair.rule = rules[pair.alert.rule]
                 change.stayed.append(pair)
@@ -110,15 +110,15 @@ class Roster:
                 series = subject.series[metric] = self.series[subject.id, metric] = Series(subject, metric, now_s)
             pair = subject.pairs[name] = Pair(rule, series, Alert(name, subject.id, rule.hash, metric))
             series.pairs.append(pair)
-            change.joined.append(pair)
+            change.started.append(pair)
         elif not matches and pair is not None:
-            self._part(pair, "no-longer-matches", change)
+            self._end(pair, "no-longer-matches", change)
 
-    def _part(self, pair: Pair, reason: str, change: Change) -> None:
+    def _end(self, pair: Pair, reason: str, change: Change) -> None:
         series = pair.series
         del series.subject.pairs[pair.rule.rule.name]
         series.pairs.remove(pair)
         if not series.pairs:
             del series.subject.series[series.metric]
             del self.series[series.subject.id, series.metric]
-        change.left.append((pair, reason))
+        change.ended.append((pair, reason))

@@ -24,7 +24,7 @@ class Routing:
     def receivers_of(self, alert: Alert, notified: Collection[str]) -> tuple[str, ...]:
         """The receivers of a transition: those `notified` of the alert before, else those that the rule names.
 
-        Receivers that are no longer configured are left out, and so is one that the alert itself is about.
+        Receivers that are no longer configured are left out, and so is one that is the subject of the alert.
         """
         rule = self._rules.get(alert.rule)
         own: Iterable[str] = self._system if alert.rule in SYSTEM_SUBJECTS else ()

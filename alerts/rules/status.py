@@ -1,4 +1,4 @@
-"""How a rule stands over all its subjects."""
+"""The status of a rule over all its subjects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _BY_URGENCY = (State.INACTIVE, State.PENDING, State.CLEARING, State.FIRING)
 
 @dataclass(frozen=True, slots=True)
 class RuleStatus:
-    """The most urgent state of a rule's alerts, how many there are, and the newest sample it was asked about."""
+    """The most urgent state of a rule's alerts, how many there are, and the newest sample it evaluated."""
 
     rule: Rule
     state: State

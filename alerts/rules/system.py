@@ -1,4 +1,4 @@
-"""The hub's own alerts: rules known by name on subjects of the hub, evaluated like every other rule."""
+"""The system rules, which raise the hub's own alerts; the engine evaluates them like every other rule."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,7 +22,7 @@ SYSTEM_SUBJECTS: Mapping[str, str] = MappingProxyType(
         "edge-overloaded": "hub/edge",
     }
 )
-"""Name of each system rule -> the prefix of the subjects it is about."""
+"""Name of each system rule -> the prefix of the subjects it matches."""
 
 
 class SystemRule(Rule):
@@ -34,7 +34,7 @@ class SystemRule(Rule):
 
 
 def system_rule(name: str, severity: Severity, notify: tuple[str, ...]) -> SystemRule:
-    """The system rule of this name, one of `SYSTEM_SUBJECTS`. The reason comes with the sample."""
+    """The system rule of this name, one of `SYSTEM_SUBJECTS`. A sample states the reason."""
     return SystemRule(
         name=name,
         metric="reachable" if name == UNIT_UNREACHABLE else "ok",

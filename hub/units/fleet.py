@@ -72,7 +72,7 @@ class Fleet:
         for config in configs:
             known = restored(settings.get(config.id, ()), self._clock)
             self._register(config, None).resume(latest.get(config.id), known)
-        self.coverage.look()  # so that what was told of it before finds its subjects
+        self.coverage.check()  # so that what was told of it before finds its subjects
 
     async def start(self) -> None:
         """Start every registered unit."""

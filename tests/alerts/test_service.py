@@ -159,7 +159,7 @@ DECIDES: dict[str, tuple[Callable[[Bench], object], str]] = {
     "configure": (lambda bench: bench.alerts.configure(CONFIG.model_copy(update={"rules": ()})), "alert.clear"),
     "run": (lambda bench: None, "alert.no_data"),  # time passes: the rule `silent` fires
 }
-DECIDES_NOTHING = {"set_reachable", "alert", "open_alerts", "rule_status", "labels_of", "needs", "hearing"}
+DECIDES_NOTHING = {"set_reachable", "alert", "open_alerts", "rule_status", "labels_of", "needs", "rule_inputs"}
 
 
 @pytest.mark.parametrize("name", DECIDES)

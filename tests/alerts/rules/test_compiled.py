@@ -1,4 +1,4 @@
-"""A rule made ready: what decides in it, what it asks of a unit, and what should be said of it."""
+"""A compiled rule: which settings decide, which cadence it needs, and which warnings it deserves."""
 
 import subprocess
 import sys

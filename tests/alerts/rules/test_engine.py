@@ -166,7 +166,7 @@ def test_a_restart_goes_on_with_a_pending_timer() -> None:
     rule = make_rule(above=65, **{"for": "10s"})
     before = Play(rule)
     before.samples(range(6), 70.0)
-    (pending,) = before.engine.take_dirty()
+    (pending,) = before.engine.pop_changed()
     after = Play(rule)
     after.engine.restore([pending], *at(7))
     assert after.samples(range(8, 15), 70.0) == [(10, "onset")]
@@ -179,7 +179,7 @@ def test_a_restart_goes_on_with_what_was_sampled_slowly(cadence_s: float, last_s
     before, after = Play(rule), Play(rule)
     for second in (0.0, 10.0, 20.0, 30.0, 40.0, last_s):
         before.sample(second, 70.0, cadence_s=cadence_s)
-    (pending,) = before.engine.take_dirty()
+    (pending,) = before.engine.pop_changed()
     stored = decode_alert(encode_alert(pending, 0.0), 0.0)
     after.engine.restore([stored], *at(56))
     assert after.ticks([56, 57, 58]) == []
@@ -192,7 +192,7 @@ def test_a_pending_timer_stored_by_a_version_without_deadlines_goes_on() -> None
     rule = make_rule(above=65, **{"for": "30s"})
     before, after = Play(rule), Play(rule)
     before.samples([0, 10, 20], 70.0)
-    (pending,) = before.engine.take_dirty()
+    (pending,) = before.engine.pop_changed()
     after.engine.restore([replace(pending, unbroken_until_s=None)], *at(26))
     assert after.tick(27) == []
     assert after.sample(30, 70.0) == ["onset"]
@@ -348,16 +348,16 @@ def test_only_an_open_alert_can_be_acknowledged() -> None:
 def test_timers_and_peaks_are_dirty_once_and_plain_values_are_not() -> None:
     play = Play(make_rule(above=65, **{"for": "2s"}))
     play.sample(0, 50.0)
-    assert play.engine.take_dirty() == []
+    assert play.engine.pop_changed() == []
     play.sample(1, 70.0)
-    assert [alert.state for alert in play.engine.take_dirty()] == [State.PENDING]
-    assert play.engine.take_dirty() == []
+    assert [alert.state for alert in play.engine.pop_changed()] == [State.PENDING]
+    assert play.engine.pop_changed() == []
     play.samples([2, 3], 70.0)
-    assert play.engine.take_dirty() == []  # the onset carries it
+    assert play.engine.pop_changed() == []  # the onset stores it
     play.sample(4, 69.0)
-    assert play.engine.take_dirty() == []
+    assert play.engine.pop_changed() == []
     play.sample(5, 71.0)
-    assert [alert.peak for alert in play.engine.take_dirty()] == [71.0]
+    assert [alert.peak for alert in play.engine.pop_changed()] == [71.0]
 
 
 def test_the_status_of_a_rule_names_its_most_urgent_state_and_newest_value() -> None:
@@ -436,9 +436,9 @@ def test_an_acknowledgement_is_not_overwritten_by_what_waited_to_be_stored() -> 
     play.sample(0, 70.0)
     play.sample(0.3, 71.0)
     taken = play.engine.acknowledge(play.last().id or "", "kim", None, *at(0.5)).alert
-    assert play.engine.take_dirty() == []
+    assert play.engine.pop_changed() == []
     play.sample(1, 72.0)
-    (stored,) = play.engine.take_dirty()
+    (stored,) = play.engine.pop_changed()
     assert (stored.acknowledged_by, stored.sequence) == ("kim", taken.sequence)
 
 
@@ -456,7 +456,7 @@ def test_a_wall_clock_set_back_over_a_restart_neither_holds_an_onset_back_nor_a_
     pending = Play(rule)
     pending.samples(range(3600, 3602), 70.0)
     after = Play(rule)
-    after.engine.restore(pending.engine.take_dirty(), *at(0))
+    after.engine.restore(pending.engine.pop_changed(), *at(0))
     assert after.samples(range(1, 10), 70.0) == [(3, "onset")]
 
 

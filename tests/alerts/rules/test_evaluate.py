@@ -1,4 +1,4 @@
-"""The state machine, case by case."""
+"""The states of an alert, case by case."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -467,7 +467,7 @@ STEPS_BACK = [timedelta(days=-730), timedelta(hours=-1), timedelta(seconds=-30),
 
 
 def seen_with_steps(*samples: tuple[float, float, timedelta]) -> list[Transition]:
-    """What happens on samples (second, value, how far the wall clock has been set by then)."""
+    """The transitions on samples (second, value, how far the wall clock has been set by then)."""
     rule = compile_rule(make_rule(above=65, cooldown="0s"), "UTC")
     alert, seen = Alert("r", "unit/a", rule.hash, "lp"), []
     for second, value, step in samples:

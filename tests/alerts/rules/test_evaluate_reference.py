@@ -1,4 +1,4 @@
-"""The state machine against a naive reading of the rules, which looks back over the whole series each time."""
+"""The states of an alert against a naive implementation, which reads the whole series at each event."""
 
 import os
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ def holds_until(event: Event) -> float:
 
 
 class Reference:
-    """What should happen, told from the events so far and from the last transition."""
+    """The expected transition, from the events so far and from the last transition."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -85,11 +85,11 @@ class Reference:
         )
 
     def decides(self, event: Event) -> bool:
-        """Whether its value is looked at."""
+        """Whether its value is evaluated."""
         return self.verdict(event) is not None and (not self.rule.schedule or is_in_window(event))
 
     def run(self, verdict: str) -> list[Event]:
-        """All that decided and said so without a break, the newest first."""
+        """All events without a gap between them that decided the same, the newest first."""
         run: list[Event] = []
         for event in reversed(self.events[self.began :]):
             said = self.verdict(event)
@@ -103,7 +103,7 @@ class Reference:
         return run
 
     def lasted(self, verdict: str) -> tuple[float, float] | None:
-        """For how long they said so, and up to when that holds without another."""
+        """For how long they decided the same, and until when that counts without another."""
         run = self.run(verdict)
         return (run[0].second - run[-1].second, holds_until(run[0])) if run else None
 
@@ -192,7 +192,7 @@ def events_of(stretches: list[Stretch]) -> list[Event]:
 
 
 def play_event(play: Play, event: Event) -> list[str]:
-    """Put it to the engine; the types of what happened."""
+    """Give the event to the engine; returns the types of the transitions."""
     if event.quality is Quality.TICK:
         return play.tick(event.second)
     return play.sample(event.second, event.value, event.quality, cadence_s=event.cadence_s, window=event.window)
@@ -263,7 +263,7 @@ def test_a_restart_at_any_moment_changes_nothing(
         happened = play_event(on, event)
         if after is not None:
             assert play_event(after, event) == happened, event
-            told = after.seen[len(after.seen) - len(happened) :]
-            assert [bare(t.alert) for t in told] == [bare(t.alert) for t in on.seen[known:]]
-        for alert in [*(t.alert for t in on.seen[known:]), *on.engine.take_dirty()]:
+            transitions = after.seen[len(after.seen) - len(happened) :]
+            assert [bare(t.alert) for t in transitions] == [bare(t.alert) for t in on.seen[known:]]
+        for alert in [*(t.alert for t in on.seen[known:]), *on.engine.pop_changed()]:
             stored[alert.rule, alert.subject] = alert

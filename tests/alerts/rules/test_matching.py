@@ -1,4 +1,4 @@
-"""Which subjects a rule is about."""
+"""Which subjects a rule matches."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pairs form and part with rules and subjects."""
+"""Pairs start and end as rules and subjects are added and removed."""
 
 from alerts.rules.compiled import CompiledRule, compile_rule
 from alerts.rules.roster import Roster
@@ -27,7 +27,7 @@ def test_the_last_pair_takes_its_series_with_it() -> None:
     roster.set_rules(compiled(above=65), 0.0)
     roster.put_subject("unit/a", {}, {}, 0.0)
     change = roster.remove_subject("unit/a")
-    assert [(pair.key, reason) for pair, reason in change.left] == [(("r", "unit/a"), "subject-removed")]
+    assert [(pair.key, reason) for pair, reason in change.ended] == [(("r", "unit/a"), "subject-removed")]
     assert roster.series == {}
     assert list(roster.pairs()) == []
 
@@ -38,10 +38,10 @@ def test_a_rule_that_decides_as_before_keeps_its_pair_and_a_changed_one_gets_a_n
     roster.put_subject("unit/a", {}, {}, 0.0)
     pair = roster.pair("r", "unit/a")
     same = roster.set_rules(compiled(above=65, severity="critical"), 1.0)
-    assert (same.stayed, same.left, same.joined) == ([pair], [], [])
+    assert (same.stayed, same.ended, same.started) == ([pair], [], [])
     other = roster.set_rules(compiled(above=70), 2.0)
-    assert [(left, reason) for left, reason in other.left] == [(pair, "rule-changed")]
-    assert [joined.key for joined in other.joined] == [("r", "unit/a")]
+    assert [(ended, reason) for ended, reason in other.ended] == [(pair, "rule-changed")]
+    assert [started.key for started in other.started] == [("r", "unit/a")]
     assert roster.pair("r", "unit/a") is not pair
 
 
@@ -49,7 +49,7 @@ def test_new_labels_can_end_a_match() -> None:
     roster = Roster()
     roster.set_rules(compiled(above=65, match={"site": "dockside"}), 0.0)
     roster.put_subject("unit/a", {"site": "dockside"}, {}, 0.0)
-    assert [reason for _, reason in roster.put_subject("unit/a", {"site": "yard"}, {}, 1.0).left] == [
+    assert [reason for _, reason in roster.put_subject("unit/a", {"site": "yard"}, {}, 1.0).ended] == [
         "no-longer-matches"
     ]
     assert roster.pair("r", "unit/a") is None
@@ -63,7 +63,7 @@ def test_a_rule_is_about_no_subject_that_has_not_its_metric() -> None:
     roster.set_rules(compiled(name="hot", metric="temperature", above=40) | compiled(name="loud", above=65), 0.0)
     assert {pair.key for pair in roster.pairs()} == {("hot", "unit/weather"), ("loud", "unit/gate")}
     change = roster.put_subject("unit/weather", {}, {}, 1.0, {"wind", "reachable"})
-    assert [(pair.key, reason) for pair, reason in change.left] == [(("hot", "unit/weather"), "no-longer-matches")]
+    assert [(pair.key, reason) for pair, reason in change.ended] == [(("hot", "unit/weather"), "no-longer-matches")]
 
 
 def test_rules_on_named_units_find_them_whichever_comes_first() -> None:
@@ -79,5 +79,5 @@ def test_rules_on_named_units_find_them_whichever_comes_first() -> None:
         ("most", "unit/b"),
     }
     change = roster.set_rules(compiled(name="one", above=65, units=["b"]), 1.0)
-    assert {(pair.key, reason) for pair, reason in change.left} >= {(("one", "unit/a"), "rule-changed")}
+    assert {(pair.key, reason) for pair, reason in change.ended} >= {(("one", "unit/a"), "rule-changed")}
     assert [pair.key for pair in roster.pairs()] == [("one", "unit/b")]

@@ -1,4 +1,4 @@
-"""The hub's own rules."""
+"""The system rules."""
 
 import pytest
 from pydantic import ValidationError

@@ -9,7 +9,7 @@ from alerts.config.rule import Rule
 from alerts.model.alert import Transition
 from alerts.model.sample import Sample
 from alerts.rules.engine import Engine
-from alerts.rules.pairs import Hearing
+from alerts.rules.pairs import RuleInput
 from alerts.rules.system import system_rules
 from hub.nl43.config import NL43Config
 from hub.readings.reading import Reading
@@ -61,8 +61,8 @@ class Site:
     def remove_subject(self, subject: str) -> None:
         self.take(self.engine.remove_subject(subject, self.clock.now(), self.clock.seconds))
 
-    def hearing(self, subject: str, metrics: Collection[str]) -> list[Hearing]:
-        return self.engine.hearing(subject, metrics, self.clock.seconds)
+    def rule_inputs(self, subject: str, metrics: Collection[str]) -> list[RuleInput]:
+        return self.engine.rule_inputs(subject, metrics, self.clock.seconds)
 
     def report(self, subject: str, ok: bool, reason: str | None = None) -> None:
         sample = Sample(subject, "ok", ok, self.clock.now(), self.clock.seconds, reason=reason)
@@ -84,7 +84,7 @@ class Site:
                     self.take(self.engine.observe(sample, now_s))
             self.take(self.engine.tick(now, now_s))
             if now_s % 5 == 0:
-                self.coverage.look()
+                self.coverage.check()
 
 
 def test_a_meter_that_answers_every_eight_seconds_cannot_fill_a_minute_and_it_is_said_once() -> None:
@@ -134,7 +134,7 @@ def test_a_rule_that_is_gone_is_no_longer_said_to_see_nothing() -> None:
     site = Site()
     site.play(120, every=8)
     site.take(site.engine.set_rules(system_rules("warning", ()), site.clock.now(), site.clock.seconds))
-    site.coverage.look()
+    site.coverage.check()
     assert [t.type for t in site.told] == ["alert.onset", "alert.clear"]
     assert not site.unit.uncovered_rules
 
@@ -144,15 +144,15 @@ def test_a_unit_that_is_gone_is_no_longer_said_to_be_unseen() -> None:
     site.play(120, every=8)
     site.units.clear()
     site.remove_subject(unit_subject("gate"))
-    site.coverage.look()
-    site.coverage.look()
+    site.coverage.check()
+    site.coverage.check()
     assert [t.type for t in site.told] == ["alert.onset", "alert.clear"]
 
 
 def test_a_restart_goes_on_with_what_was_said() -> None:
     before, after = Site(), Site()
     before.play(120, every=8)
-    after.coverage.look()
+    after.coverage.check()
     assert after.engine.restore([before.told[0].alert], after.clock.now(), 0.0) == []
     after.play(200, every=8)
     assert after.told == []
