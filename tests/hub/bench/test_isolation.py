@@ -16,7 +16,8 @@ async def test_lanes_keep_the_sync_free_and_one_pool_does_not() -> None:
         assert wanted | {"peak_rss_mb", "sessions_max"} <= found[run].keys()
     checks = found["checks"]
     assert checks["bulk_complete"]["ok"]
-    assert found["lanes"]["sync_max_s"] < found["shared"]["sync_max_s"]
+    # the median: on a busy machine a single cycle of either may be long
+    assert found["lanes"]["sync_p50_s"] < found["shared"]["sync_p50_s"]
     assert found["shared"]["missed_cycles"] > 0
     assert found["lanes"]["sessions_max"] <= 6
     assert checks["million_rows_rss_above_idle_mb"]["ok"]
