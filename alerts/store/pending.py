@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from alerts.model.delivery import BEGINNING, JSON, Delivery, DeliveryState, Place
+from alerts.store.statements import in_parts
 from alerts.store.tables import DeliveryRow, TransitionRow
 
-_SOME = 400  # keys in one statement
-
-T = TypeVar("T")
 Members = tuple[tuple[str, int], ...]
 
 
@@ -55,7 +53,7 @@ def _deliveries(session: Session, rows: Sequence[DeliveryRow]) -> Iterator[Deliv
     """Gives up those of which neither the body nor the transition could be stored."""
     documents: dict[tuple[str | None, int], str | None] = {}
     key = col(TransitionRow.alert_id), col(TransitionRow.sequence)
-    for some in _in_parts([(row.alert_id, row.sequence) for row in rows if row.alert_id is not None]):
+    for some in in_parts([(row.alert_id, row.sequence) for row in rows if row.alert_id is not None]):
         found = session.exec(select(*key, col(TransitionRow.document)).where(tuple_(*key).in_(some)))
         documents |= {(alert_id, sequence): document for alert_id, sequence, document in found}
     for row in rows:
@@ -105,7 +103,7 @@ def _earlier(
         last |= later
         wanted = set(_before(session, receiver, later)) - found.keys()
         new = []
-        for some in _in_parts(sorted(wanted)):
+        for some in in_parts(sorted(wanted)):
             pending = DeliveryRow.state == DeliveryState.PENDING.value
             new += session.exec(select(DeliveryRow).where(pending, col(DeliveryRow.id).in_(some)))
         members |= _members(session, new)
@@ -118,7 +116,7 @@ def _before(session: Session, receiver: str, sequences: Mapping[str, int]) -> It
     states = [DeliveryState.PENDING.value, DeliveryState.DIGESTED.value]
     of_receiver = DeliveryRow.receiver == receiver, col(DeliveryRow.state).in_(states)
     query = select(DeliveryRow.id, DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence)
-    for some in _in_parts(list(sequences)):
+    for some in in_parts(list(sequences)):
         told = session.exec(query.where(*of_receiver, col(DeliveryRow.alert_id).in_(some)))
         for id_, digest_id, alert_id, sequence in told:
             if alert_id is not None and sequence < sequences[alert_id]:
@@ -128,7 +126,7 @@ def _before(session: Session, receiver: str, sequences: Mapping[str, int]) -> It
 def _members(session: Session, rows: Iterable[DeliveryRow]) -> dict[str, Members]:
     """Alert and sequence of each message in the digests among these rows."""
     found: dict[str, Members] = {}
-    for some in _in_parts([row.id for row in rows if row.type == "digest"]):
+    for some in in_parts([row.id for row in rows if row.type == "digest"]):
         told = session.exec(
             select(DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence).where(
                 col(DeliveryRow.digest_id).in_(some)
@@ -145,10 +143,6 @@ def _messages(rows: Iterable[DeliveryRow], members: Mapping[str, Members]) -> It
         if row.alert_id is not None:
             yield row.alert_id, row.sequence
         yield from members.get(row.id, ())
-
-
-def _in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (values[start : start + _SOME] for start in range(0, len(values), _SOME))
 
 
 def _each_alert_in_order(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:

@@ -1,32 +1,20 @@
 """Alerts, deliveries and attempts as lists for people, newest first; and how old ones go."""
 
-import base64
-import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sqlalchemy import delete, or_, tuple_
 from sqlmodel import Session, col, select
 
 from alerts.model.alert import Alert, State
-from alerts.model.moments import known_moment
+from alerts.store.page import Page, decode_cursor, encode_cursor
+from alerts.store.statements import in_parts
 from alerts.store.stored import decode_value
 from alerts.store.tables import AlertRow, AttemptRow, DeliveryRow, TransitionRow
 
-T = TypeVar("T")
-
-_IN_ONE_STATEMENT = 500
 _OPEN = (State.FIRING.value, State.CLEARING.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some of a list; `next_cursor` asks for what follows, None at the end."""
-
-    items: list[T]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +105,7 @@ def story(session: Session, alert_id: str) -> Story | None:
 
 def _with_last_attempts(session: Session, rows: Sequence[DeliveryRow]) -> list[Told]:
     found: dict[str, AttemptRow] = {}
-    for start in range(0, len(rows), 500):
-        some = [row.id for row in rows[start : start + 500]]
+    for some in in_parts([row.id for row in rows]):
         attempts = select(AttemptRow).where(col(AttemptRow.delivery_id).in_(some)).order_by(col(AttemptRow.id))
         found |= {attempt.delivery_id: attempt for attempt in session.exec(attempts)}
     return [Told(row, found.get(row.id)) for row in rows]
@@ -164,7 +151,7 @@ def delete_older_than(session: Session, cutoff: datetime, limit: int) -> int:
         .limit(limit)
     )
     deliveries = list(session.exec(loose))
-    for some in _chunks(gone):
+    for some in in_parts(gone):
         deliveries += session.exec(select(DeliveryRow.id).where(col(DeliveryRow.alert_id).in_(some)))
     _delete(session, col(AttemptRow.delivery_id), deliveries)
     _delete(session, col(DeliveryRow.id), deliveries)
@@ -174,36 +161,16 @@ def delete_older_than(session: Session, cutoff: datetime, limit: int) -> int:
 
 
 def _delete(session: Session, key: Any, values: Sequence[str]) -> None:
-    for some in _chunks(values):
+    for some in in_parts(values):
         session.connection().execute(delete(key.class_.__table__).where(key.in_(some)))
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """As many as a statement has room for."""
-    return (values[start : start + _IN_ONE_STATEMENT] for start in range(0, len(values), _IN_ONE_STATEMENT))
 
 
 def _page(session: Session, query: Any, at: Any, id_: Any, limit: int, cursor: str | None) -> Page[Any]:
     if cursor is not None:
-        query = query.where(tuple_(at, id_) < tuple_(*_decode(cursor)))
+        query = query.where(tuple_(at, id_) < tuple_(*decode_cursor(cursor, str)))
     rows: Sequence[Any] = session.exec(query.order_by(at.desc(), id_.desc()).limit(limit + 1)).all()
     items = list(rows[:limit])
     if len(rows) <= limit:
         return Page(items, None)
     last = items[-1]
-    return Page(items, _encode(getattr(last, at.key), last.id))
-
-
-def _encode(at: datetime, id_: str) -> str:
-    return base64.urlsafe_b64encode(f"{at.isoformat()} {id_}".encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, _, id_ = text.partition(" ")
-        if not id_.isprintable():
-            raise ValueError("not of this list")
-        return known_moment(at), id_
-    except (ValueError, binascii.Error):
-        raise ValueError("cursor: is not one this list gave; leave it out to start at the newest") from None
+    return Page(items, encode_cursor(getattr(last, at.key), last.id))

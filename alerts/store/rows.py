@@ -1,16 +1,15 @@
 """Nouns as rows: the columns of each table, and the insert that a repeat does not harm."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import Table
 from sqlmodel import Session, SQLModel
 
 from alerts.model.alert import Alert
 from alerts.model.delivery import Attempt, Delivery, Notice
 from alerts.model.storable import storable
+from alerts.store.statements import insert_values, value_lists
 from alerts.store.stored import encode_labels, encode_value
-
-_MOST_ROWS = 500  # of one statement
 
 ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
 """What of an alert changes without a transition."""
@@ -125,7 +124,7 @@ def upsert(
 
 
 def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, object]], conflict: str = "") -> None:
-    """Insert many rows in one statement: at each the interpreter changes hands, and a busy loop keeps it then."""
+    """Insert many rows in few statements."""
     if not rows:
         return
     connection = session.connection()
@@ -137,8 +136,7 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, obje
         for row in rows
         for process, value in zip(processors, row.values(), strict=True)
     ]
-    for places, part in _parts(dialect, values, len(names)):
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({', '.join(names)}) {places} {conflict}", part)
+    insert_values(connection, table.name, names, values, conflict)
 
 
 def set_documents(session: Session, notices: Iterable[Notice]) -> None:
@@ -149,7 +147,7 @@ def set_documents(session: Session, notices: Iterable[Notice]) -> None:
         for notice in notices
         for value in (notice.alert_id, notice.transition.alert.sequence, notice.document)
     ]
-    for places, part in _parts(connection.dialect, values, 3):
+    for places, part in value_lists(connection.dialect, values, 3):
         connection.exec_driver_sql(
             f"UPDATE transitions SET document = fresh.column3 FROM ({places}) AS fresh "
             "WHERE transitions.alert_id = fresh.column1 AND transitions.sequence = fresh.column2",
@@ -159,12 +157,3 @@ def set_documents(session: Session, notices: Iterable[Notice]) -> None:
 
 def _storable(value: object) -> object:
     return storable(value) if isinstance(value, str) else value
-
-
-def _parts(dialect: Dialect, values: Sequence[object], width: int) -> Iterator[tuple[str, tuple[object, ...]]]:
-    """`VALUES (?, ?), …` and what goes into it, a statement's worth at a time."""
-    mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
-    place = f"({', '.join([mark] * width)})"
-    for start in range(0, len(values), _MOST_ROWS * width):
-        part = tuple(values[start : start + _MOST_ROWS * width])
-        yield "VALUES " + ", ".join([place] * (len(part) // width)), part

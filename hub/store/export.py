@@ -13,8 +13,9 @@ from sqlmodel import Session
 
 from alerts.model.metrics import Metric
 from alerts.model.moments import rfc3339
+from alerts.store.page import Page
 from hub.database.database import Database
-from hub.store.history import LEVELS_ONLY, Page, columns, history
+from hub.store.history import LEVELS_ONLY, Item, columns, history
 from hub.store.meter_settings import settings_at, settings_of
 from hub.store.tables import StoredMeterSetting
 
@@ -112,7 +113,7 @@ async def export_page(
 
 
 def _items(
-    session: Session, part: Callable[..., Page], limit: int, cursor: str | None
+    session: Session, part: Callable[..., Page[Item]], limit: int, cursor: str | None
 ) -> tuple[str, int, str | None]:
     page = part(session, limit=limit, cursor=cursor)
     items = ({**item, "at": rfc3339(item["at"])} for item in page.items)
@@ -146,7 +147,7 @@ class _Table:
 
 def _piece(
     session: Session,
-    part: Callable[..., Page],
+    part: Callable[..., Page[Item]],
     unit: ExportedUnit,
     table: _Table,
     cursor: str | None,

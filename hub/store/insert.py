@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from alerts.store.statements import insert_values
 from alerts.store.unstorable import Refused, write_apart
 from hub.readings.snapshot import MachineChange
 from hub.store import quantity_minutes
@@ -23,10 +24,6 @@ _MACHINE_CHANGE_COLUMNS = MachineChange._fields
 _MINUTE_COLUMNS = (
     "unit_id", "at", "leq_lp", "lp_max", "lp_min", "count", "coverage", "energy", "weight_s", "covered_s",
 )  # fmt: skip
-
-# SQLite lets go of the interpreter at every statement and then waits to get it back, which takes long beside a busy
-# loop: so many rows go into one statement.
-_MOST_ROWS = 500
 
 _REPLACE_SNAPSHOT = "ON CONFLICT (unit_id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in MEASURED_COLUMNS if name != "unit_id"
@@ -114,12 +111,7 @@ def _minute_rows(batch: Batch, times: Mapping[datetime, Any]) -> list[Row]:
 
 def _insert(session: Session, table: str, columns: tuple[str, ...], rows: Sequence[Row], conflict: str) -> None:
     """SQLite: many rows per statement."""
-    connection = session.connection()
-    values = "(" + ",".join("?" * len(columns)) + ")"
-    for start in range(0, len(rows), _MOST_ROWS):
-        part = rows[start : start + _MOST_ROWS]
-        statement = f"INSERT INTO {table} ({','.join(columns)}) VALUES {','.join([values] * len(part))} {conflict}"
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
+    insert_values(session.connection(), table, columns, tuple(chain.from_iterable(rows)), conflict)
 
 
 def _copy(session: Session, table: str, columns: tuple[str, ...], rows: Sequence[Row], conflict: str) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import HTTPConnection
 
+from alerts.store.page import FOREIGN_CURSOR
 from hub.oracle.admission import LaneBusy
 from hub.oracle.connection import OracleError
 from hub.trace.jobs import Job, JobRefused, JobStatus
@@ -17,7 +18,7 @@ from hub.web.auth.roles import Viewer, for_viewers
 from hub.web.auth.security import LOCAL, Caller
 from hub.web.http.bodies import body_limit
 from hub.web.http.long_responses import long_response
-from hub.web.http.problems import Problem, busy
+from hub.web.http.problems import Problem, busy, invalid
 from hub.web.http.slots import CallerSlots
 from hub.web.http.streaming import streamed
 from hub.web.trace_documents import (
@@ -204,7 +205,7 @@ async def get_job_events(
             return StreamingResponse(_lines(first, chunks, quality), media_type="application/x-ndjson")
         lines, following = await job.spool.page(part, offset, limit)
     except ValueError:
-        raise Problem(422, "cursor: must be the next_cursor of an earlier page of this domain") from None
+        raise invalid(FOREIGN_CURSOR) from None
     except FileNotFoundError:
         raise Problem(404, f"the rows of job {job.id} are gone") from None
     tail = {"next_cursor": None if following is None else str(following), "domain": part, "quality": quality}

@@ -1,19 +1,18 @@
 """History: raw and stepped, from readings and from minutes, page by page."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from math import log10
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from alerts.store.page import Page
 from hub.database.database import Database
 from hub.readings.snapshot import Snapshot
 from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.history import Page, history, make_cursor, parse_cursor
+from hub.store.history import Item, history
 from hub.store.insert import write_batch
 from tests.hub.store.events import START, snapshot
 
@@ -27,7 +26,7 @@ async def store(database: Database, snapshots: Sequence[Snapshot]) -> None:
     await database.write(lambda session: write_batch(session, maker.make(snapshots)))
 
 
-async def ask(database: Database, **how: Any) -> Page:
+async def ask(database: Database, **how: Any) -> Page[Item]:
     return await database.read(lambda session: history(session, "gate-a", START, START + HOUR, **how))
 
 
@@ -177,8 +176,3 @@ async def test_a_wrong_question_is_answered_with_what_to_ask(
 ) -> None:
     with pytest.raises(ValueError, match=says):
         await ask(sqlite, **how)
-
-
-@given(st.datetimes(timezones=st.just(UTC)), st.integers(min_value=0, max_value=(1 << 63) - 1))
-def test_a_cursor_says_what_it_was_given(at: datetime, number: int) -> None:
-    assert parse_cursor(make_cursor(at, number)) == (at, number)

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from alerts.model.metrics import Metric
+from alerts.store.page import Page
 from hub.database.database import Database
 from hub.readings.reading import QuantityReading
 from hub.readings.snapshot import Snapshot
 from hub.store.batch import BatchMaker, sqlite_time
 from hub.store.export import ExportedUnit, export_rows
-from hub.store.history import Page, history
+from hub.store.history import Item, history
 from hub.store.insert import write_batch
 from hub.store.quantity_minutes import QuantitySum
 from hub.store.repair import repair
@@ -43,8 +44,8 @@ async def minutes_of(database: Database, quantity: str) -> list[Any]:
     return list(await database.read(lambda session: session.execute(query).all()))
 
 
-async def ask(database: Database, **how: Any) -> Page:
-    def read(session: Session) -> Page:
+async def ask(database: Database, **how: Any) -> Page[Item]:
+    def read(session: Session) -> Page[Item]:
         return history(session, "weather", START, START + HOUR, quantities=WEATHER, **how)
 
     return await database.read(read)

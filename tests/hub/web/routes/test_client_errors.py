@@ -40,9 +40,9 @@ TIMES = [
 VALUES = [
     *TIMES,
     *(cursor(f"{at}|1") for at in TIMES),
-    *(cursor(f"{at} x") for at in TIMES),
-    cursor("2026-01-01T00:00:00Z \x00"),
-    cursor("2026-01-01T00:00:00Z|-1"),
+    *(cursor(f"{at}|x") for at in TIMES),
+    cursor("2026-01-01T00:00:00+00:00|\x00"),
+    cursor("2026-01-01T00:00:00+00:00|-1"),
     "", "-1", "0", "1" * 400, "9" * 18, "9" * 15, "1e400", "NaN", "inf", "-0", "١", "1_0", "999999y", "0.0000001s",
     "9" * 300 + "s", "\x00", "a\x00b", "\n", "\u2028", "'", "%", "_", "\\", ",",
     ",".join(f"m{n}" for n in range(3000)),

@@ -1,0 +1,33 @@
+"""Statements about many rows: how many go into one, and how they are written."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection, Dialect
+
+T = TypeVar("T")
+
+# A driver lets go of the interpreter at every statement and then waits to get it back, which takes long beside a
+# busy loop: so many rows go into one statement.
+MOST_ROWS = 500
+
+
+def in_parts(values: Sequence[T], most: int = MOST_ROWS) -> Iterator[Sequence[T]]:
+    """The values in order, as many at a time as one statement has room for."""
+    return (values[start : start + most] for start in range(0, len(values), most))
+
+
+def value_lists(dialect: Dialect, values: Sequence[object], width: int) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """`VALUES (?, ?), …` and what goes into it, a statement's worth at a time; `values` are rows of `width`."""
+    mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
+    place = f"({','.join([mark] * width)})"
+    for part in in_parts(values, MOST_ROWS * width):
+        yield "VALUES " + ",".join([place] * (len(part) // width)), tuple(part)
+
+
+def insert_values(
+    connection: Connection, table: str, names: Sequence[str], values: Sequence[object], conflict: str = ""
+) -> None:
+    """Insert rows of `names` in few statements; `conflict` is the clause for keys that exist."""
+    for places, part in value_lists(connection.dialect, values, len(names)):
+        connection.exec_driver_sql(f"INSERT INTO {table} ({','.join(names)}) {places} {conflict}", part)
