@@ -9,10 +9,10 @@ that stand still for longer belong to a run that is over, or paused. The differe
 from dataclasses import dataclass
 from operator import itemgetter
 
-from hub.readings.reading import LEVEL_NAMES, Reading
+from alerts.model.metrics import LEVELS
+from hub.readings.reading import Reading
 
-_TOTALS = tuple(name for name in LEVEL_NAMES if name not in ("lp", "lieq", "leq_mov", "ltm5"))
-_totals_of = itemgetter(*(LEVEL_NAMES.index(name) for name in _TOTALS))
+_totals_of = itemgetter(*(Reading._fields.index(metric.name) for metric in LEVELS if metric.sort == "total"))
 _ROUNDING_DB = 0.1
 _FALL_DB = 0.15
 _SHORTEST_DB, _LONGEST_DB = -20.0, 75.0  # 10 ms, a year

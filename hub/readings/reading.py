@@ -5,13 +5,6 @@ from typing import NamedTuple, Protocol
 
 from alerts.model.metrics import METRICS, Metric
 
-LEVEL_NAMES = (
-    "lp", "leq", "le", "lmax", "lmin", "ln1", "ln2", "ln3", "ln4", "ln5", "lpeak", "lieq", "leq_mov", "ltm5",
-)  # fmt: skip
-"""The fourteen levels of a channel, in the order of `DOD?`."""
-
-_LEVELS = frozenset(LEVEL_NAMES)
-
 
 class AnyReading(Protocol):
     """What every reading answers. `raw` is the instrument's text; `over` and `under` None where it does not say."""
@@ -109,6 +102,12 @@ class Reading(NamedTuple):
             ("frozen", run_state == "Stop"),
         )
         return tuple(name for name, is_set in flags if is_set)
+
+
+LEVEL_NAMES = Reading._fields[: Reading._fields.index("over")]
+"""The fourteen levels of a channel, in the order of `DOD?`."""
+
+_LEVELS = frozenset(LEVEL_NAMES)
 
 
 class DrdReading(NamedTuple):

@@ -5,12 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from alerts.model.metrics import LEVELS
 from alerts.model.moments import rfc3339
 from hub.readings.reading import AnyReading
 
 RunState = Literal["Start", "Stop"]
 
-FRAME_LEVELS = ("lp", "leq", "le", "lmax", "lmin", "lpeak", "ln1", "ln2", "ln3", "ln4", "ln5")
+FRAME_LEVELS = tuple(metric.name for metric in LEVELS if metric.sort != "window")
 """The levels of a frame and of the tables, dB."""
 
 
