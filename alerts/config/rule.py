@@ -1,8 +1,6 @@
 """The nouns of the alert configuration: rule, its schedule, receiver, and who hears the hub's own alerts."""
 
-import difflib
 import re
-import zoneinfo
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from math import isfinite
@@ -22,16 +20,18 @@ from alerts.config.receiver_fields import (
 )
 from alerts.config.trust import ClientCertificate, client_context
 from alerts.delivery.formats import FORMATS as CHANNELS
+from alerts.model.category import Category
 from alerts.model.duration import Duration
 from alerts.model.metrics import Metric, metric_of
 from alerts.model.sample import Value
+from alerts.model.spelling import did_you_mean
+from alerts.model.timezone import known_timezone
 
 Severity = Literal["info", "warning", "critical"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
-CATEGORIES = ("PRODUCTIVE", "STANDBY", "DOWN", "ENGINEERING", "NOT_SCHEDULED", "INACTIVE", "OTHER")  # SEMI E10
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _RECEIVER_CHECKS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
@@ -108,15 +108,7 @@ class Schedule(_Frozen):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
-        if name is None:
-            return None
-        try:
-            zoneinfo.ZoneInfo(name)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            close = difflib.get_close_matches(name, zoneinfo.available_timezones(), 1)
-            hint = f"did you mean {close[0]}?" if close else "write an IANA name such as Europe/London"
-            raise ValueError(f"{name!r} is not a time zone; {hint}") from None
-        return name
+        return None if name is None else known_timezone(name)
 
 
 class EquipmentMatch(_Frozen):
@@ -330,10 +322,9 @@ class AlertsConfig(_Frozen):
 
 
 def _check_category(name: str) -> None:
-    if name not in CATEGORIES:
-        close = difflib.get_close_matches(name.upper(), CATEGORIES, 1)
-        hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(CATEGORIES)}"
-        raise ValueError(f"{name!r} is not a status category, so this never fires; {hint}")
+    if name not in (known := [each.value for each in Category]):
+        hint = did_you_mean(name, known) or f"; write one of {', '.join(known)}"
+        raise ValueError(f"{name!r} is not a status category, so this never fires{hint}")
 
 
 def _check_threshold(name: str, side: str, threshold: float) -> None:

@@ -19,7 +19,6 @@ run_ended. `70 x 30` is thirty of them. An expected transition is compared in th
 clear, level or no_data. Time passes (a tick) every second.
 """
 
-import difflib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,9 +27,11 @@ from typing import Literal, Self
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from alerts.config.rule import Rule, Schedule, Severity
+from alerts.config.rule import Rule, Severity
 from alerts.model.duration import Duration
 from alerts.model.metrics import METRICS
+from alerts.model.spelling import did_you_mean
+from alerts.model.timezone import known_timezone
 
 
 class RehearsalError(Exception):
@@ -86,16 +87,14 @@ class Rehearsal(_Strict):
         known = METRICS.keys() | {series.metric for series in self.series}
         for rule in self.rules:
             if rule.metric not in known:
-                close = difflib.get_close_matches(rule.metric.lower(), known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(sorted(known))}"
-                raise ValueError(f"rule {rule.name}: no series has {rule.metric!r}; {hint}")
+                hint = did_you_mean(rule.metric, known) or f"; write one of {', '.join(sorted(known))}"
+                raise ValueError(f"rule {rule.name}: no series has {rule.metric!r}{hint}")
         return self
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        Schedule(timezone=name)
-        return name
+        return known_timezone(name)
 
 
 def read_rehearsal(path: Path) -> dict[str, object]:

@@ -110,8 +110,8 @@ def _probe_of_meter(address: str, gap: float) -> "Probe":
 
 
 def _probe_of_unit(unit_id: str, config: Path) -> "Probe":
+    from alerts.model.spelling import did_you_mean
     from hub.cli.service import load
-    from hub.fields.spelling import did_you_mean
     from hub.kinds.registry import kind_of
 
     units = {unit.id: unit for unit in load(config).config.units}

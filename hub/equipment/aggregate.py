@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.equipment.view import JOB_COLUMNS, LOT_COLUMNS, SEVERITY, STATUS_CATEGORY, Row, category_of
+from hub.equipment.view import JOB_COLUMNS, LOT_COLUMNS, STATUS_CATEGORY, Row, category_of
 
 Record = dict[str, Any]
 """The 23 keys of a machine, and `JOBS` and `flags`; times are aware UTC datetimes."""
@@ -14,7 +14,7 @@ LOT_KEYS = (
     *(name.upper() for name in LOT_COLUMNS if not name.startswith(("RUNCARDLOTID", "LOTTRACKIN"))),
 )
 
-_RANK = {code: rank for rank, code in enumerate(SEVERITY)}
+_RANK = {code: rank for rank, code in enumerate(STATUS_CATEGORY)}
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ def _severity(row: Row) -> tuple[int, bool, str, str]:
     """The most severe row sorts first, whatever the order of the rows; a missing status comes last."""
     status = row["EQUIPMENTASSETSSTATUS"]
     reason = row["EQUIPMENTASSETSSTATUSREASON"] or ""
-    return _RANK.get(status, len(SEVERITY)), status is None, status or "", reason
+    return _RANK.get(status, len(_RANK)), status is None, status or "", reason
 
 
 def _lot(rows: list[Row]) -> Record:

@@ -9,9 +9,9 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
+from alerts.model.category import Category
 from alerts.model.moments import rfc3339
 from hub.equipment.aggregate import Record, Tally
-from hub.equipment.view import Category
 from hub.readings.snapshot import MachineChange
 
 

@@ -3,13 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
+from alerts.model.category import Category
 from alerts.model.moments import rfc3339
 from hub.cache.memory import Entry
 from hub.equipment.cache import EquipmentCache
 from hub.equipment.machines import Plant
 from hub.equipment.reads import Head
 from hub.equipment.sync import REFUSED, Outcome, OutcomeKind, SyncRecord
-from hub.equipment.view import Category
 from hub.runtime.clock import Clock
 
 UNHEALTHY_AFTER = 6.0

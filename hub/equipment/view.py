@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from alerts.model.category import Category
 
 if TYPE_CHECKING:
     from hub.oracle.connection import Rows  # its names and tuples; the driver is not needed here
@@ -30,7 +31,6 @@ LOT_COLUMNS = (
 COLUMNS = STATUS_COLUMNS + JOB_COLUMNS + LOT_COLUMNS
 """The 34 columns in view order, spelt as the view spells them: two are in mixed case and must be quoted in SQL."""
 
-PERSONAL_COLUMNS = ("CREATEUSERNAME", "CREATEUSER", "TECHNICIANUSERNAME", "TECHNICIANUSER", "LOTTRACKINEMPLOYEE")
 TIME_COLUMNS = ("LOTTRACKINTIME", "CREATEDATE")
 _DATES_LAST = (*(name for name in COLUMNS if name not in TIME_COLUMNS), *TIME_COLUMNS)
 QUANTITY_COLUMN = "LOTTRACKINQTY_PCS"
@@ -40,32 +40,19 @@ MOST = 2**53
 """The largest quantity: JSON readers round above it, and no machine holds so many pieces."""
 
 
-class Category(StrEnum):
-    """The SEMI E10 state of a machine, and OTHER for unknown status codes."""
-
-    PRODUCTIVE = "PRODUCTIVE"
-    STANDBY = "STANDBY"
-    DOWN = "DOWN"
-    ENGINEERING = "ENGINEERING"
-    NOT_SCHEDULED = "NOT_SCHEDULED"
-    INACTIVE = "INACTIVE"
-    OTHER = "OTHER"
-
-
 STATUS_CATEGORY = {
-    "PRD": Category.PRODUCTIVE,
-    "SBY": Category.STANDBY,
     "UDT": Category.DOWN,
     "SDT": Category.DOWN,
+    "設備-LOST": Category.INACTIVE,
+    "SCRAP": Category.INACTIVE,
     "EGT": Category.ENGINEERING,
     "NST": Category.NOT_SCHEDULED,
-    "SCRAP": Category.INACTIVE,
-    "設備-LOST": Category.INACTIVE,
+    "SBY": Category.STANDBY,
     "設備-RUN": Category.PRODUCTIVE,
+    "PRD": Category.PRODUCTIVE,
 }
-
-SEVERITY = ("UDT", "SDT", "設備-LOST", "SCRAP", "EGT", "NST", "SBY", "設備-RUN", "PRD")
-"""The order in which a status is chosen when the rows of a machine disagree; codes not listed come last."""
+"""By status code, in the order in which a status is chosen when the rows of a machine disagree;
+codes not listed come last."""
 
 
 def category_of(status: str | None) -> Category:

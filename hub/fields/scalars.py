@@ -6,13 +6,12 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 
 from alerts.model.duration import Duration, parse_duration
 from alerts.model.metrics import METRICS
-from hub.fields.spelling import did_you_mean
+from alerts.model.timezone import known_timezone
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|KB|MB|GB|TB)")
 _SIZE_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -80,15 +79,6 @@ def _public_url(text: str) -> str:
     if not is_good or url.query or url.fragment or "@" in url.netloc:
         raise ValueError(example)
     return text
-
-
-def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = did_you_mean(name, available_timezones())
-        raise ValueError(f"{name!r} is not a time zone; write one such as Europe/London{hint}") from None
-    return name
 
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
@@ -203,7 +193,7 @@ Id = Annotated[
 ]
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Count = Annotated[int, BeforeValidator(_no_bool)]
-Timezone = Annotated[str, AfterValidator(_timezone)]
+Timezone = Annotated[str, AfterValidator(known_timezone)]
 Host = Annotated[str, AfterValidator(_host)]
 OracleDsn = Annotated[str, AfterValidator(_oracle_dsn)]
 OracleUser = Annotated[str, AfterValidator(_oracle_user)]

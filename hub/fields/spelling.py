@@ -1,24 +1,15 @@
-"""Suggestions for misspelt names, and counts in words."""
+"""Suggestions for the misspelt names of a whole file, and counts in words."""
 
-from collections.abc import Collection, Iterable
-from difflib import get_close_matches
+from collections.abc import Collection
+
+from alerts.model.spelling import did_you_mean
 
 _MOST_COMPARED = 20_000
-_LONGEST = 256
 
 
 def counted(count: int, what: str) -> str:
     """`1 unit`, `2 units`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'port'?` for the closest of the choices, empty when none is close."""
-    if len(word) > _LONGEST:
-        return ""
-    by_lower = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 class Suggestions:

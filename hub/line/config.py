@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from alerts.model.duration import Duration
+from alerts.model.spelling import did_you_mean
 from hub.fields.scalars import Count, QuantityName, between, matching
-from hub.fields.spelling import did_you_mean
 from hub.instruments.unit_config import Frozen, UnitConfig
 from hub.line.fields import SKIPPED, DecimalMark
 from hub.line.lines import LONGEST

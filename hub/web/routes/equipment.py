@@ -7,11 +7,11 @@ import anyio
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import BaseModel, Field
 
+from alerts.model.category import Category
 from hub.equipment.feed import EquipmentFeed
 from hub.equipment.reads import Found, Head, Page, Unavailable
 from hub.equipment.requests import NotRunning, RequestRefused
 from hub.equipment.sync import Outcome, OutcomeKind
-from hub.equipment.view import Category
 from hub.web.access import SHOWN_TEXT, PartsOf
 from hub.web.auth.roles import Operator, for_viewers
 from hub.web.http.bodies import body_limit

@@ -93,7 +93,7 @@ def test_time_goes_on_after_the_series_until_told() -> None:
     ("fields", "told"),
     [
         ({"rules": [{"name": "r", "metric": "lp", "above": 300}]}, "rules.0.above: lp above 300 can never fire"),
-        ({"timezone": "Europe/Londen"}, "did you mean Europe/London"),
+        ({"timezone": "Europe/Londen"}, "did you mean 'Europe/London'"),
         ({"expect": [{"at": "1s", "type": "on"}]}, "expect.0.type"),
         ({"series": [{"subject": "a", "metric": "lp", "values": ["loud"]}]}, "'loud' is no value of lp"),
         ({"series": [{"subject": "a", "metric": "reachable", "values": [3]}]}, "write true or false"),

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.model.category import Category
 from hub.equipment.aggregate import aggregate
 from hub.equipment.machines import GONE, Plant, changes, dump_plant, machine_of, parse_plant
-from hub.equipment.view import Category, parse_rows
+from hub.equipment.view import parse_rows
 from hub.readings.snapshot import MachineChange
 from tests.hub.equipment.plant import B2, C3, FIVE, LOT_1, view_rows
 from tests.hub.equipment.scripted import machine

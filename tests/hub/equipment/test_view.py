@@ -1,14 +1,15 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.model.category import Category
+from hub.config.models import PersonalColumn
 from hub.equipment.view import (
     COLUMNS,
-    PERSONAL_COLUMNS,
     STATUS_CATEGORY,
-    Category,
     ViewChanged,
     category_of,
     parse_rows,
@@ -16,6 +17,8 @@ from hub.equipment.view import (
 )
 from hub.oracle.connection import Rows
 from tests.hub.equipment.plant import view_rows
+
+_PERSONAL = get_args(PersonalColumn)
 
 
 def test_the_view_has_34_columns_and_nine_status_codes() -> None:
@@ -42,7 +45,7 @@ def test_the_statement_quotes_mixed_case_names() -> None:
 
 
 def test_dropped_columns_are_never_asked_for() -> None:
-    sql = select_sql("EQ_V", PERSONAL_COLUMNS)
+    sql = select_sql("EQ_V", _PERSONAL)
     assert not any(name in sql for name in ("CREATEUSER", "TECHNICIANUSER", "LOTTRACKINEMPLOYEE"))
 
 
@@ -65,8 +68,8 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_a_dropped_column_may_be_missing_and_is_none() -> None:
-    kept = tuple(name for name in COLUMNS if name not in PERSONAL_COLUMNS)
-    [row], _ = parse_rows(Rows(kept, [("x",) * len(kept)]), UTC, PERSONAL_COLUMNS)
+    kept = tuple(name for name in COLUMNS if name not in _PERSONAL)
+    [row], _ = parse_rows(Rows(kept, [("x",) * len(kept)]), UTC, _PERSONAL)
     assert row["CREATEUSER"] is None
 
 

@@ -1,15 +1,6 @@
 """Suggestions for misspelt names."""
 
-from hub.fields.spelling import Suggestions, did_you_mean
-
-
-def test_the_closest_is_suggested_whatever_its_case() -> None:
-    assert did_you_mean("PROT", ["host", "port"]) == "; did you mean 'port'?"
-
-
-def test_nothing_is_suggested_when_nothing_is_close() -> None:
-    assert did_you_mean("zebra", ["host", "port"]) == ""
-    assert did_you_mean("zebra", []) == ""
+from hub.fields.spelling import Suggestions
 
 
 def test_a_mistake_made_again_costs_no_more_comparisons() -> None:
@@ -24,7 +15,3 @@ def test_many_mistakes_against_many_choices_are_compared_for_a_moment_only() -> 
     said = [suggestions.did_you_mean(f"unti-{number}", units) for number in range(1000)]
     assert said[0] == "; did you mean 'unit-0'?"
     assert not any(said[10:])
-
-
-def test_a_word_of_any_length_gets_an_answer() -> None:
-    assert did_you_mean("x" * 1_000_000, ["x" * 1000]) == ""
