@@ -1,1 +1,1 @@
-"""Transitions that were decided, committed with their deliveries and then announced."""
+"""Commits transitions with their deliveries, then announces them."""

@@ -7,14 +7,14 @@ from alerts.model.delivery import Delivery, Notice
 
 
 class Offers(Protocol):
-    """A dispatcher, as whoever announces sees it."""
+    """The methods of a dispatcher that announcing calls."""
 
     def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None: ...
     def look_again(self) -> None: ...
 
 
 Dispatchers = Mapping[str, Offers]
-"""The dispatchers there are now, by the name of their receiver."""
+"""The running dispatchers, by the name of their receiver."""
 
 
 def announce(dispatchers: Dispatchers, deliveries: Iterable[Delivery], persisted: bool) -> None:
@@ -27,8 +27,11 @@ def announce(dispatchers: Dispatchers, deliveries: Iterable[Delivery], persisted
             dispatchers[name].offer(some, persisted)
 
 
-def have_looked_again(dispatchers: Dispatchers, notices: Iterable[Notice]) -> None:
-    """What was announced from memory is in SQL now: a dispatcher may have dropped it, or be a new one."""
+def reread_queues(dispatchers: Dispatchers, notices: Iterable[Notice]) -> None:
+    """Have dispatchers read SQL, which now holds notices that were announced from memory.
+
+    A dispatcher may have dropped such a notice, or have been started after it.
+    """
     for name in {name for notice in notices for name in notice.receivers}:
         if name in dispatchers:
             dispatchers[name].look_again()

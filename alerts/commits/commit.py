@@ -1,4 +1,4 @@
-"""One commit: a batch of transitions with their documents and deliveries, and then the time that it took."""
+"""One commit: stores a batch of transitions with their deliveries and documents, then the time it took."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ Announced = list[Delivery] | None
 
 
 class Commit:
-    """Is made ready in the event loop; `write`, then `store_documents`, run in the writer's thread.
+    """Is built in the event loop; `write`, then `store_documents`, run in the writer's thread.
 
     `committed_s` (steady) is when `write` was committed, None before.
     """
@@ -25,10 +25,10 @@ class Commit:
     def __init__(
         self, batch: Batch, announced: list[Announced], clock: Clock, origin: Origin, is_apart: bool = False
     ) -> None:
-        """`announced` has one entry for each notice of the batch; `origin` is what its documents say of the hub.
+        """`announced` has one entry for each notice of the batch; `origin` describes the hub in its documents.
 
-        `is_apart` has rows that no database takes left out, into `refused`; their notices are announced all the
-        same, as not persisted.
+        With `is_apart`, rows that every database refuses are left out and listed in `refused`; their notices are
+        still announced, as not persisted.
         """
         self.batch = batch
         self.refused: list[Refused] = []
@@ -67,23 +67,23 @@ class Commit:
                 self._unstored.add(id(notice))
 
     def store_documents(self, session: Session) -> None:
-        """After the commit, whose time the documents state: a repeat after a crash is the same to the byte."""
+        """Store the documents, which state the commit time: a repeat after a crash sends the same bytes."""
         self.committed_s = self._clock.time()
         timed = {
             key: notice for key, notice in self._fresh.items() if notice.receivers and key not in self._unstored
         }
         for key, notice in timed.items():
-            taken_ms = (self.committed_s - notice.transition.decided_s) * 1000
-            timed[key] = replace(notice, document=with_commit_time(notice.document, taken_ms))
+            commit_ms = (self.committed_s - notice.transition.decided_s) * 1000
+            timed[key] = replace(notice, document=with_commit_time(notice.document, commit_ms))
             self._change(key, timed[key])
         outbox.store_documents(session, timed.values())
 
     def deliveries(self, notice: Notice) -> list[Delivery]:
-        """What a notice is announced with, once committed."""
+        """The deliveries of a notice, once it is committed."""
         return self._deliveries.get(id(notice), [])
 
     def is_stored(self, notice: Notice) -> bool:
-        """False where no database takes it."""
+        """False for a notice that every database refuses."""
         return id(notice) not in self._unstored
 
     def _change(self, key: int, notice: Notice) -> None:

@@ -5,7 +5,7 @@ Invariants:
 1. Transitions are committed in the order in which they were decided, one transaction at a time.
 2. A transition is announced once in the life of the process: after its commit, or from memory while storing fails.
 3. No state of a rule is committed ahead of the transitions that led to it (see `Uncommitted`).
-4. `add` and `put` never wait. What they bring during a commit goes into the next one.
+4. `add` and `put` never wait. What they add during a commit goes into the next one.
 5. At most `room` transitions wait; beyond that the oldest is announced, counted as lost and not stored.
 
 States, as in `is_storage_failing`:
@@ -14,9 +14,9 @@ States, as in `is_storage_failing`:
     storing ─────────────────────────────────────────────────────────────────────────────────────> failing
        ^                                                             (a new transition is announced at once)
        └───────────────────────────────────────────────────────────────────────────────────────────────┘
-              a commit succeeds: dispatchers look again at what SQL holds for them
+              a commit succeeds: dispatchers read SQL again
 
-A commit whose values the database refused is tried once more, at once, with the rows that it refuses set aside.
+A commit whose values the database refused is repeated at once; the repeat sets the refused rows aside.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from dataclasses import replace
 import anyio
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from alerts.commits.announce import Dispatchers, announce, have_looked_again
+from alerts.commits.announce import Dispatchers, announce, reread_queues
 from alerts.commits.commit import Commit
 from alerts.commits.counts import AlertCounts
 from alerts.commits.uncommitted import Uncommitted
@@ -40,7 +40,7 @@ from alerts.store.unstorable import Refused, is_unstorable
 FAILING_AFTER_S = 2.0
 _WATCH_S = 0.2
 _AGAIN_S = 0.25
-_BATCH = 100  # transitions in one transaction at most: making them ready holds the loop up
+_BATCH = 100  # transitions in one transaction at most: building them blocks the event loop
 _IN_A_ROW = 16  # transactions before other writers get a turn
 
 OnLatency = Callable[[str, float], None]
@@ -48,7 +48,7 @@ OnLatency = Callable[[str, float], None]
 
 
 class Committer:
-    """Keeps what was decided until it is committed. `is_storage_failing` says whether that takes too long."""
+    """Keeps transitions until they are committed. `is_storage_failing` is True while that takes too long."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Committer:
         resumed_s: Callable[[], float],
         room: int,
     ) -> None:
-        """`origin` gives what documents say of the hub. `on_storage` is called when `is_storage_failing` changed.
+        """`origin` describes the hub in documents. `on_storage` is called when `is_storage_failing` changed.
 
         `resumed_s` is when the process last ended a standstill of its own, in steady seconds.
         """
@@ -77,7 +77,7 @@ class Committer:
         self._resumed_s = resumed_s
         self._room = room
         self._waiting = Uncommitted()
-        self._work_came = anyio.Event()
+        self._work_added = anyio.Event()
         self._is_apart = False  # the next commit has a row that was refused for its values
         self._refused: list[Refused] = []
 
@@ -86,7 +86,7 @@ class Committer:
         return len(self._waiting)
 
     def add(self, notice: Notice) -> None:
-        """Have a transition committed and announced after those added before."""
+        """Enqueue a transition; it is committed and announced after those added before it."""
         self._waiting.add(notice, self._clock.time())
         if self.is_storage_failing:
             self._announce_unpersisted(notice)
@@ -94,12 +94,12 @@ class Committer:
             self._announce_unpersisted(next(iter(self._waiting)))
             self._waiting.drop_oldest()
             self._counts.lost_transitions += 1
-        self._work_came.set()
+        self._work_added.set()
 
     def put(self, alert: Alert) -> None:
-        """Have the timers and the peak of a rule on a subject stored, without a transition."""
+        """Enqueue the timers and the peak of an alert, to be stored without a transition."""
         self._waiting.put(alert, self._clock.time())
-        self._work_came.set()
+        self._work_added.set()
 
     async def run(self) -> None:
         """Commit until cancelled."""
@@ -108,14 +108,14 @@ class Committer:
             tasks.start_soon(self._run_watch)
 
     async def finish(self) -> None:
-        """Try once more to commit what waits; for the end, after `run`."""
+        """Try once to commit what still waits; called after `run` has ended."""
         if self._waiting:
             await self._commit_waiting()
 
     async def _run_commits(self) -> None:
         while True:
-            await self._work_came.wait()
-            self._work_came = anyio.Event()
+            await self._work_added.wait()
+            self._work_added = anyio.Event()
             while self._waiting:
                 if not await self._commit_waiting():
                     await anyio.sleep(_AGAIN_S)
@@ -130,7 +130,7 @@ class Committer:
             await anyio.sleep(_WATCH_S)
 
     async def _commit_waiting(self) -> bool:
-        """Commit what waits and what comes meanwhile, announcing each batch at once; False when it was refused."""
+        """Commit what waits and what is added meanwhile, announcing each batch at once; False after a failure."""
         commit: Commit | None = None
         left = _IN_A_ROW
 
@@ -142,8 +142,8 @@ class Committer:
             commit = self._begin() if self._waiting and left >= 0 else None
             if commit is None:
                 return None
-            has_news = bool(commit.batch.notices)
-            return Write(commit.write, has_news, commit.store_documents if has_news else None)
+            has_notices = bool(commit.batch.notices)
+            return Write(commit.write, has_notices, commit.store_documents if has_notices else None)
 
         try:
             await self._database.write_in_turn(next_write)
@@ -186,7 +186,7 @@ class Committer:
         announce(self._dispatchers, stored, persisted=True)
         announce(self._dispatchers, unstored, persisted=False)
         if len(unannounced) < len(batch.notices):
-            have_looked_again(self._dispatchers, batch.notices)
+            reread_queues(self._dispatchers, batch.notices)
 
     def _storage_failed(self) -> None:
         self.is_storage_failing = True

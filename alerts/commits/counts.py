@@ -1,4 +1,4 @@
-"""What alerting has done, in numbers."""
+"""The counters of alerting."""
 
 from dataclasses import dataclass
 
@@ -13,5 +13,5 @@ class AlertCounts:
     commits: int = 0
     failed_commits: int = 0
     announced_unpersisted: int = 0
-    set_aside: int = 0  # rows that no database takes
-    lost_transitions: int = 0  # announced, and never stored: the database was away for too long
+    set_aside: int = 0  # rows that every database refuses
+    lost_transitions: int = 0  # announced, and never stored: the database failed for too long

@@ -1,4 +1,4 @@
-"""Which receivers are notified of a transition, and in which words."""
+"""Makes the notice of a transition: its receivers, its summary and its names."""
 
 from collections.abc import Callable, Mapping
 
@@ -25,11 +25,11 @@ class Notices:
         self._routing = Routing(config)
 
     def restore(self, notified: dict[str, set[str]]) -> None:
-        """Go on from the receivers that were notified of each open alert, by its id."""
+        """Continue with the receivers that were notified of each open alert, by its id."""
         self._notified = notified
 
     def of(self, transition: Transition) -> Notice:
-        """The notice of a transition. Each transition passes here once, in the order of the decisions."""
+        """The notice of a transition. Called once for each transition, in the order of the decisions."""
         alert = transition.alert
         notified = self._notified.setdefault(alert.id or "", set())
         receivers = self._routing.receivers_of(alert, notified)

@@ -1,4 +1,4 @@
-"""What is decided and not committed yet: transitions in order, and how each rule stands. Pure."""
+"""Transitions and alert states that are not committed yet. Pure."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ Pair = tuple[str, str]  # rule and subject
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes into one transaction. No state in it is ahead of the transitions that led to it."""
+    """The content of one transaction. No state in it is ahead of the transitions that led to it."""
 
     notices: list[Notice]
     states: dict[Pair, Alert]
 
 
 class Uncommitted:
-    """Keeps everything until it is committed, with the deliveries of what was announced before that."""
+    """Keeps transitions and states until they are committed, with the deliveries of those announced before."""
 
     def __init__(self) -> None:
         self.since_s: float | None = None  # something has been waiting since
@@ -38,22 +38,22 @@ class Uncommitted:
         return iter(self._notices)
 
     def add(self, notice: Notice, now_s: float) -> None:
-        """A transition, and with it how its rule stands."""
+        """Append a transition, and keep its alert as the newest state."""
         self._notices.append(notice)
         self.put(notice.transition.alert, now_s)
 
     def put(self, alert: Alert, now_s: float) -> None:
-        """How a rule stands on a subject now."""
+        """Keep the newest state of an alert."""
         self._states[_pair(alert)] = alert
         if self.since_s is None:
             self.since_s = now_s
 
     def drop_oldest(self) -> None:
-        """Let the oldest transition go unstored."""
+        """Forget the oldest transition, which is then never stored."""
         self._announced.pop(_key(self._notices.popleft()), None)
 
     def announced(self, notice: Notice, deliveries: list[Delivery]) -> None:
-        """It was announced from memory, with these deliveries."""
+        """Remember that the notice was announced from memory with these deliveries."""
         self._announced[_key(notice)] = deliveries
 
     def announcement(self, notice: Notice) -> list[Delivery] | None:
@@ -70,11 +70,11 @@ class Uncommitted:
         return Batch(notices, states)
 
     def put_back(self, batch: Batch) -> None:
-        """It was not committed; newer states win."""
+        """Return a batch that was not committed; newer states win."""
         self._states = batch.states | self._states
 
     def committed(self, batch: Batch, now_s: float) -> list[Notice]:
-        """It was; returns the transitions that have not been announced yet."""
+        """Remove a committed batch; return its transitions that have not been announced yet."""
         unannounced = []
         for notice in batch.notices:
             if self._notices and self._notices[0] is notice:

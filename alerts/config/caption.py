@@ -1,4 +1,4 @@
-"""How people call a subject and its metrics; rules and ids know neither."""
+"""The display names of a subject and its metrics, which no rule or id depends on."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What can be wrong with a receiver before the first message: its address, headers, secret, rate, time-out."""
+"""Checks the fields of a receiver: its address, headers, secret, rate, time-out, proxy."""
 
 import re
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ _OWN = frozenset({"host", "content-length", "transfer-encoding", "connection", "
 
 
 def check_url(url: str) -> None:
-    """Raises ValueError, without the address, which may carry a token."""
+    """Raises ValueError, without the address, which may contain a token."""
     how = "write the url as https://host/path"
     if not url.isprintable() or " " in url:
-        raise ValueError(f"the url holds a blank or a character that HTTP cannot carry; {how}")
+        raise ValueError(f"the url holds a blank or a character that HTTP does not allow; {how}")
     try:
         parts = urlsplit(url)
         is_good = parts.scheme in ("http", "https") and parts.port != 0
@@ -57,7 +57,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
         if name.lower() in _OWN or name.lower().startswith("webhook-"):
             raise ValueError(f"the header {name} is set by the hub; leave it out")
         if not _VALUE.fullmatch(value):
-            raise ValueError(f"the header {name} holds a character that HTTP cannot carry, or a blank at an end")
+            raise ValueError(f"the header {name} holds a character that HTTP does not allow, or a blank at an end")
 
 
 def check_secret(secret: SecretStr | tuple[SecretStr, ...] | None) -> None:
@@ -77,7 +77,7 @@ def check_rate(rate: str | None) -> None:
 
 
 def check_proxy(proxy: str | None) -> None:
-    """Raises ValueError, without the address, which may carry credentials."""
+    """Raises ValueError, without the address, which may contain credentials."""
     if not proxy:
         return
     parts = urlsplit(proxy)

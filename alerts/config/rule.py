@@ -1,4 +1,4 @@
-"""The nouns of the alert configuration: rule, its schedule, receiver, and who hears the hub's own alerts."""
+"""The models of the alert configuration: rule, schedule, receiver, and the receivers of the hub's own alerts."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -112,7 +112,7 @@ class Schedule(_Frozen):
 
 
 class EquipmentMatch(_Frozen):
-    """Which machines of the equipment feeds a rule is about; globs in `id`. An empty field asks for nothing."""
+    """Which machines of the equipment feeds a rule matches; globs in `id`. An empty field matches every machine."""
 
     category: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class Rule(_Frozen):
     here.
     """
 
-    is_of_the_hub: ClassVar[bool] = False  # its own metrics are for its own rules
+    is_of_the_hub: ClassVar[bool] = False  # the hub's own metrics are for its own rules
 
     name: Name
     match: dict[str, str] = {}
@@ -266,23 +266,23 @@ class Rule(_Frozen):
 
 
 class Receiver(_Frozen):
-    """Where webhooks go."""
+    """A receiver of webhooks."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     name: Name
-    url: str = Field(repr=False)  # may carry a token
+    url: str = Field(repr=False)  # may contain a token
     secret: SecretStr | tuple[SecretStr, ...] | None = None
     format: Format = "hub"
-    headers: dict[str, str] = Field({}, repr=False)  # may carry credentials
+    headers: dict[str, str] = Field({}, repr=False)  # may contain credentials
     timeout: Duration = 15.0
     group_by: tuple[str, ...] = ()
     group_wait: Duration = 30.0
     group_interval: Duration = 300.0
     rate_limit: str | None = None  # such as 10/min
-    drain: str = "20/s"  # how fast what was missed in an outage goes out
+    drain: str = "20/s"  # how fast deliveries are sent after an outage
     allow_private: bool = True
-    proxy: str | None = Field(None, repr=False)  # may carry credentials; None: what the environment names
+    proxy: str | None = Field(None, repr=False)  # may contain credentials; None: as the environment says
     ca_file: Path | None = None
     client_cert: ClientCertificate | None = None
 
@@ -307,7 +307,7 @@ class Receiver(_Frozen):
 
 
 class System(_Frozen):
-    """Who hears the hub's own alerts; without `notify`, every receiver."""
+    """The receivers of the hub's own alerts; without `notify`, every receiver."""
 
     notify: tuple[str, ...] | None = None
     severity: Severity = "warning"

@@ -6,16 +6,16 @@ from zoneinfo import ZoneInfo
 from alerts.config.rule import Schedule
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_LOOK = range(-3, 9)  # days around now that can hold the window before and the window after it
+_NEARBY_DAYS = range(-3, 9)  # days around now that can hold the window before and the window after it
 
 
 def is_within(schedule: Schedule, at: datetime, default_timezone: str) -> bool:
-    """Whether the schedule holds at `at` (aware). Use a `Window` where it is asked often."""
+    """Whether the schedule holds at `at` (aware). A `Window` answers repeated questions faster."""
     return Window(schedule, default_timezone).is_open(at)
 
 
 class Window:
-    """A schedule with the stretch around the last question remembered: mostly two comparisons per question."""
+    """A schedule that caches the period around the last question: most questions cost two comparisons."""
 
     __slots__ = ("_days", "_from", "_is_open", "_since", "_to", "_until", "_zone")
 
@@ -32,13 +32,13 @@ class Window:
     def is_open(self, at: datetime) -> bool:
         """Whether the schedule holds at `at` (aware UTC); an edge belongs to what begins there."""
         if not self._since <= at < self._until:
-            self._look_around(at)
+            self._find_period(at)
         return self._is_open
 
-    def _look_around(self, at: datetime) -> None:
+    def _find_period(self, at: datetime) -> None:
         today = at.astimezone(self._zone).date()
         self._since, self._until, self._is_open = at - timedelta(days=1), at + timedelta(days=1), False
-        for shift in _LOOK:
+        for shift in _NEARBY_DAYS:
             day = today + timedelta(days=shift)
             if day.weekday() not in self._days:
                 continue

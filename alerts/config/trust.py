@@ -1,4 +1,4 @@
-"""Whom a sender trusts and how it proves who it is: authorities of system and site, a client certificate."""
+"""The TLS settings of a sender: trusted certificate authorities and the client certificate."""
 
 import ssl
 from pathlib import Path
@@ -16,9 +16,9 @@ class ClientCertificate(BaseModel):
 
 
 def client_context(ca_file: Path | None, client_cert: ClientCertificate | None) -> ssl.SSLContext:
-    """The system's authorities (SSL_CERT_FILE moves them), those in `ca_file` beside them, and our certificate.
+    """The system's authorities (or those of SSL_CERT_FILE), those in `ca_file`, and the client certificate.
 
-    Raises ValueError, naming the file and what to look at.
+    Raises ValueError, which names the file and the cause.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
@@ -36,7 +36,7 @@ def client_context(ca_file: Path | None, client_cert: ClientCertificate | None) 
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted; the hub has nobody to ask for its password")
+    raise ValueError("the key is encrypted and the hub cannot ask for its password; write an unencrypted key")
 
 
 def _words(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""The nouns of alerting: samples, alerts, deliveries, durations; nothing here decides or talks to anybody."""
+"""The data types of alerting: samples, alerts, deliveries, durations. No I/O and no decisions."""

@@ -13,7 +13,7 @@ def is_public(address: str) -> bool:
     """False for loopback, private, link-local, multicast and reserved addresses.
 
     An IPv6 address that a gateway or a tunnel turns into IPv4 (mapped, NAT64, 6to4, Teredo, ISATAP) is as public as
-    the IPv4 address in it. The forms that no public network carries are never public: site-local, IPv4-compatible,
+    the IPv4 address in it. The forms that no public network routes are never public: site-local, IPv4-compatible,
     IPv4-translated, and NAT64 with a local prefix. Raises ValueError for what is no IP address.
     """
     parsed = ip_address(address.partition("%")[0])

@@ -9,7 +9,7 @@ from alerts.model.sample import Value, WindowBasis
 
 
 class State(StrEnum):
-    """Where an alert stands. It is open while firing or clearing."""
+    """The state of an alert, which is open while firing or clearing."""
 
     INACTIVE = "inactive"
     PENDING = "pending"
@@ -18,7 +18,7 @@ class State(StrEnum):
 
 
 class TransitionType(StrEnum):
-    """What a transition tells its receivers; the `type` of the webhook body."""
+    """The kind of a transition; the `type` of the webhook body."""
 
     ONSET = "alert.onset"
     CLEAR = "alert.clear"
@@ -30,7 +30,7 @@ class TransitionType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What is known of a rule on a subject now. Times ending in `_s` are the sample's steady clock, seconds."""
+    """The current alert of a rule on a subject. Times ending in `_s` are the sample's steady clock, seconds."""
 
     rule: str
     subject: str
@@ -44,13 +44,13 @@ class Alert:
     peak: Value = None  # max for `above`, min for `below`, over the alert's life
     started_at: datetime | None = None  # the onset
     cleared_at: datetime | None = None
-    reason: str | None = None  # why it cleared, fired or is about to, where the value alone does not say
+    reason: str | None = None  # why it is pending, fired or cleared, unless the value shows it
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     comment: str | None = None
     sequence: int = 0  # transitions so far of this id
     last_value_s: float | None = None  # the newest sample whose value decided; kept while not inactive
-    unbroken_until_s: float | None = None  # a value after this one comes too late to go on from `last_value_s`
+    unbroken_until_s: float | None = None  # a value after this follows a gap
     pending_since_s: float | None = None
     clearing_since_s: float | None = None
     level_since_s: tuple[float | None, ...] = ()  # the same for each of `levels` above the first
@@ -74,7 +74,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of an alert that people are told of, with the alert as it stands after it."""
+    """A change of an alert that receivers are notified of, with the alert after the change."""
 
     type: TransitionType
     at: datetime
@@ -84,5 +84,5 @@ class Transition:
 
 
 def alert_id(rule: str, subject: str, started_at: datetime) -> str:
-    """The id of an alert follows from what it is, so that it is the same whether or not it could be stored."""
+    """The id of an alert, derived from its onset: it is the same whether or not the alert was stored."""
     return str(uuid5(NAMESPACE_URL, f"{rule}\n{subject}\n{started_at.isoformat()}"))

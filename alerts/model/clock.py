@@ -1,4 +1,4 @@
-"""The two clocks alerting lives by: a steady one that decides, and the wall that is shown and stored."""
+"""The two clocks of alerting: the steady one decides, the wall clock is shown and stored."""
 
 import time
 from datetime import UTC, datetime
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where an actor asks for the time; given to it, so that a test can be the clock."""
+    """The interface to both clocks; constructors receive it, so that a test can replace it."""
 
     def time(self) -> float:
-        """Steady seconds; never steps. Samples carry the same clock."""
+        """Steady seconds; never steps. The `time` of samples is of this clock."""
         ...
 
     def now(self) -> datetime:
@@ -30,5 +30,5 @@ class SystemClock:
 
 
 def wall_offset_s(clock: Clock) -> float:
-    """What turns steady seconds into epoch seconds now: stored timers must outlive a boot."""
+    """Added to steady seconds this gives epoch seconds, in which timers are stored: the steady clock restarts."""
     return clock.now().timestamp() - clock.time()

@@ -1,4 +1,4 @@
-"""The nouns of telling people: a notice, its delivery to one receiver, and the attempts made."""
+"""A notice of a transition, its delivery to one receiver, and the attempts of that delivery."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ JSON = "application/json"
 
 
 Span = tuple[int, int]
-"""The first and the last sequence of an alert that a message carries."""
+"""The first and the last sequence of an alert in a message."""
 
 Place = tuple[datetime, str]
 """Where a delivery is in the queue of its receiver: when it was created, and its id."""
@@ -22,19 +22,19 @@ END: Place = datetime.max.replace(tzinfo=UTC), ""
 
 
 class DeliveryState(StrEnum):
-    """What became of a delivery."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"  # given up after 72 h; can be replayed
-    HELD = "held"  # its receiver said 410 Gone; sent once the receiver is released
-    DIGESTED = "digested"  # told as part of a digest, which is a delivery of its own
-    SPLIT = "split"  # a digest that was refused and goes in parts, each a delivery of its own
+    HELD = "held"  # its receiver answered 410 Gone; sent once the receiver is released
+    DIGESTED = "digested"  # sent within a digest, which is a delivery of its own
+    SPLIT = "split"  # a digest that was refused and is sent in parts, each a delivery of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A transition as it is told: with the labels and words that held when it was decided.
+    """A transition for its receivers, with the labels and names at the time of the decision.
 
     `name` is what people call its subject, `metric_label` the symbol of its level; None where there is none.
     """
@@ -47,14 +47,14 @@ class Notice:
     receivers: tuple[str, ...] = ()
     name: str | None = None
     metric_label: str | None = None
-    document: str = ""  # what its messages say, as JSON; empty until it is made
+    document: str = ""  # the content of its messages, as JSON; empty until it is built
 
     @property
     def alert_id(self) -> str:
         """The id of the alert; every alert that has had a transition has one."""
         found = self.transition.alert.id
         if found is None:
-            raise ValueError(f"a transition of {self.transition.alert.rule} carries an alert without an id")
+            raise ValueError(f"a transition of {self.transition.alert.rule} has an alert without an id")
         return found
 
 
@@ -85,7 +85,7 @@ class Delivery:
 
     @property
     def alerts(self) -> dict[str, Span]:
-        """The alerts it tells of, each with the first and the last sequence it carries."""
+        """The alerts in the message, each with its first and last sequence there."""
         if self.alert_id is not None:
             return {self.alert_id: (self.sequence, self.sequence)}
         sequences: dict[str, list[int]] = {}
@@ -96,7 +96,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST of a delivery and what came of it."""
+    """One POST of a delivery and its result."""
 
     delivery_id: str
     number: int
@@ -104,11 +104,11 @@ class Attempt:
     duration_s: float
     status: int | None = None
     error: str | None = None
-    answer: str | None = None  # the first 300 characters of what the receiver wrote
+    answer: str | None = None  # the first 300 characters of the receiver's response
 
 
 def delivery_id(alert_id: str, sequence: int, receiver: str) -> str:
-    """The webhook-id follows from what is told to whom: the same whether or not it could be stored."""
+    """The webhook-id, derived from transition and receiver: it is the same whether or not it was stored."""
     return str(uuid5(NAMESPACE_URL, f"{alert_id}\n{sequence}\n{receiver}"))
 
 

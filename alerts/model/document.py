@@ -1,4 +1,4 @@
-"""The document of a message: all that a channel may tell, in no channel's form. Stored once with its transition."""
+"""The document of a message: its content before any channel formats it. Stored once with its transition."""
 
 import json
 from typing import NamedTuple, NotRequired, TypedDict, cast
@@ -7,11 +7,11 @@ from alerts.model.sample import Value
 from alerts.model.storable import storable
 
 WindowFacts = TypedDict("WindowFacts", {"from": str, "samples": int, "coverage": float, "quality": list[str]})
-"""What a value over a window of time was made of; `coverage` is 0..1."""
+"""The samples behind a value over a window of time; `coverage` is 0..1."""
 
 
 class AlertFacts(TypedDict):
-    """The alert as it stands after the transition. Levels in dB, times RFC 3339 in UTC; None where not known."""
+    """The alert after the transition. Levels in dB, times RFC 3339 in UTC; None where not known."""
 
     id: str | None
     rule: str
@@ -41,7 +41,7 @@ class Latency(TypedDict):
 
 
 class Document(TypedDict):
-    """What a message says. Those about no alert (test, digest) have the first six keys only."""
+    """The content of a message. A message about no alert (test, digest) has the first six keys only."""
 
     version: int
     type: str
@@ -71,7 +71,7 @@ class Origin(NamedTuple):
 
 
 def encode(document: Document) -> str:
-    """JSON on one line that every database can hold, so that what is stored is what was made."""
+    """JSON on one line that every database can hold, so that storing does not change it."""
     return storable(_ENCODER.encode(document))
 
 

@@ -16,7 +16,7 @@ def parse_rate(text: str) -> tuple[int, float]:
 
 
 class Rate:
-    """How many more may go now. The last permit of a window should carry all that waits, as one digest."""
+    """How many messages may be sent now. The last permit of a window should send all that wait, as one digest."""
 
     def __init__(self, count: int, period_s: float) -> None:
         self._count = count
@@ -34,5 +34,5 @@ class Rate:
         return now_s if self.left(now_s) else self._sent[0] + self._period_s
 
     def spend(self, now_s: float) -> None:
-        """One was sent."""
+        """Count a message that was sent."""
         self._sent.append(now_s)

@@ -1,4 +1,4 @@
-"""One value of one metric of one subject at one instant: all that alerting knows of the world."""
+"""One value of one metric of one subject at one instant: the only input of alerting."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ Value = float | str | bool | None
 
 
 class Quality(StrEnum):
-    """What a sample's value is worth. Only `ok` and `over` decide, and `under` over a window."""
+    """How far a sample's value can be used. Only `ok` and `over` decide, and `under` over a window."""
 
     OK = "ok"
     OVER = "over"  # over-range: counts as exceeding an `above` rule
@@ -22,7 +22,7 @@ class Quality(StrEnum):
 
 
 class WindowBasis(NamedTuple):
-    """What a value over a window of time was made of: readings of Lp, and how much of the window they cover.
+    """The readings of Lp behind a value over a window of time, and how much of the window they cover.
 
     `quality` says what of some of them: `under` (counted at the range's lower end), `over` (at the upper).
     """

@@ -1,1 +1,1 @@
-"""What alerting keeps in SQL, and how it reads it again."""
+"""Stores alerts, transitions and deliveries in SQL, and reads them."""

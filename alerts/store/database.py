@@ -1,4 +1,4 @@
-"""What alerting asks of a database."""
+"""The interface to a database that alerting uses."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -21,7 +21,7 @@ class Write(NamedTuple):
 
 
 class Database(Protocol):
-    """Runs a function of a session, whole in one transaction, in a worker thread. Raises DBAPIError."""
+    """Runs a function of a session in a worker thread, in one transaction. Raises DBAPIError."""
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on a snapshot."""
@@ -31,13 +31,13 @@ class Database(Protocol):
         """Run `work` and commit; with `durable` it is on the disk when this returns."""
         ...
 
-    async def write_in_turn(self, take: Callable[[], Write | None]) -> None:
-        """Run what `take` gives until it gives None, with no other writer in between.
+    async def write_in_turn(self, next_write: Callable[[], Write | None]) -> None:
+        """Run the writes that `next_write` returns until it returns None, with no other writer in between.
 
-        `take` is called in the event loop; a call says that what it gave before is committed.
+        `next_write` runs in the event loop; each call means that the write before it is committed.
         """
         ...
 
     async def set_aside(self, refused: Sequence[Refused]) -> None:
-        """Keep rows that no database takes where people can look into them."""
+        """Store rows that every database refuses where an operator can read them."""
         ...

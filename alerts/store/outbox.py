@@ -1,4 +1,4 @@
-"""A transition and its deliveries in one transaction; what is due; what became of it.
+"""Writes transitions with their deliveries in one transaction, and the results of attempts; restores both.
 
 Every function takes a session and works inside the caller's transaction.
 """
@@ -25,23 +25,24 @@ from alerts.store.rows import (
     transition_values,
     upsert,
 )
+from alerts.store.statements import in_parts
 from alerts.store.stored import decode_alert, encode_alert
 from alerts.store.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
 from alerts.store.unstorable import Refused, write_apart
 
-_DELIVERY_FATE = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body", "content_type")
+_DELIVERY_RESULT = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body", "content_type")
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restart goes on from: where every rule stood, and which receivers were notified of the open alerts."""
+    """What a restart continues from: every stored alert, and the receivers notified of each open one."""
 
     alerts: list[Alert]
     notified: dict[str, set[str]]  # alert id -> receivers
 
 
 class Replayed(NamedTuple):
-    """Which receivers have to be woken, and how many deliveries are due again."""
+    """The receivers whose dispatchers must read SQL again, and how many deliveries are due again."""
 
     receivers: list[str]
     deliveries: int
@@ -49,7 +50,7 @@ class Replayed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a commit writes, made ready beforehand: a thread that works beside a busy event loop slows both down."""
+    """What a commit writes, prepared in the event loop: a thread that competes with it slows both down."""
 
     alerts: list[dict[str, object]]
     transitions: list[dict[str, object]]
@@ -76,13 +77,13 @@ def rows_of(
 
 
 def write(session: Session, rows: Rows) -> None:
-    """Store them. Writing the same twice is harmless."""
+    """Store the rows; a repeat changes nothing."""
     for _, some, write_some in _writers(session, rows):
         write_some(some)
 
 
 def write_those_that_can_be(session: Session, rows: Rows) -> list[Refused]:
-    """Store them but for those that no database takes; returns these."""
+    """Store the rows except those that every database refuses; return these."""
     return [
         Refused(table, row, reason)
         for table, some, write_some in _writers(session, rows)
@@ -113,27 +114,26 @@ def _move_alerts(session: Session, moved: _Values) -> None:
 
 
 def store_documents(session: Session, notices: Iterable[Notice]) -> None:
-    """Keep the documents as they are about to be told, so that a repeat after a crash is the same to the byte."""
+    """Store the documents before they are sent, so that a repeat after a crash sends the same bytes."""
     set_documents(session, notices)
 
 
 def restore(session: Session, offset_s: float) -> Restored:
-    """Every alert state, its timers on this process's steady clock, and who was told the open ones."""
+    """Every alert, its timers on this process's steady clock, and the receivers notified of each open one."""
     alerts = [decode_alert(row.alert, offset_s) for row in session.exec(select(AlertStateRow))]
     open_ids = [alert.id for alert in alerts if alert.is_open and alert.id is not None]
-    told: dict[str, set[str]] = {}
-    for start in range(0, len(open_ids), 500):
-        some = open_ids[start : start + 500]
+    notified: dict[str, set[str]] = {}
+    for some in in_parts(open_ids):
         rows = session.exec(
             select(DeliveryRow.alert_id, DeliveryRow.receiver).where(col(DeliveryRow.alert_id).in_(some)).distinct()
         )
         for alert_id, receiver in rows:
-            told.setdefault(str(alert_id), set()).add(receiver)
-    return Restored(alerts, told)
+            notified.setdefault(str(alert_id), set()).add(receiver)
+    return Restored(alerts, notified)
 
 
 def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]) -> None:
-    """Mark what became of deliveries and keep the attempts. A delivery sent before it could be stored is stored."""
+    """Store the state of deliveries, and their attempts. Inserts a delivery that was sent before it was stored."""
     for _, rows, write_rows in _recorders(session, deliveries, attempts):
         write_rows(rows)
 
@@ -141,7 +141,7 @@ def record(session: Session, deliveries: Sequence[Delivery], attempts: Sequence[
 def record_those_that_can_be(
     session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]
 ) -> list[Refused]:
-    """Do the same but for rows that no database takes; returns these."""
+    """Do the same except for rows that every database refuses; return these."""
     return [
         Refused(table, row, reason)
         for table, rows, write_rows in _recorders(session, deliveries, attempts)
@@ -152,37 +152,37 @@ def record_those_that_can_be(
 def _recorders(
     session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]
 ) -> Iterator[tuple[str, _Values, Callable[[_Values], None]]]:
-    marks = [delivery_values(delivery) for delivery in deliveries]
-    yield "deliveries", marks, lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_FATE)
-    tries = [attempt_values(attempt) for attempt in attempts]
-    yield "attempts", tries, lambda rows: insert_rows(session, table_of(AttemptRow), rows)
+    delivery_rows = [delivery_values(delivery) for delivery in deliveries]
+    yield "deliveries", delivery_rows, lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_RESULT)
+    attempt_rows = [attempt_values(attempt) for attempt in attempts]
+    yield "attempts", attempt_rows, lambda rows: insert_rows(session, table_of(AttemptRow), rows)
 
 
 def replay(session: Session, ids: Sequence[str]) -> Replayed:
     """Make dead or held deliveries due again, with the same id and body."""
-    return _revive(session, col(DeliveryRow.id).in_(ids))
+    return _make_due(session, col(DeliveryRow.id).in_(ids))
 
 
 def replay_between(session: Session, since: datetime, until: datetime, receiver: str | None = None) -> Replayed:
     """Replay all dead or held deliveries created in `since <= t < until`."""
     where = [col(DeliveryRow.created_at) >= since, col(DeliveryRow.created_at) < until]
-    return _revive(session, *where, *([] if receiver is None else [col(DeliveryRow.receiver) == receiver]))
+    return _make_due(session, *where, *([] if receiver is None else [col(DeliveryRow.receiver) == receiver]))
 
 
 def hold(session: Session, receiver: str, fingerprint: str, at: datetime) -> None:
-    """Hold what waits for a receiver that said 410 Gone, until `release`."""
+    """Hold the pending deliveries of a receiver that answered 410 Gone, until `release`."""
     upsert(session, ReceiverHoldRow, [{"receiver": receiver, "fingerprint": fingerprint, "at": at}])
     _move(session, receiver, DeliveryState.PENDING, DeliveryState.HELD)
 
 
 def release(session: Session, receiver: str) -> None:
-    """Let what is held for a receiver go again."""
+    """Make the held deliveries of a receiver pending again."""
     session.connection().execute(delete(table_of(ReceiverHoldRow)).where(col(ReceiverHoldRow.receiver) == receiver))
     _move(session, receiver, DeliveryState.HELD, DeliveryState.PENDING)
 
 
 def is_held(session: Session, receiver: str, fingerprint: str) -> bool:
-    """True when the receiver said 410 to this very configuration: what waits is held. A changed one is released."""
+    """Hold again, and return True, if the receiver answered 410 to this configuration; else release it."""
     row = session.get(ReceiverHoldRow, receiver)
     if row is None:
         return False
@@ -198,9 +198,9 @@ def _text(notice: Notice, texts: Mapping[int, str], offset_s: float) -> str:
     return texts.get(id(alert)) or encode_alert(alert, offset_s)
 
 
-def _revive(session: Session, *where: Any) -> Replayed:
-    fates = [DeliveryState.DEAD.value, DeliveryState.HELD.value]
-    matching = (*where, col(DeliveryRow.state).in_(fates))
+def _make_due(session: Session, *where: Any) -> Replayed:
+    states = [DeliveryState.DEAD.value, DeliveryState.HELD.value]
+    matching = (*where, col(DeliveryRow.state).in_(states))
     receivers = list(session.exec(select(DeliveryRow.receiver).where(*matching).distinct()))
     result = session.connection().execute(
         update(table_of(DeliveryRow))

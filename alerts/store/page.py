@@ -1,4 +1,4 @@
-"""Lists in pages: a page, and the cursor that asks for what follows it. Pure."""
+"""A page of a list, and the cursor of the page after it. Pure."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -16,19 +16,19 @@ FOREIGN_CURSOR = "cursor: is not one that this list gave; leave it out to start 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Some of a list; `next_cursor` asks for what follows, None at the end."""
+    """Some items of a list; `next_cursor` is the cursor of the next page, None at the end."""
 
     items: Sequence[Item]
     next_cursor: str | None
 
 
 def encode_cursor(at: datetime, key: str | int) -> str:
-    """The opaque cursor behind the item of this aware time; `key` tells apart the items of one time."""
+    """The opaque cursor behind the item of this aware time; `key` distinguishes items of the same time."""
     return urlsafe_b64encode(f"{at.astimezone(UTC).isoformat()}|{key}".encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, key_of: Callable[[str], Key]) -> tuple[datetime, Key]:
-    """What `encode_cursor` was given. Raises ValueError for any other text, and where `key_of` does."""
+    """The time and the key of a cursor. Raises ValueError for any other text, and where `key_of` does."""
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, _, key_text = text.partition("|")

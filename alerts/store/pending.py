@@ -1,4 +1,4 @@
-"""Reads the queue of one receiver: its pending deliveries, oldest first, and what a digest was made of."""
+"""Reads the queue of one receiver: its pending deliveries, oldest first, and the members of a digest."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -43,14 +43,14 @@ def read_pending(session: Session, receiver: str, after: Place = BEGINNING, limi
 
 
 def read_members(session: Session, digest_id: str) -> list[Delivery]:
-    """The deliveries that a digest stands for, oldest first."""
+    """The deliveries that a digest combines, oldest first."""
     oldest_first = col(DeliveryRow.created_at), col(DeliveryRow.alert_id), col(DeliveryRow.sequence)
     rows = session.exec(select(DeliveryRow).where(DeliveryRow.digest_id == digest_id).order_by(*oldest_first))
     return list(_deliveries(session, _each_alert_in_order(rows.all())))
 
 
 def _deliveries(session: Session, rows: Sequence[DeliveryRow]) -> Iterator[Delivery]:
-    """Gives up those of which neither the body nor the transition could be stored."""
+    """The deliveries of rows; marks a row dead of which neither the body nor the transition is stored."""
     documents: dict[tuple[str | None, int], str | None] = {}
     key = col(TransitionRow.alert_id), col(TransitionRow.sequence)
     for some in in_parts([(row.alert_id, row.sequence) for row in rows if row.alert_id is not None]):
@@ -88,7 +88,7 @@ def _delivery(row: DeliveryRow, document: str | None) -> Delivery:
 def _earlier(
     session: Session, receiver: str, rows: Sequence[DeliveryRow], members: dict[str, Members]
 ) -> list[DeliveryRow]:
-    """The other pending rows that tell of these alerts earlier, and those that do so of their alerts.
+    """The other pending rows with earlier messages of these alerts, and those with earlier ones of their alerts.
 
     Adds to `members`, which are those of each digest.
     """
@@ -117,8 +117,8 @@ def _before(session: Session, receiver: str, sequences: Mapping[str, int]) -> It
     of_receiver = DeliveryRow.receiver == receiver, col(DeliveryRow.state).in_(states)
     query = select(DeliveryRow.id, DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence)
     for some in in_parts(list(sequences)):
-        told = session.exec(query.where(*of_receiver, col(DeliveryRow.alert_id).in_(some)))
-        for id_, digest_id, alert_id, sequence in told:
+        messages = session.exec(query.where(*of_receiver, col(DeliveryRow.alert_id).in_(some)))
+        for id_, digest_id, alert_id, sequence in messages:
             if alert_id is not None and sequence < sequences[alert_id]:
                 yield digest_id or id_
 
@@ -127,12 +127,12 @@ def _members(session: Session, rows: Iterable[DeliveryRow]) -> dict[str, Members
     """Alert and sequence of each message in the digests among these rows."""
     found: dict[str, Members] = {}
     for some in in_parts([row.id for row in rows if row.type == "digest"]):
-        told = session.exec(
+        messages = session.exec(
             select(DeliveryRow.digest_id, DeliveryRow.alert_id, DeliveryRow.sequence).where(
                 col(DeliveryRow.digest_id).in_(some)
             )
         )
-        for digest_id, alert_id, sequence in told:
+        for digest_id, alert_id, sequence in messages:
             if digest_id is not None and alert_id is not None:
                 found[digest_id] = (*found.get(digest_id, ()), (alert_id, sequence))
     return found

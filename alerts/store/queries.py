@@ -1,4 +1,4 @@
-"""Alerts, deliveries and attempts as lists for people, newest first; and how old ones go."""
+"""Lists alerts and deliveries with their attempts, newest first, and deletes old ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _OPEN = (State.FIRING.value, State.CLEARING.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryResult:
     """A delivery and its newest attempt."""
 
     delivery: DeliveryRow
@@ -26,12 +26,12 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """One alert with all that happened to it, oldest first."""
+class AlertHistory:
+    """One alert with its transitions and deliveries, oldest first."""
 
     alert: AlertRow
     transitions: list[TransitionRow]
-    deliveries: list[Told]
+    deliveries: list[DeliveryResult]
 
 
 def list_alerts(
@@ -46,7 +46,7 @@ def list_alerts(
 ) -> Page[AlertRow]:
     """Alerts by onset, newest first. `state` may be `open`; `subject` is the bare id or the whole subject.
 
-    Raises ValueError for a cursor that is not one of ours.
+    Raises ValueError for a cursor that no list of alerts returned.
     """
     query = select(AlertRow)
     if state == "open":
@@ -70,8 +70,8 @@ def list_deliveries(
     receiver: str | None = None,
     limit: int = 100,
     cursor: str | None = None,
-) -> Page[Told]:
-    """Deliveries by creation, newest first. Raises ValueError for a cursor that is not one of ours."""
+) -> Page[DeliveryResult]:
+    """Deliveries by creation, newest first. Raises ValueError for a cursor that no list of deliveries returned."""
     query = select(DeliveryRow)
     if state is not None:
         query = query.where(DeliveryRow.state == state)
@@ -81,13 +81,13 @@ def list_deliveries(
     return Page(_with_last_attempts(session, page.items), page.next_cursor)
 
 
-def find_delivery(session: Session, delivery_id: str) -> Told | None:
+def find_delivery(session: Session, delivery_id: str) -> DeliveryResult | None:
     """One delivery; None when there is no such."""
     row = session.get(DeliveryRow, delivery_id)
     return None if row is None else _with_last_attempts(session, [row])[0]
 
 
-def story(session: Session, alert_id: str) -> Story | None:
+def find_alert(session: Session, alert_id: str) -> AlertHistory | None:
     """One alert with its transitions, deliveries and attempts; None when there is no such alert."""
     alert = session.get(AlertRow, alert_id)
     if alert is None:
@@ -100,19 +100,19 @@ def story(session: Session, alert_id: str) -> Story | None:
         .where(DeliveryRow.alert_id == alert_id)
         .order_by(col(DeliveryRow.sequence), col(DeliveryRow.receiver))
     ).all()
-    return Story(alert, list(transitions), _with_last_attempts(session, deliveries))
+    return AlertHistory(alert, list(transitions), _with_last_attempts(session, deliveries))
 
 
-def _with_last_attempts(session: Session, rows: Sequence[DeliveryRow]) -> list[Told]:
+def _with_last_attempts(session: Session, rows: Sequence[DeliveryRow]) -> list[DeliveryResult]:
     found: dict[str, AttemptRow] = {}
     for some in in_parts([row.id for row in rows]):
         attempts = select(AttemptRow).where(col(AttemptRow.delivery_id).in_(some)).order_by(col(AttemptRow.id))
         found |= {attempt.delivery_id: attempt for attempt in session.exec(attempts)}
-    return [Told(row, found.get(row.id)) for row in rows]
+    return [DeliveryResult(row, found.get(row.id)) for row in rows]
 
 
 def to_alert(row: AlertRow) -> Alert:
-    """The row as the noun, without timers; for `message.alert_document`."""
+    """The alert of a row, without its timers; for `message.alert_document`."""
     return Alert(
         rule=row.rule,
         subject=row.subject,
@@ -135,9 +135,9 @@ def to_alert(row: AlertRow) -> Alert:
 
 
 def delete_older_than(session: Session, cutoff: datetime, limit: int) -> int:
-    """Delete at most `limit` alerts that cleared before `cutoff`, with all that belongs to them; returns how many.
+    """Delete at most `limit` alerts that cleared before `cutoff`, with all that belongs to them; return how many.
 
-    Messages about no alert (digest, test) go by their own age, as many again.
+    Deletes at most `limit` messages about no alert (digest, test) that were created before `cutoff`, too.
     """
     gone = session.exec(
         select(AlertRow.id)
@@ -145,12 +145,12 @@ def delete_older_than(session: Session, cutoff: datetime, limit: int) -> int:
         .order_by(col(AlertRow.cleared_at))
         .limit(limit)
     ).all()
-    loose = (
+    without_alert = (
         select(DeliveryRow.id)
         .where(col(DeliveryRow.alert_id).is_(None), DeliveryRow.created_at < cutoff, DeliveryRow.state != "pending")
         .limit(limit)
     )
-    deliveries = list(session.exec(loose))
+    deliveries = list(session.exec(without_alert))
     for some in in_parts(gone):
         deliveries += session.exec(select(DeliveryRow.id).where(col(DeliveryRow.alert_id).in_(some)))
     _delete(session, col(AttemptRow.delivery_id), deliveries)

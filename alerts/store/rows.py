@@ -1,4 +1,4 @@
-"""Nouns as rows: the columns of each table, and the insert that a repeat does not harm."""
+"""Turns alerts, transitions and deliveries into rows, and inserts rows so that a repeat changes nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from alerts.store.statements import insert_values, value_lists
 from alerts.store.stored import encode_labels, encode_value
 
 ALERT_NOW = ("severity", "state", "value", "threshold", "peak", "sequence")
-"""What of an alert changes without a transition."""
+"""The columns of an alert that change without a transition."""
 
 
 def alert_now(alert: Alert) -> dict[str, object]:
@@ -28,7 +28,7 @@ def alert_now(alert: Alert) -> dict[str, object]:
 
 
 def alert_values(notice: Notice) -> dict[str, object]:
-    """A row of `alerts` as the notice leaves it."""
+    """The row of `alerts` after the transition of the notice."""
     alert = notice.transition.alert
     return {
         "id": notice.alert_id,
@@ -69,7 +69,7 @@ def transition_values(notice: Notice, alert_text: str) -> dict[str, object]:
 
 
 def delivery_values(delivery: Delivery) -> dict[str, object]:
-    """A row of `deliveries`; an empty body is one not sent yet."""
+    """A row of `deliveries`; its body is NULL until the first attempt."""
     return {
         "id": delivery.id,
         "receiver": delivery.receiver,

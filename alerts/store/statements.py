@@ -1,4 +1,4 @@
-"""Statements about many rows: how many go into one, and how they are written."""
+"""Builds statements for many rows, and inserts rows in few statements."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -7,18 +7,18 @@ from sqlalchemy import Connection, Dialect
 
 T = TypeVar("T")
 
-# A driver lets go of the interpreter at every statement and then waits to get it back, which takes long beside a
-# busy loop: so many rows go into one statement.
+# A driver releases the interpreter at every statement and then waits for it, long where the event loop is busy:
+# so a statement has many rows.
 MOST_ROWS = 500
 
 
 def in_parts(values: Sequence[T], most: int = MOST_ROWS) -> Iterator[Sequence[T]]:
-    """The values in order, as many at a time as one statement has room for."""
+    """The values in order, in parts that fit in one statement."""
     return (values[start : start + most] for start in range(0, len(values), most))
 
 
 def value_lists(dialect: Dialect, values: Sequence[object], width: int) -> Iterator[tuple[str, tuple[object, ...]]]:
-    """`VALUES (?, ?), …` and what goes into it, a statement's worth at a time; `values` are rows of `width`."""
+    """`VALUES (?, ?), …` with its parameters, once for each statement; `values` are rows of `width`."""
     mark = "%s" if dialect.paramstyle in ("format", "pyformat") else "?"
     place = f"({','.join([mark] * width)})"
     for part in in_parts(values, MOST_ROWS * width):

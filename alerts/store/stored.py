@@ -1,4 +1,4 @@
-"""Alerts as JSON text and back, without loss: a bool stays a bool, and timers outlive the steady clock."""
+"""Encodes alerts as JSON and decodes them without loss; timers are stored in epoch seconds."""
 
 import json
 from collections.abc import Mapping

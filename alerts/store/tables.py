@@ -1,4 +1,4 @@
-"""What alerting keeps in SQL: alerts, running states, transitions, deliveries, attempts, held receivers."""
+"""The tables of alerting: alerts, alert states, transitions, deliveries, attempts, held receivers."""
 
 from datetime import datetime
 
@@ -41,7 +41,7 @@ class AlertRow(SQLModel, table=True):
 
 
 class AlertStateRow(SQLModel, table=True):
-    """How a rule stands on a subject now, timers and cooldown too, to go on from after a restart."""
+    """The current alert of a rule on a subject with its timers and cooldown; a restart continues from it."""
 
     __tablename__ = "alert_states"
 
@@ -109,11 +109,11 @@ class AttemptRow(SQLModel, table=True):
     duration_s: float
     status: int | None = None
     error: str | None = None
-    answer: str | None = None  # the first 300 characters of what the receiver wrote
+    answer: str | None = None  # the first 300 characters of the receiver's response
 
 
 class ReceiverHoldRow(SQLModel, table=True):
-    """A receiver that said 410 Gone, and the fingerprint of the configuration it said so to."""
+    """A receiver that answered 410 Gone, with the fingerprint of its configuration at that time."""
 
     __tablename__ = "receiver_holds"
 

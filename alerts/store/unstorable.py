@@ -1,4 +1,4 @@
-"""Rows that no database takes, however often it is asked: told apart from a database that fails, and set aside."""
+"""Distinguishes rows that every database refuses from a database that fails, and sets such rows aside."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -15,7 +15,7 @@ _NAMES = frozenset({"DataError", "IntegrityError"})
 
 
 class Refused(NamedTuple):
-    """A row that was set aside, and why, in a word without any of its values."""
+    """A row that was set aside, with the class of the error, which contains none of its values."""
 
     table: str
     row: Mapping[str, object]
@@ -25,13 +25,13 @@ class Refused(NamedTuple):
 def is_unstorable(error: BaseException) -> bool:
     """Whether the values are at fault: too long, out of range, against a constraint, or not to be encoded.
 
-    Takes errors of SQLAlchemy, and those of a driver that work meets directly.
+    Accepts errors of SQLAlchemy, and errors that a driver raised directly.
     """
     cause = error.orig if isinstance(error, StatementError) else error
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         return str(state).startswith(_CLASSES)
-    if "binding parameter" in str(cause):  # SQLite: a type it has no place for
+    if "binding parameter" in str(cause):  # SQLite: a type that it cannot store
         return True
     names = {base.__name__ for base in type(cause).__mro__}
     return isinstance(cause, UnicodeError | OverflowError | ValueError) or bool(names & _NAMES)
@@ -43,9 +43,9 @@ def reason_of(error: BaseException) -> str:
 
 
 def write_apart(session: Session, rows: Sequence[R], write: Callable[[Sequence[R]], None]) -> list[tuple[R, str]]:
-    """Writes all rows but those that no database takes; returns these with the reason.
+    """Write all rows except those that every database refuses; return these with the reason.
 
-    Halves what is refused until one row is left, each part in a savepoint of the session's transaction.
+    Halves refused rows until one row is left, each half in a savepoint of the session's transaction.
     """
     if not rows:
         return []

@@ -1,1 +1,1 @@
-"""Tries rules and receivers without a running hub."""
+"""Tests rules and receivers without a running hub."""

@@ -5,8 +5,8 @@ The document, in YAML (`docs/examples/rules-test.yaml` is one):
     rules: [...]                   # as in config.yaml; or  config: ../config.yaml  for the rules of that file
     timezone: Europe/London        # of schedules that name none; default UTC
     start: 2026-03-18T22:00:00Z    # default 2026-01-01T00:00:00Z
-    until: 5m                      # how long time goes on; default to the end of the series
-    subjects:                      # only where a rule looks at labels, or at what a machine is
+    until: 5m                      # when time ends; default the end of the series
+    subjects:                      # only where a rule matches labels or the status of a machine
       gate-a: {labels: {site: dockside}}
       equipment/fab/M1: {status: E10, status_category: DOWN}
     series:
@@ -14,7 +14,7 @@ The document, in YAML (`docs/examples/rules-test.yaml` is one):
     expect:
       - {at: 31s, type: onset, rule: night-limit, subject: gate-a, severity: critical}
 
-A value is a number, a text, true or false, or what stands in for one: missing, over, under, frozen, unknown_run,
+A value is a number, a text, true or false, or a reason for none: missing, over, under, frozen, unknown_run,
 run_ended. `70 x 30` is thirty of them. An expected transition is compared in the fields it has; `type` is onset,
 clear, level or no_data. Time passes (a tick) every second.
 """
@@ -43,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class SubjectOf(_Strict):
-    """What rules match on: labels, and of a machine what it is."""
+    """The attributes that rules match: labels, and the status of a machine."""
 
     labels: dict[str, str] = {}
     status: str = ""
@@ -61,7 +61,7 @@ class SeriesOf(_Strict):
 
 
 class Expected(_Strict):
-    """A transition that should be; only the fields given are compared."""
+    """An expected transition; only the given fields are compared."""
 
     at: Duration
     type: Literal["onset", "clear", "level", "no_data"]

@@ -1,4 +1,4 @@
-"""Rules put to the test: given series run through given rules, and the transitions compared with those expected."""
+"""Runs a rule test: evaluates its series with its rules and compares the transitions with the expected ones."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ _STAND_INS = {q.value: q for q in Quality if q not in (Quality.OK, Quality.TICK,
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What happened, line by line, each marked `ok`, `MISSING` or `UNEXPECTED`."""
+    """The transitions, one per line, each marked `ok`, `MISSING` or `UNEXPECTED`."""
 
     lines: tuple[str, ...]
     is_as_expected: bool
@@ -116,7 +116,7 @@ def _value(metric: str, written: bool | float | str) -> tuple[Value, Quality]:
 
 
 def _full(subject: str, metric: str) -> str:
-    """The subject as the engine knows it: `gate-a` is `unit/gate-a`; a machine is written in full."""
+    """The full name of a subject: `gate-a` is `unit/gate-a`; a machine is written in full."""
     if metric_of(metric).of == "machine" and not subject.startswith("equipment/"):
         raise RehearsalError(f"{subject!r} is no machine; write equipment/<feed>/{subject}")
     return subject if "/" in subject else f"unit/{subject}"

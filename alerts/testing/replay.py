@@ -1,4 +1,4 @@
-"""What a rule would have decided on a series of samples of one subject."""
+"""Evaluates one rule on past samples of one subject."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta

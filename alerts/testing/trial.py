@@ -1,4 +1,4 @@
-"""A message of type `test` to one receiver, outside the hub's outbox."""
+"""Sends one message of type `test` to a receiver, without storing it."""
 
 from typing import NamedTuple
 from uuid import uuid4
@@ -30,8 +30,8 @@ async def send_test(receiver: Receiver, hub: str, version: str) -> Trial:
     async with Webhook(receiver, version) as webhook:
         outcome = await webhook.post(delivery, at)
     took = f"{(clock.time() - began_s) * 1000:.0f} ms"
-    wrote = "" if outcome.answer is None else f"\nit wrote: {outcome.answer}"
+    response = "" if outcome.answer is None else f"\nits response: {outcome.answer}"
     if isinstance(outcome, Delivered):
-        return Trial(True, f"{receiver.name} took it: {outcome.status} in {took}{wrote}")
-    told = f"{receiver.name} did not take it: {outcome.error} after {took}{wrote}"
-    return Trial(False, f"{told}\n{advice(outcome.status)}")
+        return Trial(True, f"{receiver.name} accepted it: {outcome.status} in {took}{response}")
+    result = f"{receiver.name} did not accept it: {outcome.error} after {took}{response}"
+    return Trial(False, f"{result}\n{advice(outcome.status)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from alerts.delivery.message import alert_document
 from alerts.model.moments import rfc3339
-from alerts.store.queries import Story, Told, to_alert
+from alerts.store.queries import AlertHistory, DeliveryResult, to_alert
 from alerts.store.stored import decode_alert, decode_labels
 from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
 
@@ -18,14 +18,14 @@ def alert_of(row: AlertRow) -> dict[str, Any]:
     return dict(alert_document(to_alert(row), decode_labels(row.labels), row.name, row.metric_label))
 
 
-def story_of(story: Story) -> dict[str, Any]:
+def alert_history_of(history: AlertHistory) -> dict[str, Any]:
     """An alert with all its `transitions` and `deliveries`."""
-    latest = _document(story.transitions[-1]) if story.transitions else {}
+    latest = _document(history.transitions[-1]) if history.transitions else {}
     return {
-        **alert_of(story.alert),
+        **alert_of(history.alert),
         **{name: latest[name] for name in _OF_TRANSITIONS if name in latest},
-        "transitions": [_transition(row) for row in story.transitions],
-        "deliveries": [delivery_of(told) for told in story.deliveries],
+        "transitions": [_transition(row) for row in history.transitions],
+        "deliveries": [delivery_of(result) for result in history.deliveries],
     }
 
 
@@ -52,9 +52,9 @@ def _transition(row: TransitionRow) -> dict[str, Any]:
     }
 
 
-def delivery_of(told: Told) -> dict[str, Any]:
+def delivery_of(result: DeliveryResult) -> dict[str, Any]:
     """A delivery with the result of its last attempt."""
-    row, last = told.delivery, told.last_attempt
+    row, last = result.delivery, result.last_attempt
     return {
         "id": row.id,
         "receiver": row.receiver,

@@ -76,9 +76,9 @@ async def test_an_acknowledgement_is_a_transition_like_any(database: SqliteDatab
             bench.alerts.acknowledge("none", "anna")
     assert [kind for kind, _ in bench.ops.types] == ["alert.onset", "alert.ack", "alert.unack"]
     assert [d.sequence for d, _ in bench.ops.offered] == [1, 2, 3]
-    story = database.run(lambda s: archive.story(s, str(alert.id)))
-    assert story is not None
-    assert len(story.transitions) == 3
+    history = database.run(lambda s: archive.find_alert(s, str(alert.id)))
+    assert history is not None
+    assert len(history.transitions) == 3
 
 
 async def test_a_full_inbox_drops_the_oldest_and_counts(database: SqliteDatabase) -> None:

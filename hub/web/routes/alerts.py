@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.config.rule import Severity
 from alerts.delivery.message import alert_document
 from alerts.model.alert import Alert
+from alerts.store.queries import find_alert
 from alerts.store.queries import list_alerts as list_rows
-from alerts.store.queries import story
 from hub.web.access import SHOWN_TEXT, PartsOf
-from hub.web.alert_documents import alerts_of, story_of
+from hub.web.alert_documents import alert_history_of, alerts_of
 from hub.web.auth.roles import Operator, for_viewers
 from hub.web.http.problems import Problem, invalid, not_found
 from hub.web.parts import Parts
@@ -112,10 +112,10 @@ async def list_alerts(
 
 async def get_alert(alert_id: AlertId, parts: PartsOf) -> dict[str, Any]:
     """One alert with all its transitions and deliveries."""
-    found = await parts.database.query(lambda s: story(s, alert_id))
+    found = await parts.database.query(lambda s: find_alert(s, alert_id))
     if found is None:
         raise not_found("alert", alert_id)
-    return story_of(found)
+    return alert_history_of(found)
 
 
 async def acknowledge(
@@ -135,7 +135,7 @@ async def unacknowledge(alert_id: AlertId, parts: PartsOf, caller: Operator) -> 
 
 async def _check_open(parts: Parts, alert_id: str) -> None:
     if parts.alerts.alert(alert_id) is None:
-        if await parts.database.query(lambda s: story(s, alert_id)) is None:
+        if await parts.database.query(lambda s: find_alert(s, alert_id)) is None:
             raise not_found("alert", alert_id)
         raise Problem(409, "this alert has cleared; only an open one can be acknowledged")
 

@@ -79,7 +79,7 @@ async def list_deliveries(
         page = await parts.database.query(lambda s: list_rows(s, state=state, limit=limit, cursor=cursor))
     except ValueError as error:
         raise invalid(str(error)) from None
-    return {"items": [delivery_of(told) for told in page.items], "next_cursor": page.next_cursor}
+    return {"items": [delivery_of(result) for result in page.items], "next_cursor": page.next_cursor}
 
 
 async def replay(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from alerts.commits.announce import announce, have_looked_again
+from alerts.commits.announce import announce, reread_queues
 from alerts.model.alert import TransitionType
 from alerts.model.delivery import Delivery, Notice
 from tests.alerts.fakes import START, onset, transition
@@ -38,5 +38,5 @@ def test_the_dispatchers_of_notified_receivers_look_again_once_each() -> None:
     ops, site, boss = Listener(), Listener(), Listener()
     news = transition(TransitionType.ONSET, onset())
     notices = [Notice(news, {}, "", receivers=receivers) for receivers in (("ops", "site"), ("ops",), ("gone",))]
-    have_looked_again({"ops": ops, "site": site, "boss": boss}, notices)
+    reread_queues({"ops": ops, "site": site, "boss": boss}, notices)
     assert (ops.looks, site.looks, boss.looks) == (1, 1, 0)

@@ -165,8 +165,8 @@ async def test_a_transition_that_no_database_takes_is_announced_and_holds_up_no_
         for subject in ("unit/a", "unit/poison", "unit/b"):
             bench.hear(66.2, subject)
         await anyio.sleep(1)
-        told = {one["alert"]["subject"]: one for one in (json.loads(d.document) for d, _ in bench.ops.offered)}
-        assert {subject: message["persisted"] for subject, message in told.items()} == {
+        messages = {one["alert"]["subject"]: one for one in (json.loads(d.document) for d, _ in bench.ops.offered)}
+        assert {subject: message["persisted"] for subject, message in messages.items()} == {
             "a": True,
             "b": True,
             "poison": False,

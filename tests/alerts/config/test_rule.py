@@ -1,4 +1,4 @@
-"""What a rule may say, and what it is told instead."""
+"""Which rules are valid, and the errors of those that are not."""
 
 import pytest
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ def complaint(**fields: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "error"),
     [
         ({}, "exactly one of above, below, equals, in, levels; this one has none"),
         ({"above": 65, "below": 30}, "this one has above and below"),
@@ -55,12 +55,12 @@ def complaint(**fields: object) -> str:
         ({"above": 65, "for": "30"}, "30 needs a unit: write 30s"),
     ],
 )
-def test_a_rule_that_cannot_mean_anything_is_told_what_to_write(fields: dict[str, object], told: str) -> None:
-    assert told in complaint(**fields)
+def test_the_error_of_an_invalid_rule_says_what_to_write(fields: dict[str, object], error: str) -> None:
+    assert error in complaint(**fields)
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "error"),
     [
         ({"from": "7:00"}, "two digits each"),
         ({"from": "24:00"}, "not a time of day"),
@@ -74,8 +74,8 @@ def test_a_rule_that_cannot_mean_anything_is_told_what_to_write(fields: dict[str
         ({"days": ["funday"]}, "'mon'"),
     ],
 )
-def test_a_bad_day_time_or_zone_is_an_error(fields: dict[str, object], told: str) -> None:
-    with pytest.raises(ValidationError, match=told.replace("?", r"\?")):
+def test_a_bad_day_time_or_zone_is_an_error(fields: dict[str, object], error: str) -> None:
+    with pytest.raises(ValidationError, match=error.replace("?", r"\?")):
         Schedule.model_validate(fields)
 
 

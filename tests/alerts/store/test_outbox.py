@@ -23,8 +23,8 @@ def database(tmp_path: Path) -> SqliteDatabase:
 
 def notice(alert: Alert, *receivers: str) -> Notice:
     kind = TransitionType.ONSET if alert.is_open else TransitionType.CLEAR
-    told = Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
-    return documented(told, Origin("h"))
+    announced = Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
+    return documented(announced, Origin("h"))
 
 
 def store(database: SqliteDatabase, *notices: Notice) -> list[Delivery]:
@@ -40,11 +40,11 @@ def pending(database: SqliteDatabase, receiver: str = "ops") -> list[Delivery]:
 
 
 def test_writing_a_transition_twice_is_harmless(database: SqliteDatabase) -> None:
-    told = notice(onset(), "ops", "site")
-    first = store(database, told)
+    announced = notice(onset(), "ops", "site")
+    first = store(database, announced)
     done = replace(first[0], state=DeliveryState.DELIVERED, body=b"{}")
     database.run(lambda s: outbox.record(s, [done], []))
-    store(database, told)
+    store(database, announced)
     assert len(database.run(lambda s: s.exec(select(TransitionRow)).all())) == 1
     assert pending(database) == []
     assert [d.id for d in pending(database, "site")] == [first[1].id]
@@ -66,10 +66,10 @@ def test_a_body_that_was_sent_is_sent_again_to_the_byte(database: SqliteDatabase
 
 
 def test_a_mark_stores_a_delivery_that_was_sent_before_it_could_be_written(database: SqliteDatabase) -> None:
-    told = replace(notice(onset()), persisted=False)
-    sent = replace(deliveries_of(told)[0], state=DeliveryState.DELIVERED, attempts=1, body=b"{}")
+    announced = replace(notice(onset()), persisted=False)
+    sent = replace(deliveries_of(announced)[0], state=DeliveryState.DELIVERED, attempts=1, body=b"{}")
     database.run(lambda s: outbox.record(s, [sent], [Attempt(sent.id, 1, START, 0.1, 204)]))
-    store(database, told)
+    store(database, announced)
     assert pending(database) == []
     assert [a.status for a in database.run(lambda s: s.exec(select(AttemptRow)).all())] == [204]
 
@@ -111,7 +111,7 @@ def test_a_receiver_that_is_gone_holds_until_its_configuration_changes(database:
     store(database, notice(onset(subject="unit/b")))
     assert database.run(lambda s: outbox.is_held(s, "ops", "as-it-was"))
     assert pending(database) == []
-    assert [told.delivery.state for told in database.run(list_deliveries).items] == ["held", "held"]
+    assert [one.delivery.state for one in database.run(list_deliveries).items] == ["held", "held"]
     assert not database.run(lambda s: outbox.is_held(s, "ops", "changed"))
     assert len(pending(database)) == 2
 

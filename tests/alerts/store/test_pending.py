@@ -62,12 +62,12 @@ def ids(page: Page) -> list[str]:
 
 
 def test_what_was_never_sent_has_the_document_of_its_transition_and_no_body(database: SqliteDatabase) -> None:
-    told = notice(onset(), "ops", "site")
-    store(database, told)
-    for receiver in told.receivers:
+    announced = notice(onset(), "ops", "site")
+    store(database, announced)
+    for receiver in announced.receivers:
         (found,) = pending(database, receiver)
-        assert (found.document, found.body) == (told.document, b"")
-    assert database.run(lambda s: s.exec(select(TransitionRow.document)).all()) == [told.document]
+        assert (found.document, found.body) == (announced.document, b"")
+    assert database.run(lambda s: s.exec(select(TransitionRow.document)).all()) == [announced.document]
 
 
 def test_a_delivery_of_which_nothing_could_be_stored_is_given_up(database: SqliteDatabase) -> None:

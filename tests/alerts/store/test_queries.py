@@ -74,13 +74,13 @@ def test_a_story_has_transitions_deliveries_and_attempts(database: SqliteDatabas
     (delivery,) = database.run(lambda s: read_pending(s, "ops")).deliveries
     done = replace(delivery, state=DeliveryState.DELIVERED, attempts=1)
     database.run(lambda s: outbox.record(s, [done], [Attempt(done.id, 1, START, 0.1, 204)]))
-    found = database.run(lambda s: archive.story(s, str(alert.id)))
+    found = database.run(lambda s: archive.find_alert(s, str(alert.id)))
     assert found is not None
     assert [row.type for row in found.transitions] == ["alert.onset"]
-    assert [told.delivery.state for told in found.deliveries] == ["delivered"]
-    assert [told.last_attempt and told.last_attempt.status for told in found.deliveries] == [204]
+    assert [one.delivery.state for one in found.deliveries] == ["delivered"]
+    assert [one.last_attempt and one.last_attempt.status for one in found.deliveries] == [204]
     assert archive.to_alert(found.alert) == alert
-    assert database.run(lambda s: archive.story(s, "none")) is None
+    assert database.run(lambda s: archive.find_alert(s, "none")) is None
 
 
 def test_old_closed_alerts_go_in_chunks_with_all_that_is_theirs(database: SqliteDatabase) -> None:
@@ -99,8 +99,8 @@ def test_old_closed_alerts_go_in_chunks_with_all_that_is_theirs(database: Sqlite
 
 def test_the_last_attempt_is_the_newest_after_a_replay_too(database: SqliteDatabase) -> None:
     store(database, onset())
-    (told,) = database.run(archive.list_deliveries).items
-    ids = told.delivery.id
+    (found,) = database.run(archive.list_deliveries).items
+    ids = found.delivery.id
     for number, error in ((1, "first"), (2, "second"), (1, None)):  # a replay counts from one again
         attempt = Attempt(ids, number, START, 0.1, None if error else 204, error)
         database.run(lambda s, a=attempt: outbox.record(s, [], [a]))  # type: ignore[misc]
@@ -111,8 +111,8 @@ def test_the_last_attempt_is_the_newest_after_a_replay_too(database: SqliteDatab
 
 def test_more_deliveries_than_a_statement_has_room_for_are_deleted(database: SqliteDatabase) -> None:
     alert = cleared(onset())
-    told = Notice(transition(TransitionType.CLEAR, alert), {}, "x", receivers=tuple(f"r{n}" for n in range(1500)))
-    database.run(lambda s: outbox.write(s, outbox.rows_of([told], deliveries_of(told), [alert], 0.0)))
+    notice = Notice(transition(TransitionType.CLEAR, alert), {}, "x", receivers=tuple(f"r{n}" for n in range(1500)))
+    database.run(lambda s: outbox.write(s, outbox.rows_of([notice], deliveries_of(notice), [alert], 0.0)))
     with database.engine.connect() as connection:
         connection.connection.driver_connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1000)  # type: ignore[union-attr]
     assert database.run(lambda s: archive.delete_older_than(s, START + timedelta(days=1), 10)) == 1

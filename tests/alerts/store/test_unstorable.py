@@ -1,4 +1,4 @@
-"""Rows that no database takes, told apart from a database that fails."""
+"""Rows that every database refuses, distinguished from a database that fails."""
 
 import sqlite3
 

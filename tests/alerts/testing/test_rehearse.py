@@ -90,7 +90,7 @@ def test_time_goes_on_after_the_series_until_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "error"),
     [
         ({"rules": [{"name": "r", "metric": "lp", "above": 300}]}, "rules.0.above: lp above 300 can never fire"),
         ({"timezone": "Europe/Londen"}, "did you mean 'Europe/London'"),
@@ -102,8 +102,8 @@ def test_time_goes_on_after_the_series_until_told() -> None:
         ({"series": [{"subject": "a", "metric": "lp", "every": "0s", "values": [60]}]}, "greater than 0"),
     ],
 )
-def test_a_document_that_cannot_be_played_says_why(fields: dict[str, object], told: str) -> None:
-    with pytest.raises(RehearsalError, match=told.replace("?", r"\?")):
+def test_a_document_that_cannot_be_played_says_why(fields: dict[str, object], error: str) -> None:
+    with pytest.raises(RehearsalError, match=error.replace("?", r"\?")):
         rehearse(document(**fields))
 
 

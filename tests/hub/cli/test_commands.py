@@ -91,7 +91,7 @@ def test_export_wants_times_with_a_zone_and_units_that_exist(config: Path) -> No
 
 def test_a_receiver_that_does_not_answer_fails_its_test(config: Path) -> None:
     result = hub("webhook", "test", "ops", "--config", str(config))
-    assert (result.exit_code, result.stdout[:25]) == (1, "ops did not take it: refu")
+    assert (result.exit_code, result.stdout[:27]) == (1, "ops did not accept it: refu")
     unknown = hub("webhook", "test", "obs", "--config", str(config))
     assert unknown.exit_code == 2
     assert "configured: ops" in unknown.stderr

@@ -15,7 +15,7 @@ from alerts.delivery.formats.rendering import rendered
 from alerts.model.alert import State
 from alerts.store import outbox
 from alerts.store.pending import read_pending
-from alerts.store.queries import find_delivery, list_alerts, list_deliveries, story
+from alerts.store.queries import find_alert, find_delivery, list_alerts, list_deliveries
 from hub.database.database import Database, open_database
 from hub.nl43.labels import labels
 from hub.store.export import ExportedUnit, export_rows
@@ -147,7 +147,7 @@ async def test_alerts_of_an_old_release_are_listed_with_their_history(old: Datab
     expected = {ALERT, CLEARED} if revision >= "0002" else set()
     assert set(found) == expected | ({NAMED} if revision >= "0005" else set())
     if ALERT in found:
-        past = await old.read(lambda session: story(session, ALERT))
+        past = await old.read(lambda session: find_alert(session, ALERT))
         assert past is not None
         assert (past.alert.state, past.alert.started_at, past.alert.name) == ("firing", FIRST, None)
         assert [(one.sequence, one.type) for one in past.transitions] == [(1, "alert.onset")]
