@@ -17,7 +17,7 @@ DRD_FIELDS = 33
 LOWEST_DB = -20.0
 HIGHEST_DB = 200.0
 
-_DRD_NAMES = ("lp", "leq", "lmax", "lmin", "lpeak", "lieq")
+_DRD_NAMES = DrdReading._fields[DrdReading._fields.index("lp") : DrdReading._fields.index("over")]
 _FLAG_NAMES = ("over", "under")
 _LEVEL = r"(?: {2}[0-9]\.[0-9]| [1-9][0-9]\.[0-9]|[1-9][0-9]{2}\.[0-9]| -[0-9]\.[0-9]|-[1-9][0-9]\.[0-9])"
 _NO_LEVEL = r"(?:  -\.-| --\.-| {5})"
