@@ -11,7 +11,10 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, SQLModel
 
+from alerts.delivery.message import documented
 from alerts.model.alert import Alert, State, Transition, TransitionType, alert_id
+from alerts.model.delivery import Notice
+from alerts.model.document import Origin
 from alerts.store import tables
 from alerts.store.database import Write
 from alerts.store.unstorable import Refused
@@ -143,3 +146,10 @@ def _is_table(model: object) -> bool:
 
 def _set_pragmas(connection: object, record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]
+
+
+def notice(alert: Alert, *receivers: str) -> Notice:
+    """The onset or the clearing of an alert with its document, for `receivers` or else `ops`."""
+    kind = TransitionType.ONSET if alert.is_open else TransitionType.CLEAR
+    plain = Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
+    return documented(plain, Origin("h"))

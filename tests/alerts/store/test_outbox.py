@@ -6,25 +6,19 @@ import pytest
 from sqlmodel import select
 
 from alerts.delivery.message import documented
-from alerts.model.alert import Alert, State, TransitionType
+from alerts.model.alert import Alert, State
 from alerts.model.delivery import Attempt, Delivery, DeliveryState, Notice, deliveries_of
 from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store.pending import read_pending
 from alerts.store.queries import list_deliveries
 from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
-from tests.alerts.fakes import START, SqliteDatabase, onset, transition
+from tests.alerts.fakes import START, SqliteDatabase, notice, onset
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> SqliteDatabase:
     return SqliteDatabase(tmp_path / "alerts.db")
-
-
-def notice(alert: Alert, *receivers: str) -> Notice:
-    kind = TransitionType.ONSET if alert.is_open else TransitionType.CLEAR
-    announced = Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
-    return documented(announced, Origin("h"))
 
 
 def store(database: SqliteDatabase, *notices: Notice) -> list[Delivery]:

@@ -9,24 +9,18 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from alerts.delivery.message import documented
-from alerts.model.alert import Alert, TransitionType
+from alerts.model.alert import TransitionType
 from alerts.model.delivery import BEGINNING, Delivery, DeliveryState, Notice, Place, deliveries_of
 from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store.pending import Page, read_members, read_pending
 from alerts.store.tables import DeliveryRow, TransitionRow
-from tests.alerts.fakes import START, SqliteDatabase, cleared, onset, transition
+from tests.alerts.fakes import START, SqliteDatabase, cleared, notice, onset, transition
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> SqliteDatabase:
     return SqliteDatabase(tmp_path / "alerts.db")
-
-
-def notice(alert: Alert, *receivers: str) -> Notice:
-    kind = TransitionType.ONSET if alert.is_open else TransitionType.CLEAR
-    plain = Notice(transition(kind, alert), {"site": "x"}, "said", receivers=receivers or ("ops",))
-    return documented(plain, Origin("h"))
 
 
 def store(database: SqliteDatabase, *notices: Notice) -> None:

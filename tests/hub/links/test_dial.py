@@ -4,15 +4,10 @@ import pytest
 
 from hub.links.dial import DialFailed, dial, is_open
 from tests.elapsed import takes_less_than
+from tests.free_port import free_port
 from tests.hub.nl43.scripted_meter import open_scripted_meter
 
 pytestmark = pytest.mark.anyio
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def test_the_socket_is_kept_alive_by_the_kernel() -> None:
@@ -26,7 +21,7 @@ async def test_the_socket_is_kept_alive_by_the_kernel() -> None:
 
 async def test_a_refusal_is_told_from_a_name_that_is_not_known() -> None:
     with pytest.raises(DialFailed, match="refused the connection") as refused:
-        await dial("127.0.0.1", closed_port(), 1.0)
+        await dial("127.0.0.1", free_port(), 1.0)
     assert refused.value.is_refused
     assert not refused.value.is_name_unknown
     for name in ("no-such-meter.invalid", "no\N{SNOWMAN}meter"):
@@ -49,4 +44,4 @@ async def test_whether_a_port_is_open_is_asked_and_the_socket_let_go() -> None:
     async with open_scripted_meter() as meter:
         assert await is_open("127.0.0.1", meter.port)
         await meter.until(lambda: meter.connections == 1 and meter.open_now == 0)
-    assert not await is_open("127.0.0.1", closed_port())
+    assert not await is_open("127.0.0.1", free_port())

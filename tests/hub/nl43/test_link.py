@@ -15,6 +15,7 @@ from hub.nl43.protocol import Result
 from hub.readings.snapshot import Failure
 from hub.runtime.clock import Clock
 from hub.simulators.nl43 import MeterOptions, open_simulator
+from tests.free_port import free_port
 from tests.hub.nl43.scripted_meter import DOD_LINE, Script, ScriptedMeter, obey, open_scripted_meter
 
 pytestmark = pytest.mark.anyio
@@ -37,12 +38,6 @@ async def open_link(port: int, **options: Any) -> AsyncIterator[Link]:
 async def open_both(script: Script = obey, **options: Any) -> AsyncIterator[tuple[ScriptedMeter, Link]]:
     async with open_scripted_meter(script) as meter, open_link(meter.port, **options) as link:
         yield meter, link
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def failure_of(link: Link) -> LinkDown:

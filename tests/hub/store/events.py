@@ -1,10 +1,14 @@
-"""Snapshots and changes of state for the store's tests."""
+"""Snapshots and changes of state for the store's tests, and how they are stored."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from alerts.model.metrics import Metric
+from hub.database.database import Database
 from hub.readings.reading import QuantityReading, Reading
 from hub.readings.snapshot import Snapshot, StateChange
+from hub.store.batch import BatchMaker, sqlite_time
+from hub.store.insert import write_batch
 
 START = datetime(2026, 3, 18, 22, 0, 0, tzinfo=UTC)
 
@@ -71,3 +75,9 @@ def weather(
     reading = QuantityReading(values, WEATHER, "0R0", None, None)
     head = snapshot(sequence, unit_id=unit_id, after_s=after_s)
     return head._replace(reading=reading, run_state=None, run_started_at=None, quality=reading.qualities(None))
+
+
+async def store(database: Database, snapshots: Sequence[Snapshot]) -> None:
+    """Write the snapshots as the recorder does."""
+    maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at)
+    await database.write(lambda session: write_batch(session, maker.make(snapshots)))

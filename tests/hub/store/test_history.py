@@ -10,20 +10,12 @@ import pytest
 
 from alerts.store.page import Page
 from hub.database.database import Database
-from hub.readings.snapshot import Snapshot
-from hub.store.batch import BatchMaker, sqlite_time
 from hub.store.history import Item, history
-from hub.store.insert import write_batch
-from tests.hub.store.events import START, snapshot
+from tests.hub.store.events import START, snapshot, store
 
 pytestmark = pytest.mark.anyio
 
 HOUR = timedelta(hours=1)
-
-
-async def store(database: Database, snapshots: Sequence[Snapshot]) -> None:
-    maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at)
-    await database.write(lambda session: write_batch(session, maker.make(snapshots)))
 
 
 async def ask(database: Database, **how: Any) -> Page[Item]:

@@ -1,6 +1,5 @@
 """Resuming: after a sequence number nothing is missing and nothing comes twice, whatever the wall clock did."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,20 +8,13 @@ import pytest
 from hub.database.database import Database
 from hub.readings.reading import Reading
 from hub.readings.snapshot import Snapshot
-from hub.store.batch import BatchMaker, sqlite_time
-from hub.store.insert import write_batch
 from hub.store.resume import latest_snapshots, readings_after, recent_lp
 from hub.store.tables import sequence_base
-from tests.hub.store.events import START, snapshot
+from tests.hub.store.events import START, snapshot, store
 
 pytestmark = pytest.mark.anyio
 
 SECOND_BOOT = sequence_base(2) + 1
-
-
-async def store(database: Database, snapshots: Sequence[Snapshot]) -> None:
-    maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at)
-    await database.write(lambda session: write_batch(session, maker.make(snapshots)))
 
 
 async def after(database: Database, sequence: int, limit: int = 1000) -> list[int]:
