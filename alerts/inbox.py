@@ -7,13 +7,14 @@ import anyio
 
 from alerts.model.sample import Sample
 
-_CHUNK = 256  # samples between two looks at other tasks
+_CHUNK = 500  # samples, and rules put to them, between two looks at other tasks
 
 
 class Inbox:
     """Holds `room` samples and calls `evaluate` with each, in the order they came."""
 
-    def __init__(self, room: int, evaluate: Callable[[Sample], None]) -> None:
+    def __init__(self, room: int, evaluate: Callable[[Sample], int]) -> None:
+        """`evaluate` returns how many rules it has put to the sample."""
         self._room = room
         self._evaluate = evaluate
         self._samples: deque[Sample] = deque()
@@ -36,14 +37,12 @@ class Inbox:
         while True:
             await self._came.wait()
             self._came = anyio.Event()
-            while self._samples:
-                self._evaluate_at_most(_CHUNK)
-                await anyio.lowlevel.checkpoint()
+            await self.evaluate_all()
 
-    def evaluate_all(self) -> None:
-        """Evaluate what is left; for the end, after `run`."""
-        self._evaluate_at_most(len(self._samples))
-
-    def _evaluate_at_most(self, most: int) -> None:
-        for _ in range(min(len(self._samples), most)):
-            self._evaluate(self._samples.popleft())
+    async def evaluate_all(self) -> None:
+        """Evaluate all there is; at the end, after `run`, too."""
+        while self._samples:
+            left = _CHUNK
+            while self._samples and left > 0:
+                left -= 1 + self._evaluate(self._samples.popleft())
+            await anyio.lowlevel.checkpoint()

@@ -122,7 +122,8 @@ class AlertService:
                 tasks.start_soon(self._committer.run)
         finally:
             with anyio.move_on_after(_FINISH_S, shield=True):
-                self._inbox.evaluate_all()
+                with anyio.move_on_after(_FINISH_S / 2):
+                    await self._inbox.evaluate_all()
                 self._store_changed()
                 await self._committer.finish()
 
@@ -222,9 +223,11 @@ class AlertService:
     def _now(self) -> tuple[datetime, float]:
         return self._clock.now(), self._clock.time()
 
-    def _evaluate(self, sample: Sample) -> None:
+    def _evaluate(self, sample: Sample) -> int:
+        before = self._engine.evaluations
         self.counts.samples += 1
         self._commit_later(self._engine.observe(sample, self._clock.time()))
+        return self._engine.evaluations - before
 
     async def _run_ticks(self) -> None:
         known_s = float("-inf")

@@ -21,26 +21,31 @@ class Rules:
 
     seen: list[Value] = field(default_factory=list)
 
-    def evaluate(self, sample: Sample) -> None:
+    asked: int = 1  # of each sample
+
+    def evaluate(self, sample: Sample) -> int:
         self.seen.append(sample.value)
+        return self.asked
 
 
-def test_samples_are_evaluated_in_the_order_they_came() -> None:
+@virtual
+async def test_samples_are_evaluated_in_the_order_they_came() -> None:
     rules = Rules()
     inbox = Inbox(3, rules.evaluate)
     assert inbox.put_nowait(samples(1.0, 2.0)) == 0
     assert inbox.put_nowait(samples(3.0)) == 0
     assert len(inbox) == 3
-    inbox.evaluate_all()
+    await inbox.evaluate_all()
     assert (rules.seen, len(inbox)) == ([1.0, 2.0, 3.0], 0)
 
 
-def test_a_full_inbox_drops_the_oldest_and_says_how_many() -> None:
+@virtual
+async def test_a_full_inbox_drops_the_oldest_and_says_how_many() -> None:
     rules = Rules()
     inbox = Inbox(2, rules.evaluate)
     assert inbox.put_nowait(samples(1.0, 2.0, 3.0)) == 1
     assert inbox.put_nowait(samples(4.0)) == 1
-    inbox.evaluate_all()
+    await inbox.evaluate_all()
     assert rules.seen == [3.0, 4.0]
 
 
@@ -61,3 +66,17 @@ async def test_what_comes_is_evaluated_at_once_while_other_tasks_get_their_turn(
         assert rules.seen == [float(n) for n in range(4001)]
         tasks.cancel_scope.cancel()
     assert len(seen_by_others) > 3
+
+
+@virtual
+async def test_samples_that_many_rules_are_put_to_leave_others_their_turn_as_often() -> None:
+    rules = Rules(asked=300)
+    inbox = Inbox(5000, rules.evaluate)
+    inbox.put_nowait(samples(*(float(n) for n in range(40))))
+    seen_by_others = set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(inbox.evaluate_all)
+        while len(inbox):
+            seen_by_others.add(len(rules.seen))
+            await anyio.lowlevel.checkpoint()
+    assert len(seen_by_others) > 5
