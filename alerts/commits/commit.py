@@ -40,6 +40,7 @@ class Commit:
         self._unstored: set[int] = set()  # by identity of the notice
         self._fresh: dict[int, Notice] = {}  # by identity of the notice: with its document
         self._deliveries: dict[int, list[Delivery]] = {}  # of these
+        self._timed: dict[int, Notice] = {}  # of these, with the time of the commit in their documents
         notices: list[Notice] = []
         deliveries: list[Delivery] = []
         for notice, before in zip(batch.notices, announced, strict=True):
@@ -69,14 +70,16 @@ class Commit:
     def store_documents(self, session: Session) -> None:
         """Store the documents, which state the commit time: a repeat after a crash sends the same bytes."""
         self.committed_s = self._clock.time()
-        timed = {
-            key: notice for key, notice in self._fresh.items() if notice.receivers and key not in self._unstored
-        }
-        for key, notice in timed.items():
-            commit_ms = (self.committed_s - notice.transition.decided_s) * 1000
-            timed[key] = replace(notice, document=with_commit_time(notice.document, commit_ms))
-            self._change(key, timed[key])
-        outbox.store_documents(session, timed.values())
+        for key, notice in self._fresh.items():
+            if notice.receivers and key not in self._unstored:
+                commit_ms = (self.committed_s - notice.transition.decided_s) * 1000
+                self._timed[key] = replace(notice, document=with_commit_time(notice.document, commit_ms))
+        outbox.store_documents(session, self._timed.values())
+
+    def documents_stored(self) -> None:
+        """The second transaction is committed too: the notice is announced as it stored it."""
+        for key, notice in self._timed.items():
+            self._change(key, notice)
 
     def deliveries(self, notice: Notice) -> list[Delivery]:
         """The deliveries of a notice, once it is committed."""

@@ -87,11 +87,12 @@ class Committer:
 
     def add(self, notice: Notice) -> None:
         """Enqueue a transition; it is committed and announced after those added before it."""
+        is_next = self._waiting.is_announced
         self._waiting.add(notice, self._clock.time())
-        if self.is_storage_failing:
+        if self.is_storage_failing and is_next:
             self._announce_unpersisted(notice)
         if len(self._waiting) > self._room:
-            self._announce_unpersisted(next(iter(self._waiting)))
+            self._announce_unpersisted(self._waiting.oldest)
             self._waiting.drop_oldest()
             self._counts.lost_transitions += 1
         self._work_added.set()
@@ -108,9 +109,9 @@ class Committer:
             tasks.start_soon(self._run_watch)
 
     async def finish(self) -> None:
-        """Try once to commit what still waits; called after `run` has ended."""
-        if self._waiting:
-            await self._commit_waiting()
+        """Commit what still waits, until the database fails; called after `run` has ended."""
+        while (self._waiting or self._refused) and await self._commit_waiting():
+            pass
 
     async def _run_commits(self) -> None:
         while True:
@@ -126,7 +127,12 @@ class Committer:
             now_s = self._clock.time()
             is_late = since_s is not None and now_s >= max(since_s, self._resumed_s()) + FAILING_AFTER_S
             if is_late and not self.is_storage_failing:
-                self._storage_failed()
+                self.is_storage_failing = True
+                self._on_storage()
+            while self.is_storage_failing and (notices := self._waiting.unannounced(_BATCH)):
+                for notice in notices:
+                    self._announce_unpersisted(notice)
+                await anyio.lowlevel.checkpoint()
             await anyio.sleep(_WATCH_S)
 
     async def _commit_waiting(self) -> bool:
@@ -137,7 +143,9 @@ class Committer:
         def next_write() -> Write | None:
             nonlocal commit, left
             if commit is not None:
+                commit.documents_stored()
                 self._committed(commit)
+                commit = None
             left -= 1
             commit = self._begin() if self._waiting and left >= 0 else None
             if commit is None:
@@ -159,8 +167,8 @@ class Committer:
             was_apart, self._is_apart = self._is_apart, is_unstorable(error)
             return self._is_apart and not was_apart
         if self._refused:
-            refused, self._refused = self._refused, []
-            await self._database.set_aside(refused)
+            await self._database.set_aside(self._refused)
+            self._refused = []
         return True
 
     def _begin(self) -> Commit:
@@ -187,12 +195,6 @@ class Committer:
         announce(self._dispatchers, unstored, persisted=False)
         if len(unannounced) < len(batch.notices):
             reread_queues(self._dispatchers, batch.notices)
-
-    def _storage_failed(self) -> None:
-        self.is_storage_failing = True
-        for notice in self._waiting:
-            self._announce_unpersisted(notice)
-        self._on_storage()
 
     def _storage_worked(self) -> None:
         if self.is_storage_failing:

@@ -1,7 +1,7 @@
 """Transitions are committed and announced, with a database and without one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +11,9 @@ from sqlalchemy import func, text
 from sqlmodel import Session, col, select
 from trio.testing import MockClock
 
+from alerts.model.delivery import Delivery
 from alerts.store.tables import AlertRow, AlertStateRow, DeliveryRow, TransitionRow
-from tests.alerts.bench import Bench, running
+from tests.alerts.bench import Bench, RecordingDispatcher, running
 from tests.alerts.fakes import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
@@ -213,3 +214,66 @@ async def test_where_too_much_waits_the_oldest_transition_is_announced_and_count
         database.gate.set()
         await anyio.sleep(1)
         assert bench.ops.types == [("alert.onset", False), ("alert.onset", True), ("alert.onset", True)]
+
+
+async def test_what_a_commit_announces_is_what_it_stored_though_the_time_of_it_could_not_be(tmp_path: Path) -> None:
+    class Failing(SqliteDatabase):
+        def run(self, work: Callable[[Session], T]) -> T:
+            if work.__name__ == "store_documents":
+                super().run(work)
+                self.is_down = True
+            try:
+                return super().run(work)
+            finally:
+                self.is_down = False
+
+    database = Failing(tmp_path / "alerts.db", inline=True)
+    async with running(Bench(database)) as bench:
+        bench.hear(66.0)
+        await anyio.sleep(0.1)
+    [(delivery, _)] = bench.ops.offered
+    assert '"decision_to_commit":null' in delivery.document
+
+
+async def test_all_that_was_decided_is_committed_at_the_end(database: SqliteDatabase) -> None:
+    bench = Bench(database)
+    async with running(bench):
+        await anyio.sleep(1)
+        database.gate = anyio.Event()
+        for n in range(2500):
+            bench.hear(70.0, f"unit/u{n}")
+        await anyio.sleep(0.1)
+        database.gate = None
+    assert database.run(lambda s: s.exec(TRANSITIONS).one()) == 2500
+    assert bench.alerts.pending == 0
+
+
+async def test_a_storm_without_a_database_is_announced_in_order_and_leaves_others_their_turn(
+    database: SqliteDatabase,
+) -> None:
+    seen, failed = set[int](), anyio.Event()
+
+    async def watch() -> None:
+        await failed.wait()
+        while len(bench.ops.offered) < 1000:
+            seen.add(len(bench.ops.offered))
+            await anyio.lowlevel.checkpoint()
+
+    class Watched(RecordingDispatcher):
+        def offer(self, deliveries: Iterable[Delivery], persisted: bool = True) -> None:
+            super().offer(deliveries, persisted)
+            failed.set()
+
+    bench = Bench(database)
+    bench.ops.__class__ = Watched
+    async with running(bench), anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        database.gate = anyio.Event()
+        for n in range(1000):
+            bench.hear(70.0, f"unit/u{n}")
+        await anyio.sleep(5)
+        database.gate.set()
+        await anyio.sleep(1)
+    assert len(seen) > 5
+    subjects = [json.loads(delivery.document)["alert"]["subject"] for delivery, _ in bench.ops.offered]
+    assert [one for one in subjects if one.startswith("u")] == [f"u{n}" for n in range(1000)]
