@@ -9,7 +9,7 @@ class LineReader:
 
     A line longer than `LONGEST` is dropped as a whole and counted in `overlong`, so that no more than its length
     and an `end` is ever kept. `from_middle`: the first line is dropped, because its beginning may be missing.
-    Blank lines are passed over. `dropped_bytes` are those of lines that were dropped.
+    Blank lines are passed over and counted in `blank`. `dropped_bytes` are those of lines that were dropped.
     """
 
     def __init__(self, end: bytes, from_middle: bool = False) -> None:
@@ -18,6 +18,7 @@ class LineReader:
         self._is_dropping = from_middle
         self._is_overlong = False
         self.overlong = 0
+        self.blank = 0
         self.dropped_bytes = 0
 
     @property
@@ -36,6 +37,8 @@ class LineReader:
                 self.dropped_bytes += len(line)
             elif text := decoded(line):
                 lines.append(text)
+            else:
+                self.blank += 1
             self._is_dropping = self._is_overlong = False
         most_of_an_end = len(self._end) - 1
         if len(self._begun) > LONGEST + most_of_an_end:

@@ -154,10 +154,14 @@ class Session:
         while self.lost is None:
             try:
                 data = await self._connection.receive(_RECEIVE_BYTES)
+                if full and self._ask is None and 0 < len(data) < _RECEIVE_BYTES:
+                    # TCP hands a backlog over in pieces: only a pause after one shows whether it was the last.
+                    await anyio.sleep(_FLOOD_PAUSE_S)
+                    data += self._connection.receive_nowait(_RECEIVE_BYTES) or b""
             except OSError:
                 data = b""
             self._received(data)
-            full = full + 1 if len(data) == _RECEIVE_BYTES else 0
+            full = full + 1 if len(data) >= _RECEIVE_BYTES else 0
             if full == _LONGEST_FLOOD:
                 text = "more than 80 kB/s come: is this an instrument that sends lines?"
                 self._lose(ExchangeFailed(Failure.PROTOCOL, text, is_lost=True))
@@ -185,7 +189,7 @@ class Session:
         self._must_be_quiet = True
         self.bytes_received += len(data)
         overlong = self._reader.overlong
-        is_backlog = len(data) == _RECEIVE_BYTES
+        is_backlog = len(data) >= _RECEIVE_BYTES
         for text in self._reader.receive_data(data):
             values = None if is_backlog else self._form(text)
             if values is None:
@@ -207,18 +211,20 @@ class Session:
         self._news.set()
         self._news = anyio.Event()
 
-    def _counts(self) -> tuple[int, int]:
-        return self.bytes_received, self._unmatched
+    def _counts(self) -> tuple[int, int, int]:
+        return self.bytes_received, self._unmatched, self._reader.blank
 
     def _closed(self) -> ExchangeFailed:
         return ExchangeFailed(Failure.MUTE, "the instrument closed the connection", is_lost=True)
 
-    def _nothing_usable(self, nothing: str, before: tuple[int, int]) -> ExchangeFailed:
+    def _nothing_usable(self, nothing: str, before: tuple[int, int, int]) -> ExchangeFailed:
         """Why no line counts, by what has come meanwhile. Silence costs the connection: it may be half open."""
-        received, unmatched = before
+        received, unmatched, blank = before
         if self.bytes_received == received:
             return ExchangeFailed(Failure.MUTE, nothing, is_lost=True)
-        if self._unmatched == unmatched:
+        if self._unmatched == unmatched and self._reader.blank > blank:
+            text = "only blank lines came"
+        elif self._unmatched == unmatched:
             text = "bytes came, but no end of a line: is `end` what ends the instrument's lines?"
         elif self._last_unmatched is None:
             text = "the line that came is too long"

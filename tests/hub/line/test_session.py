@@ -109,6 +109,7 @@ async def test_silence_is_mute_and_costs_the_connection() -> None:
     ("answer", "detail"),
     [
         (b"ERROR 7\r\n", "no line that came has the expected form, such as 'ERROR 7'"),
+        (b"\r\n\r\n", "only blank lines came"),
         (b"T=21.5", "no end of a line: is `end` what ends the instrument's lines?"),
         (b"T" * 1500 + b"\r\n", "the line that came is too long"),
         (b"\xff\x00\x80\r\n", "such as '\\xff\\x00\\x80'"),
@@ -235,6 +236,18 @@ async def test_a_flood_is_read_slowly_and_costs_the_connection_after_five_second
         assert session.lost is not None
         assert (session.lost.failure, session.lost.is_lost) == (Failure.PROTOCOL, True)
         assert wire.is_closed
+
+
+@virtual
+async def test_a_flood_that_tcp_hands_over_in_pieces_gives_no_old_line_and_costs_the_connection() -> None:
+    async with open_session(None) as (wire, session):
+        wire.says(b"T=10.0\r\n" * 512)
+        for twentieth in range(1, 140):
+            lines = 256 if twentieth % 20 == 0 else 512
+            wire.says(b"T=10.0\r\n" * lines, after_s=twentieth / 20 - 0.01)
+        failed = await failure_of(session.newest(30.0, 1.0))
+        assert (failed.failure, failed.is_lost) == (Failure.PROTOCOL, True)
+        assert "more than 80 kB/s" in failed.detail
 
 
 @virtual
