@@ -175,7 +175,7 @@ def _shared_sockets(source: Source) -> Iterator[Problem]:
         spot = source.spots[loc]
         other = first.setdefault((host.lower(), port), f"{spot.path} at {spot.position}")
         if other != f"{spot.path} at {spot.position}":
-            message = f"{host}:{port} is the address of {other} too, and a meter has one connection"
+            message = f"{host}:{port} is the address of {other} too, and an instrument has one connection"
             yield source.problem((*loc, "host"), message)
 
 

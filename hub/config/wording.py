@@ -79,7 +79,7 @@ def known_loc(loc: Loc, source: Source) -> Loc:
 def _message(detail: ErrorDetails, suggestions: Suggestions) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
-        return f"unknown key{suggestions.did_you_mean(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
+        return f"unknown key{_kind_with(detail['loc']) or _similar_key(detail['loc'], suggestions)}"
     if kind == "value_error":
         return str(context["error"])
     if kind in ("literal_error", "union_tag_invalid"):
@@ -107,8 +107,30 @@ def _either(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _keys_at(loc: Loc) -> list[str]:
-    """The keys that are allowed in the mapping at a loc of pydantic, which names the branch of a union."""
+def _similar_key(loc: Loc, suggestions: Suggestions) -> str:
+    return suggestions.did_you_mean(str(loc[-1]), _keys_of(_models_at(loc[:-1])))
+
+
+def _kind_with(loc: Loc) -> str:
+    """Where the key belongs to another kind of the same list, which one."""
+    if len(loc) < len(("units", 0, "nl43", "key")):
+        return ""
+    *outer, kind, key = loc
+    if "kind" not in _keys_of(own := _models_at((*outer, kind))):
+        return ""
+    for model in _models_at(tuple(outer)):
+        if model not in own and "kind" in model.model_fields and key in _keys_of([model]):
+            other = get_args(model.model_fields["kind"].annotation)[0]
+            return f" of kind {kind}; {outer[0]} of `kind: {other}` have it"
+    return ""
+
+
+def _keys_of(models: Iterable[type[BaseModel]]) -> list[str]:
+    return [_key(model, name) for model in models for name in model.model_fields]
+
+
+def _models_at(loc: Loc) -> list[type[BaseModel]]:
+    """The models of the mapping at a loc of pydantic, which names the branch of a union."""
     models: list[type[BaseModel]] = [Config]
     for part in loc:
         if isinstance(part, int):
@@ -125,7 +147,7 @@ def _keys_at(loc: Loc) -> list[str]:
                 if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)
             ]
             models = tagged or models  # else it is a key that people choose, such as the name of a quantity
-    return [_key(model, name) for model in models for name in model.model_fields]
+    return models
 
 
 def _key(model: type[BaseModel], name: str) -> str:

@@ -72,6 +72,8 @@ def parse_nodes(text: bytes, file: str) -> Node | None:
             message = f"line {position.line} uses a tab; YAML indents with spaces"
             raise _error(Position(file, position.line, tab), message) from None
         message = ", ".join(part for part in (error.context, error.problem) if part)
+        if "unknown escape character" in message:
+            message += "; in single quotes, '…', a backslash stands for itself"
         raise _error(position, f"is not YAML: {message}") from None
 
 

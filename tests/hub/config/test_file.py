@@ -205,6 +205,14 @@ def test_a_secret_is_in_no_message_and_no_repr(tmp_path: Path) -> None:
             "alerts: {rules: [{name: a, metric: lp, above: 1, cooldwn: 1s}]}",
             "1:50: alerts.rules[0].cooldwn: unknown key; did you mean 'cooldown'?",
         ),
+        (
+            'units: [{id: a, host: h, ask: "?"}]',
+            "1:26: units[0].ask: unknown key of kind nl43; units of `kind: line` have it",
+        ),
+        (
+            "feeds: [{id: f, kind: sample-equipment, dsn: a}]",
+            "1:41: feeds[0].dsn: unknown key of kind sample-equipment; feeds of `kind: oracle-equipment` have it",
+        ),
         ("feeds: [{id: f}]", "1:9: feeds[0].kind: is required"),
         ("feeds: [{id: f, kind: sample-equipment, machines: 0}]", "1:51: feeds[0].machines: must be 1 or more"),
         ("units: [{id: a, host: h, monitor: maybe}]", "1:35: units[0].monitor: must be true or false"),

@@ -39,6 +39,10 @@ def test_a_syntax_error_has_the_form_of_every_other_problem() -> None:
     assert refusal(b"a: b: c\n").startswith("f.yaml:1:5: is not YAML: mapping values are not allowed")
 
 
+def test_a_backslash_in_double_quotes_is_refused_with_the_advice_to_use_single_quotes() -> None:
+    assert refusal(rb'pattern: "\d+"').endswith("; in single quotes, '…', a backslash stands for itself")
+
+
 def test_what_is_not_text_is_refused() -> None:
     assert refusal(b"a: 1\nb: \xff\n") == "f.yaml:2:1: is not UTF-8 text"
     assert refusal("ä: 1\nö: \a\n".encode()) == "f.yaml:2:4: the character #x07 is not allowed"

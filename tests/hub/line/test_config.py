@@ -62,7 +62,7 @@ def test_a_pushed_unit_with_columns_is_read() -> None:
         ({"columns": ["lp"], "quantities": {"lp": {}}}, "quantities.lp", "must be another name"),
         ({"columns": ["a"], "quantities": {"a": {"mean": "median"}}}, "quantities.a.mean", "energy or none"),
         ({"columns": ["a"], "quantities": {"a": {"units": "V"}}}, "quantities.a.units", "did you mean 'unit'?"),
-        ({"pattern": PATTERN, "keep_awake": True}, "keep_awake", "unknown key"),
+        ({"pattern": PATTERN, "keep_awake": True}, "keep_awake", "units of `kind: nl43` have it"),
         ({"pattern": PATTERN, "asks": "?"}, "asks", "did you mean 'ask'?"),
     ],
 )  # fmt: skip
