@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import anyio
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -37,8 +38,10 @@ class Ledger:
         return len(self._marks)
 
     def note(self, delivery: Delivery, attempt: Attempt | None = None) -> None:
-        """Have a delivery marked as it is, and the attempt kept."""
-        self._marks.pop(delivery.id, None)
+        """Have a delivery marked as it is, and the attempt kept. One without a body keeps the body it had."""
+        before = self._marks.pop(delivery.id, None)
+        if before is not None and not delivery.body:
+            delivery = replace(delivery, body=before.body, content_type=before.content_type)
         self._marks[delivery.id] = delivery
         if attempt is not None:
             self._attempts.append(attempt)

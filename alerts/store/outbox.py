@@ -30,7 +30,8 @@ from alerts.store.stored import decode_alert, encode_alert
 from alerts.store.tables import AlertRow, AlertStateRow, AttemptRow, DeliveryRow, ReceiverHoldRow, TransitionRow
 from alerts.store.unstorable import Refused, write_apart
 
-_DELIVERY_RESULT = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id", "body", "content_type")
+_DELIVERY_RESULT = ("state", "attempts", "first_at", "next_at", "finished_at", "digest_id")
+_BODY = ("body", "content_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def _recorders(
     session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]
 ) -> Iterator[tuple[str, _Values, Callable[[_Values], None]]]:
     delivery_rows = [delivery_values(delivery) for delivery in deliveries]
-    yield "deliveries", delivery_rows, lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_RESULT)
+    yield "deliveries", delivery_rows, lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_RESULT, fill=_BODY)
     attempt_rows = [attempt_values(attempt) for attempt in attempts]
     yield "attempts", attempt_rows, lambda rows: insert_rows(session, table_of(AttemptRow), rows)
 

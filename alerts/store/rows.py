@@ -112,14 +112,20 @@ def upsert(
     model: type[SQLModel],
     rows: Sequence[Mapping[str, object]],
     update: Sequence[str] | None = None,
+    fill: Sequence[str] = (),
 ) -> None:
-    """Insert; where the key exists, overwrite the columns in `update` (None: all; empty: leave the row alone)."""
+    """Insert; where the key exists, overwrite the columns in `update` (None: all; empty: leave the row alone).
+
+    The columns in `fill` are overwritten too, but never with NULL.
+    """
     if not rows:
         return
     table = table_of(model)
     keys = [column.name for column in table.primary_key]
     names = [name for name in rows[0] if name not in keys] if update is None else update
-    then = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}" if names else "NOTHING"
+    changes = [f"{name} = excluded.{name}" for name in names]
+    changes += [f"{name} = COALESCE(excluded.{name}, {table.name}.{name})" for name in fill]
+    then = f"UPDATE SET {', '.join(changes)}" if changes else "NOTHING"
     insert_rows(session, table, rows, f"ON CONFLICT ({', '.join(keys)}) DO {then}")
 
 

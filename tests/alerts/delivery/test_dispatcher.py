@@ -869,6 +869,23 @@ async def test_a_digest_refused_while_the_database_is_away_is_split_later(
     assert hook.is_complete(*many)
 
 
+@pytest.mark.parametrize("is_back_before_the_digest", [True, False])
+async def test_messages_that_were_never_stored_outlive_a_refused_digest(
+    database: SqliteDatabase, is_back_before_the_digest: bool
+) -> None:
+    hook = Receiving(lambda inside, size: Refused("HTTP 413", 413) if len(inside) > 1 else None)
+    bench = Bench(database, hook, group_by=("site",))
+    many = [notice(f"unit/u{n}") for n in range(3)]
+    async with running(bench) as dispatcher:
+        await bench.settled()
+        database.is_down = not is_back_before_the_digest
+        dispatcher.offer([one for told in many for one in deliveries_of(told)], persisted=False)
+        await anyio.sleep(60)
+        database.is_down = False
+        await anyio.sleep(600)
+    assert hook.is_complete(*many)
+
+
 @pytest.mark.parametrize("asked", [20.0, None])
 async def test_a_receiver_that_says_wait_is_left_alone_and_gets_the_rest_at_the_pace_of_drain(
     database: SqliteDatabase, asked: float | None
