@@ -227,7 +227,7 @@ class Backlog:
         message, members = messages[0], [one.delivery for one in messages]
         is_digest = len(members) > 1
         if is_digest:
-            message = self._insert(digest_of(members, now, self._hub, self._format), now_s, is_missed)
+            message = self._insert(digest_of(members, self._hub, self._format), now_s, is_missed)
             writes = digested(members, message.delivery, now)
         else:
             has_body, message.delivery = message.delivery.body, rendered(message.delivery, self._format)

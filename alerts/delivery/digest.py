@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from alerts.delivery.alert_order import in_order
 from alerts.delivery.formats.format import Format
 from alerts.delivery.message import plain_document
 from alerts.model.delivery import Delivery, DeliveryState
@@ -20,8 +21,10 @@ def digest_room(format_: Format, hub: str) -> int:
     return format_.digest_bytes - len(format_.render_digest(head, []).content) - _SUMMARY_BYTES
 
 
-def digest_of(members: Sequence[Delivery], at: datetime, hub: str, format_: Format) -> Delivery:
-    """Its id follows from its members: made again of the same, it is the same message."""
+def digest_of(members: Sequence[Delivery], hub: str, format_: Format) -> Delivery:
+    """Id, time and body follow from its members, oldest first: made again of the same, it is the same message."""
+    members = list(in_order(sorted(members, key=lambda member: (member.created_at, member.id))))
+    at = max(member.created_at for member in members)
     id_ = str(uuid5(NAMESPACE_URL, "\n".join(member.id for member in members)))
     documents = [decode(member.document) for member in members]
     head = plain_document("digest", id_, at, _count(documents), hub)
@@ -58,7 +61,7 @@ def split(
     alone = [[member] for member in members if not member.document]
     for half in (documented[:middle], documented[middle:], *alone):
         if len(half) > 1:
-            parts.append(digest_of(half, digest.created_at, hub, format_))
+            parts.append(digest_of(half, hub, format_))
             marks += digested(half, parts[-1], at)
         elif half:
             attempts = max(1, digest.attempts)

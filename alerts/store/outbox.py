@@ -154,7 +154,11 @@ def _recorders(
     session: Session, deliveries: Sequence[Delivery], attempts: Sequence[Attempt]
 ) -> Iterator[tuple[str, _Values, Callable[[_Values], None]]]:
     delivery_rows = [delivery_values(delivery) for delivery in deliveries]
-    yield "deliveries", delivery_rows, lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_RESULT, fill=_BODY)
+    yield (
+        "deliveries",
+        delivery_rows,
+        lambda rows: upsert(session, DeliveryRow, rows, update=_DELIVERY_RESULT, fill=_BODY),
+    )
     attempt_rows = [attempt_values(attempt) for attempt in attempts]
     yield "attempts", attempt_rows, lambda rows: insert_rows(session, table_of(AttemptRow), rows)
 

@@ -132,7 +132,7 @@ def test_what_comes_while_a_digest_is_made_waits_behind_it() -> None:
 
 def test_a_digest_read_back_goes_as_it_was_and_before_the_later_messages_of_its_alerts() -> None:
     waiting = backlog(group_by=("site",), group_wait="10s", group_interval="5m")
-    digest = digest_of([delivery(1), delivery(2)], START, "h", HUB)
+    digest = digest_of([delivery(1), delivery(2)], "h", HUB)
     waiting.add(delivery(2, sequence=2), 0.0, START, is_new=False)
     waiting.add(delivery(3), 0.0, START, is_new=False)
     waiting.add(digest, 0.0, START, is_new=False)

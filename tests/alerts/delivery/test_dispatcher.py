@@ -514,6 +514,21 @@ async def test_a_digest_that_fails_is_retried_with_its_id(database: SqliteDataba
     assert bench.states() == ["delivered", "digested", "digested"]
 
 
+async def test_a_digest_that_is_made_again_after_a_kill_is_the_same_message(database: SqliteDatabase) -> None:
+    hook = FakeWebhook(0.0)
+    bench = Bench(database, hook, group_by=("site",))
+    async with running(bench):
+        bench.give(notice(), notice("unit/b"))
+        await anyio.sleep(1)
+        database.is_down = True
+        await hook.wait_for(1)
+    database.is_down = False
+    async with running(Bench(database, hook, group_by=("site",))):
+        await hook.wait_for(2)
+    assert [d.type for _, d in hook.sent] == ["digest", "digest"]
+    assert len({(d.id, d.body) for _, d in hook.sent}) == 1
+
+
 async def test_without_a_database_messages_go_and_are_marked_later(database: SqliteDatabase) -> None:
     hook = FakeWebhook(0.0)
     bench = Bench(database, hook)
