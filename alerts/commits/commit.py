@@ -10,6 +10,7 @@ from alerts.model.clock import Clock, wall_offset_s
 from alerts.model.delivery import Delivery, Notice, deliveries_of
 from alerts.model.document import Origin
 from alerts.store import outbox
+from alerts.store.rows import set_documents
 from alerts.store.unstorable import Refused
 
 Announced = list[Delivery] | None
@@ -74,7 +75,7 @@ class Commit:
             if notice.receivers and key not in self._unstored:
                 commit_ms = (self.committed_s - notice.transition.decided_s) * 1000
                 self._timed[key] = replace(notice, document=with_commit_time(notice.document, commit_ms))
-        outbox.store_documents(session, self._timed.values())
+        set_documents(session, self._timed.values())
 
     def documents_stored(self) -> None:
         """The second transaction is committed too: the notice is announced as it stored it."""

@@ -20,7 +20,6 @@ from alerts.store.rows import (
     attempt_values,
     delivery_values,
     insert_rows,
-    set_documents,
     table_of,
     transition_values,
     upsert,
@@ -112,11 +111,6 @@ def _move_alerts(session: Session, moved: _Values) -> None:
             .values({name: bindparam(name) for name in ALERT_NOW}),
             list(moved),
         )
-
-
-def store_documents(session: Session, notices: Iterable[Notice]) -> None:
-    """Store the documents before they are sent, so that a repeat after a crash sends the same bytes."""
-    set_documents(session, notices)
 
 
 def restore(session: Session, offset_s: float) -> Restored:

@@ -12,6 +12,7 @@ from alerts.model.document import Origin
 from alerts.store import outbox
 from alerts.store.pending import read_pending
 from alerts.store.queries import list_deliveries
+from alerts.store.rows import set_documents
 from alerts.store.tables import AlertRow, AttemptRow, TransitionRow
 from tests.alerts.fakes import START, SqliteDatabase, notice, onset
 
@@ -48,7 +49,7 @@ def test_a_document_is_told_as_it_stands_after_the_commit(database: SqliteDataba
     first, other = notice(onset()), notice(onset(subject="unit/b"))
     store(database, first, other)
     changed = replace(first, document='{"text":"ü"}')
-    database.run(lambda s: outbox.store_documents(s, [changed]))
+    database.run(lambda s: set_documents(s, [changed]))
     assert {d.document for d in pending(database)} == {changed.document, other.document}
 
 
