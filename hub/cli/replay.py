@@ -1,6 +1,6 @@
 """`hub rules replay`: evaluates a rule on stored history, and prints the transitions it would have caused."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -8,7 +8,7 @@ from alerts.config.caption import Caption
 from alerts.config.rule import Rule
 from alerts.delivery.summary import summarize
 from alerts.model.alert import Transition
-from alerts.model.metrics import metric_of
+from alerts.model.metrics import Metric, metric_of
 from alerts.model.moments import rfc3339
 from alerts.model.sample import Sample
 from alerts.rules.matching import matcher_of
@@ -18,6 +18,7 @@ from hub.database.database import open_database
 from hub.fields.spelling import counted
 from hub.instruments.unit_config import UnitConfig
 from hub.kinds.registry import kind_of
+from hub.readings.reading import is_of
 from hub.readings.samples import UnitSampler, unit_subject
 from hub.readings.snapshot import Snapshot
 from hub.store.meter_settings import settings_at, settings_of
@@ -54,8 +55,8 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
                 continue
             units += 1
             count, found = await database.read(
-                lambda session, u=unit: _replay_unit(  # type: ignore[misc]
-                    readings_between(session, u.id, from_at, to_at, _PAGE), rule, u, config, from_at, to_at
+                lambda session, u=unit, q=quantities: _replay_unit(  # type: ignore[misc]
+                    readings_between(session, u.id, from_at, to_at, _PAGE), rule, u, q, config, from_at, to_at
                 )
             )
             readings += count
@@ -71,7 +72,13 @@ async def replay_rule(config: Config, name: str, from_at: datetime, to_at: datet
 
 
 def _replay_unit(
-    readings: Iterable[Snapshot], rule: Rule, unit: UnitConfig, config: Config, from_at: datetime, to_at: datetime
+    readings: Iterable[Snapshot],
+    rule: Rule,
+    unit: UnitConfig,
+    quantities: Mapping[str, Metric],
+    config: Config,
+    from_at: datetime,
+    to_at: datetime,
 ) -> tuple[int, list[Transition]]:
     """How many readings there were, and the transitions they cause."""
     count = 0
@@ -80,6 +87,8 @@ def _replay_unit(
         nonlocal count
         sampler = UnitSampler(unit.id, frozenset({rule.metric}))
         for snapshot in readings:
+            if not is_of(snapshot.reading, quantities):
+                continue  # measured in another unit
             count += 1
             yield from sampler.samples(snapshot)
 

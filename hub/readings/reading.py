@@ -37,6 +37,16 @@ def own_quantities(quantities: Mapping[str, Metric]) -> Mapping[str, Metric]:
     return {name: metric for name, metric in quantities.items() if name not in METRICS}
 
 
+def is_of(reading: AnyReading, quantities: Mapping[str, Metric]) -> bool:
+    """Whether an instrument with these quantities may have given a reading: of its kind and in its units."""
+    own = own_quantities(quantities)
+    if not isinstance(reading, QuantityReading):
+        return not own
+    return bool(own) and all(
+        own[name].unit == metric.unit for name, metric in reading.metrics.items() if name in own
+    )
+
+
 class QuantityReading(NamedTuple):
     """The values of an instrument by the names of its quantities, in their order; `metrics` says what they are."""
 

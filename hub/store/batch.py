@@ -7,10 +7,12 @@ from json import dumps
 from operator import itemgetter
 from typing import Any
 
+from alerts.model.metrics import metric_of
 from alerts.model.storable import storable
 from alerts.store.unstorable import Refused, reason_of
 from hub.readings.reading import QuantityReading, Reading
 from hub.readings.snapshot import FRAME_LEVELS, MachineChange, Snapshot, StateChange
+from hub.store.quantity_key import by_key
 from hub.store.quantity_minutes import Sums, add_reading
 
 Row = tuple[Any, ...]
@@ -140,10 +142,10 @@ class BatchMaker:
             minute.add(reading.lp, weight_s, covered_s)
             self._minutes[key] = minute
         elif isinstance(reading, QuantityReading):
-            values = dumps(dict(reading.quantities), allow_nan=False)
-            add_reading(
-                self._quantity_minutes, unit_id, at, reading.quantities, reading.metrics, weight_s, covered_s
-            )
+            metrics = by_key({name: reading.metrics.get(name) or metric_of(name) for name in reading.quantities})
+            found = dict(zip(metrics, reading.quantities.values(), strict=True))
+            values = dumps(found, allow_nan=False)
+            add_reading(self._quantity_minutes, unit_id, at, found, metrics, weight_s, covered_s)
         row = (
             unit_id,
             self._time_of(at),

@@ -15,6 +15,7 @@ from hub.readings.snapshot import FRAME_LEVELS
 from hub.store.epoch import epoch
 from hub.store.quantity_history import read_steps as read_quantity_steps
 from hub.store.quantity_history import step_columns, step_names
+from hub.store.quantity_key import key_of
 from hub.store.tables import Minute, QuantityMinute, StoredReading
 
 _SHOWN = 40
@@ -126,7 +127,7 @@ def _raw(
         {
             "at": row[0],
             "sequence": row[1],
-            **_values(row[2:-2], names, bool(quantities)),
+            **_values(row[2:-2], names, quantities),
             "measurement_state": row[-2],
             "quality": row[-1].split(",") if row[-1] else [],
         }
@@ -136,11 +137,11 @@ def _raw(
     return Page(items, encode_cursor(items[-1]["at"], items[-1]["sequence"]) if more else None)
 
 
-def _values(found: Sequence[Any], names: Sequence[str], are_quantities: bool) -> dict[str, Any]:
-    if not are_quantities:
+def _values(found: Sequence[Any], names: Sequence[str], quantities: Mapping[str, Metric]) -> dict[str, Any]:
+    if not quantities:
         return dict(zip(names, found, strict=True))
     values = found[0] or {}
-    return {name: values.get(name) for name in names}
+    return {name: values.get(key_of(quantities[name])) for name in names}
 
 
 def _steps(

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from alerts.model.metrics import Metric
 from hub.store.epoch import epoch
+from hub.store.quantity_key import key_of
 from hub.store.quantity_minutes import QuantitySum, mean_of
 from hub.store.tables import QuantityMinute, StoredReading
 
@@ -80,7 +81,7 @@ def _of_readings(
         for name, metric in quantities.items():
             if name not in step:
                 step[name] = QuantitySum(metric.mean)
-            step[name].add(values.get(name), cadence_s, covered_s)
+            step[name].add(values.get(key_of(metric)), cadence_s, covered_s)
     return steps
 
 
@@ -92,10 +93,10 @@ def _of_minutes(
     to_at: datetime,
     step_s: int,
 ) -> _Steps:
-    minute = _minutes.c
+    minute, names = _minutes.c, {key_of(metric): name for name, metric in quantities.items()}
     bucket = epoch(session, minute.at).op("/")(sa.literal_column(str(step_s))).label("bucket")
     here = sa.and_(
-        minute.unit_id == unit_id, minute.at >= from_at, minute.at < to_at, minute.quantity.in_(list(quantities))
+        minute.unit_id == unit_id, minute.at >= from_at, minute.at < to_at, minute.quantity.in_(list(names))
     )
     rows = session.execute(
         sa.select(
@@ -112,20 +113,20 @@ def _of_minutes(
         .group_by(bucket, minute.quantity)
     ).all()
     steps: _Steps = {}
-    for number, name, total, weight_s, least, most, count, covered_s in rows:
-        averaging = quantities[name].mean
+    for number, key, total, weight_s, least, most, count, covered_s in rows:
+        averaging = quantities[names[key]].mean
         one = QuantitySum(averaging, total, weight_s, least, most, None, int(count), covered_s)
-        steps.setdefault(number, {})[name] = one
-    without_mean = [name for name, metric in quantities.items() if metric.mean is None]
-    for number, name, last in _last_values(session, bucket, sa.and_(here, minute.quantity.in_(without_mean))):
-        steps[number][name].last = last
+        steps.setdefault(number, {})[names[key]] = one
+    without_mean = [key_of(metric) for metric in quantities.values() if metric.mean is None]
+    for number, key, last in _last_values(session, bucket, sa.and_(here, minute.quantity.in_(without_mean))):
+        steps[number][names[key]].last = last
     return steps
 
 
 def _last_values(
     session: Session, bucket: sa.Label[Any], here: sa.ColumnElement[bool]
 ) -> Iterable[tuple[int, str, float]]:
-    """The last value of each quantity within each step."""
+    """The last value of each quantity, by its key, within each step."""
     minute = _minutes.c
     newest = (
         sa.select(bucket, minute.unit_id, minute.quantity, sa.func.max(minute.at).label("at"))
@@ -137,7 +138,7 @@ def _last_values(
         minute.unit_id == newest.c.unit_id, minute.at == newest.c.at, minute.quantity == newest.c.quantity
     )
     rows = session.execute(sa.select(newest.c.bucket, minute.quantity, minute.last).join(newest, is_newest))
-    return [(number, name, last) for number, name, last in rows]
+    return [(number, key, last) for number, key, last in rows]
 
 
 def _shown(

@@ -11,10 +11,11 @@ from datetime import datetime
 from math import log10
 from typing import Any
 
-from alerts.model.metrics import Mean, Metric, metric_of
+from alerts.model.metrics import Mean, Metric
+from hub.store.quantity_key import metric_of_key
 
 Key = tuple[str, datetime, str]
-"""Unit, start of the minute, quantity."""
+"""Unit, start of the minute, key of the quantity."""
 
 COLUMNS = (
     "unit_id", "at", "quantity", "averaging", "mean", "min", "max", "last", "count", "coverage", "total",
@@ -97,9 +98,9 @@ def add_reading(
     weight_s: float,
     covered_s: float,
 ) -> None:
-    """Add the values of one reading to their minutes. Raises OverflowError, and then has added nothing."""
+    """Add the values of a reading, by their keys, to their minutes. Raises OverflowError, then nothing is added."""
     minute = at.replace(second=0, microsecond=0)
-    averaging = {name: (metrics.get(name) or metric_of(name)).mean for name in values}
+    averaging = {key: (metrics.get(key) or metric_of_key(key)).mean for key in values}
     for name, value in values.items():
         if value is not None and (how := averaging[name]) is not None:
             linear(value, how)

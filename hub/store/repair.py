@@ -11,6 +11,7 @@ from sqlmodel import Session
 from alerts.model.metrics import Metric
 from hub.store.batch import Batch, Minutes, MinuteSum, sqlite_time
 from hub.store.insert import MEASURED_COLUMNS, write_batch
+from hub.store.quantity_key import by_key
 from hub.store.quantity_minutes import add_reading
 from hub.store.tables import Minute, QuantityMinute, StoredReading, StoredSnapshot
 
@@ -39,7 +40,7 @@ def repair(session: Session, quantities: Quantities = _UNKNOWN) -> None:
     batch = Batch()
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     for unit_id in session.execute(sa.select(_snapshots.c.unit_id)).scalars().all():
-        _repair_unit(session, unit_id, since, batch, is_sqlite, quantities.get(unit_id, {}))
+        _repair_unit(session, unit_id, since, batch, is_sqlite, by_key(quantities.get(unit_id, {})))
     if batch.snapshots:
         for minutes in (_minutes, _quantity_minutes):
             session.execute(sa.delete(minutes).where(minutes.c.at >= since))

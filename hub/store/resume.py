@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from alerts.model.metrics import metric_of
 from hub.readings.reading import AnyReading, QuantityReading, Reading
 from hub.readings.snapshot import FRAME_LEVELS, Snapshot
 from hub.readings.windows import LpReading
+from hub.store.quantity_key import metric_of_key
 from hub.store.tables import SEQUENCES_PER_BOOT, StoredReading, StoredSnapshot
 
 _LOOK_BACK = (timedelta(hours=1), timedelta(hours=24), None)
@@ -119,8 +119,9 @@ def _is_unbroken(after: int, found: list[int]) -> bool:
 def _reading(row: Any) -> AnyReading:
     raw = row.raw_payload or ""
     if row.quantities is not None:
-        metrics = {name: metric_of(name) for name in row.quantities}
-        return QuantityReading(row.quantities, metrics, raw, row.over, row.under)
+        metrics = {key: metric_of_key(key) for key in row.quantities}
+        values = {metrics[key].name: value for key, value in row.quantities.items()}
+        return QuantityReading(values, {one.name: one for one in metrics.values()}, raw, row.over, row.under)
     levels = {name: getattr(row, name) for name in FRAME_LEVELS}
     return Reading(**levels, lieq=None, leq_mov=None, ltm5=None, over=row.over, under=row.under, raw=raw)
 

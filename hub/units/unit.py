@@ -11,7 +11,7 @@ from hub.instruments.exchange import LinkDown, Priority, Received, Refused
 from hub.instruments.instrument import Connect
 from hub.instruments.setting import Setting
 from hub.instruments.unit_config import UnitConfig
-from hub.readings.reading import own_quantities
+from hub.readings.reading import is_of, own_quantities
 from hub.readings.snapshot import (
     Event,
     FeedStatus,
@@ -133,12 +133,13 @@ class Unit:
         if not self.instrument.configure(config):
             return False
         self.config = config
+        if self.latest is not None and not is_of(self.latest.reading, self.instrument.quantities):
+            self.latest = None
         return True
 
     def resume(self, latest: Snapshot | None, settings: Mapping[str, Setting]) -> None:
         """Go on with what was known of the unit before: its latest reading and its instrument's settings."""
-        has_own = bool(own_quantities(self.instrument.quantities))
-        if latest is not None and bool(latest.reading.quantities) is has_own:  # else it is of another kind
+        if latest is not None and is_of(latest.reading, self.instrument.quantities):
             self.latest = latest
         self.instrument.resume(self.latest, settings)
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, WebSocket
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.database.lane import LaneFull
+from hub.readings.reading import is_of
 from hub.readings.snapshot import Event, Snapshot, StateChange
 from hub.store.resume import readings_after
 from hub.units.fanout import Subscription
@@ -139,7 +140,8 @@ class _View:
             except (SQLAlchemyError, LaneFull):
                 raise StreamEnd(TRY_LATER, "the history cannot be read now; connect again later") from None
             for snapshot in page:
-                await self._send_snapshot(snapshot)
+                if is_of(snapshot.reading, self._unit.instrument.quantities):
+                    await self._send_snapshot(snapshot)
                 self._seen = snapshot.sequence
             if len(page) == _PAGE:
                 continue

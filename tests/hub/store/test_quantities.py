@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
 from math import log10
@@ -15,12 +15,13 @@ from sqlmodel import Session
 from alerts.model.metrics import Metric
 from alerts.store.page import Page
 from hub.database.database import Database
-from hub.readings.reading import QuantityReading
+from hub.readings.reading import QuantityReading, is_of
 from hub.readings.snapshot import Snapshot
 from hub.store.batch import BatchMaker, sqlite_time
 from hub.store.export import ExportedUnit, export_rows
 from hub.store.history import Item, history
 from hub.store.insert import write_batch
+from hub.store.quantity_key import key_of
 from hub.store.quantity_minutes import QuantitySum
 from hub.store.repair import repair
 from hub.store.resume import latest_snapshots, readings_after, readings_between, recent_lp
@@ -40,7 +41,7 @@ async def store(database: Database, snapshots: Sequence[Snapshot], maker: BatchM
 
 
 async def minutes_of(database: Database, quantity: str) -> list[Any]:
-    query = sa.select(MINUTES).where(MINUTES.c.quantity == quantity).order_by(MINUTES.c.at)
+    query = sa.select(MINUTES).where(MINUTES.c.quantity == key_of(WEATHER[quantity])).order_by(MINUTES.c.at)
     return list(await database.read(lambda session: session.execute(query).all()))
 
 
@@ -49,6 +50,30 @@ async def ask(database: Database, **how: Any) -> Page[Item]:
         return history(session, "weather", START, START + HOUR, quantities=WEATHER, **how)
 
     return await database.read(read)
+
+
+async def test_values_of_another_unit_are_shown_only_under_their_own(database: Database) -> None:
+    fahrenheit = {**WEATHER, "temperature": WEATHER["temperature"]._replace(unit="°F")}
+    now = weather(2, 68.0)
+    assert isinstance(now.reading, QuantityReading)
+    await store(database, [weather(1, 20.0), now._replace(reading=now.reading._replace(metrics=fahrenheit))])
+
+    async def temperatures(quantities: Mapping[str, Metric], name: str, **how: Any) -> list[Any]:
+        def read(session: Session) -> Page[Item]:
+            return history(session, "weather", START, START + HOUR, quantities=quantities, **how)
+
+        return [item[name] for item in (await database.read(read)).items]
+
+    assert await temperatures(WEATHER, "temperature") == [20.0, None]
+    assert await temperatures(fahrenheit, "temperature") == [None, 68.0]
+    for step_s in (10, 60):
+        assert await temperatures(WEATHER, "temperature_mean", step_s=step_s) == [20.0]
+        assert await temperatures(fahrenheit, "temperature_mean", step_s=step_s) == [68.0]
+    first, second = await database.read(lambda session: readings_after(session, "weather", 0, 10))
+    assert [is_of(one.reading, WEATHER) for one in (first, second)] == [True, False]
+    await database.write(lambda session: repair(session, {"weather": fahrenheit}))
+    for quantities, mean in ((WEATHER, 20.0), (fahrenheit, 68.0)):
+        assert await temperatures(quantities, "temperature_mean", step_s=60) == [mean]
 
 
 async def test_a_reading_comes_back_as_it_was_stored(database: Database) -> None:

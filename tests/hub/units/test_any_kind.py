@@ -13,6 +13,7 @@ from alerts.delivery.summary import summarize
 from alerts.model.sample import Quality
 from alerts.testing.replay import replay
 from hub.instruments.exchange import LinkDown, Priority
+from hub.readings.reading import QuantityReading
 from hub.readings.samples import UnitSampler
 from hub.readings.snapshot import Event, PollFailure, Snapshot, StateChange
 from hub.store.batch import BatchMaker, sqlite_time
@@ -95,8 +96,8 @@ async def test_its_rows_have_its_values_and_the_table_of_units_shows_them() -> N
     table = FleetTable({"dust": unit}, clock, dict)
     await unit.poll(Priority.MONITOR)
     batch = BatchMaker(sqlite_time).make([event for event in events if isinstance(event, Snapshot)])
-    assert json.loads(batch.readings[0][-1]) == {"pm10": 12.5, "flow": 1.0}
-    assert {name for _, _, name in batch.quantity_minutes} == set(DUST)
+    assert json.loads(batch.readings[0][-1]) == {"pm10 µg/m³": 12.5, "flow l/min": 1.0}
+    assert {key for _, _, key in batch.quantity_minutes} == {"pm10 µg/m³", "flow l/min"}
     table.refresh()
     row: dict[str, Any] = json.loads(table.text(-1, UnitFilter("*")) or "")
     assert (row["lp"], row["quantities"]) == ([None], [{"pm10": 12.5, "flow": 1.0}])
@@ -113,6 +114,22 @@ async def test_a_reading_of_another_kind_is_not_taken_up_after_a_restart() -> No
     again, _ = dust_unit(clock, lambda event: None)
     again.resume(of_a_meter(1), {})
     assert again.latest is None
+
+
+@virtual
+async def test_a_reading_in_another_unit_is_not_shown_as_the_latest() -> None:
+    clock = VirtualClock()
+    unit, _ = dust_unit(clock, lambda event: None)
+    snapshot = await unit.poll(Priority.MONITOR)
+    assert isinstance(snapshot.reading, QuantityReading)
+    in_milligrams = {**DUST, "pm10": DUST["pm10"]._replace(unit="mg/m³")}
+    other = snapshot._replace(reading=snapshot.reading._replace(metrics=in_milligrams))
+    again, _ = dust_unit(clock, lambda event: None)
+    again.resume(other, {})
+    assert again.latest is None
+    unit.latest = other
+    assert unit.configure(unit.config)
+    assert unit.latest is None
 
 
 @virtual
