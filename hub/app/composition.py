@@ -100,7 +100,7 @@ class Hub:
             clock,
             drain_s=_DRAIN_S,
             keep_raw=config.database.keep_raw,
-            on_trouble=lambda failing, reason: self._storage_changed(),
+            on_failure=lambda failing, reason: self._storage_changed(),
             on_commit=lambda rows, latency_s: self.figures.readings_commit_s.observe(latency_s),
         )
         retention = config.database.retention

@@ -1,1 +1,1 @@
-"""What a unit asks of its instrument, whatever its kind: the protocol, and the configuration all kinds share."""
+"""The interface of all kinds of instruments to units, and the configuration that all kinds share."""

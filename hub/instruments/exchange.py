@@ -1,4 +1,4 @@
-"""What comes of asking an instrument: an answer, or the reason there is none."""
+"""The result of a request to an instrument: an answer, or the reason why there is none."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from hub.readings.snapshot import Failure
 
 
 class Priority(IntEnum):
-    """Who asks; the lowest goes first."""
+    """The origin of a request; the lowest is sent first."""
 
     OPERATOR = 0
     MONITOR = 1
@@ -16,7 +16,7 @@ class Priority(IntEnum):
 
 
 class Received(NamedTuple):
-    """A reading as it came.
+    """A reading, and when it was received.
 
     `time` is when its last byte came (steady clock, seconds), `took_s` from the send until then, `held_s` how long
     it was held back after that: nothing else could be sent meanwhile.
@@ -52,7 +52,7 @@ class LinkDown(Exception):
 
 
 class NotWanted(Exception):
-    """The command was not sent, because at the moment of sending nobody wanted it any more."""
+    """The command was not sent, because it was not wanted any more at the moment of sending."""
 
 
 class Refused(Exception):
@@ -75,7 +75,7 @@ class LastError(NamedTuple):
 
 
 class LinkStatistics(NamedTuple):
-    """What a link has seen since it was made. Times are the steady clock, seconds; None where it never was.
+    """The counters and latest results of a link. Times are the steady clock, seconds; None: it never happened.
 
     `connected_since` is None while there is no connection. `failures` counts every exchange or connect that failed.
     `stale_bytes` were dropped because they belong to no answer.

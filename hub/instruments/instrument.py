@@ -1,4 +1,4 @@
-"""What a unit asks of its connection to an instrument, whatever the kind."""
+"""The interface of a unit to its instrument, whatever the kind."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ OnSettings = Callable[[Mapping[str, Setting]], None]
 
 
 class Identity(NamedTuple):
-    """Which instrument answers; None while unknown, or where its kind does not tell."""
+    """Which instrument answers; None while unknown, or where its kind does not report it."""
 
     type: str | None = None
     serial_number: str | None = None
@@ -52,13 +52,13 @@ class Instrument(Protocol):
         """Seconds until a connect may be tried; 0 while connected."""
 
     def statistics(self) -> LinkStatistics:
-        """What there is to know of the connection, for people."""
+        """The counters and the latest results of the connection."""
 
     def configure(self, config: UnitConfig) -> bool:
-        """Take up another configuration; False, and nothing changed, where that needs another connection."""
+        """Apply another configuration; False, and nothing changed, where that needs another connection."""
 
     def resume(self, latest: Snapshot | None, settings: Mapping[str, Setting]) -> None:
-        """Go on with what was known before a restart."""
+        """Continue with the snapshot and the settings from before a restart."""
 
     def limit_pauses(self, cap_s: float) -> None:
         """Pause for about `cap_s` at most between connects from now on, the present pause included."""
@@ -74,14 +74,14 @@ class Instrument(Protocol):
     ) -> Received:
         """The next reading, the most urgent request first. Raises LinkDown, Refused or NotWanted.
 
-        `wanted` is asked at the moment of sending. While the link pauses for longer than `patience_s` LinkDown is
+        `wanted` is called at the moment of sending. While the link pauses for longer than `patience_s` LinkDown is
         raised at once.
         """
 
     async def ask_question(self, priority: Priority, cadence_s: float, round_s: float) -> bool:
         """Ask one thing other than a reading, if it is time for it; False where nothing more is to be asked now.
 
-        Polls are `cadence_s` apart, and what is asked holds the next one up for `round_s`. A failure shows at the
+        Polls are `cadence_s` apart, and the question delays the next one by `round_s`. A failure shows at the
         next poll.
         """
 
@@ -90,7 +90,7 @@ class Instrument(Protocol):
 
     @property
     def run_started_at(self) -> datetime | None:
-        """When the run that `run_state` found to be on began; None where nothing tells."""
+        """When the run that `run_state` found to be on began; None where that is unknown."""
 
 
 Connect = Callable[[OnChange, OnSettings], Instrument]

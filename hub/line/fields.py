@@ -1,4 +1,4 @@
-"""What a line says: the value of every quantity, by a pattern with named groups or by columns. Pure."""
+"""Reads the quantities of a line, by a pattern with named groups or by columns. Pure."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from hub.line.pattern import compile_pattern
 Values = Mapping[str, float | None]
 """By the name of the quantity; None where the line has no number for it."""
 Form = Callable[[str], Values | None]
-"""What a line says; None where it is another kind of line."""
+"""Reads the values of a line; None where it is another kind of line."""
 DecimalMark = Literal[".", ","]
 
 SKIPPED = "_"

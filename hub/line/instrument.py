@@ -1,4 +1,4 @@
-"""An instrument of lines as the hub sees any instrument."""
+"""Implements `Instrument` for an instrument of lines."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ _OF_THE_LINK = (
 
 
 class LineInstrument:
-    """The link to one instrument. It has no settings of its own, no runs, and tells nobody who it is."""
+    """The link to one instrument. It has no settings, no runs and no identity that the hub can read."""
 
     def __init__(self, config: LineConfig, clock: Clock, on_change: OnChange, on_settings: OnSettings) -> None:
         self.link = LineLink(link_options(config), clock)
@@ -64,7 +64,7 @@ class LineInstrument:
         return self.link.statistics()
 
     def configure(self, config: UnitConfig) -> bool:
-        """Take up another configuration; False where its link has to be another one."""
+        """Apply another configuration; False where it needs another link."""
         if not isinstance(config, LineConfig) or _of_the_link(config) != _of_the_link(self._config):
             return False
         self._config, self._metrics = config, metrics(config)

@@ -9,7 +9,7 @@ class LineReader:
 
     A line longer than `LONGEST` is dropped as a whole and counted in `overlong`, so that no more than its length
     and an `end` is ever kept. `from_middle`: the first line is dropped, because its beginning may be missing.
-    Blank lines are passed over and counted in `blank`. `dropped_bytes` are those of lines that were dropped.
+    Blank lines are skipped and counted in `blank`. `dropped_bytes` are those of lines that were dropped.
     """
 
     def __init__(self, end: bytes, from_middle: bool = False) -> None:

@@ -26,9 +26,9 @@ _PAUSE_CAP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """What a link is made of; durations in seconds.
+    """The settings of a link; durations in seconds.
 
-    `ask` is sent for each line; None where the instrument sends by itself. A line is waited for `line_within_s`.
+    `ask` is sent for each line; None: the instrument sends by itself. A poll waits `line_within_s` for a line.
     `gap_s` is from the end of a reply to the next command; a line that came by itself counts for as long.
     """
 
@@ -46,8 +46,8 @@ class LinkOptions:
 class LineLink:
     """Talks to one instrument while `run` runs; `poll` may be called by any number of tasks.
 
-    The first poll opens the socket, and it is kept. A connection is given up where it was lost and where nothing
-    came in time, and the next is opened `reconnect_s` later at the earliest (1 s after a refused connect). Pauses
+    The first poll opens the socket, and it is kept. The link closes a connection that was lost or brought nothing
+    in time, and the next is opened `reconnect_s` later at the earliest (1 s after a refused connect). Pauses
     grow as `Pauses` says; `limit_pauses` and a poll by an operator shorten them. No command is ever sent twice.
     """
 
@@ -227,4 +227,4 @@ def _bytes_of(session: Session) -> Counter[str]:
 
 
 def _given_up() -> LinkDown:
-    return LinkDown(Failure.TIMEOUT, "the hub has given up the connection", 0.0, was_tried=False)
+    return LinkDown(Failure.TIMEOUT, "the hub has closed the connection", 0.0, was_tried=False)

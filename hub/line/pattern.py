@@ -25,7 +25,7 @@ LONGEST_PATTERN = 500
 _MOST_WAYS = 2 * (LONGEST + 1)
 _MOST_COPIES = 20  # of a group that is repeated a fixed number of times
 _MOST_STEPS = 2_000  # of the count itself: groups within groups multiply
-_NOTHING = ""  # stands for the end of what is looked at, in the place of a character
+_NOTHING = ""  # represents the end of the examined part, in place of a character
 _NO_FLAGS = "must have no flags such as (?i); write [Tt] for either letter"
 _HINT = r"write what may stand there, such as [^,]* instead of .* and \d+(?:\.\d+)? instead of \d+\.?\d*"
 
@@ -59,7 +59,7 @@ def compile_pattern(text: str) -> re.Pattern[str]:
 
 
 class _Ways:
-    """Counts for one pattern. Its alphabet has one character at least of each kind that the pattern tells apart."""
+    """Counts for one pattern. Its alphabet has a character at least of each kind that the pattern distinguishes."""
 
     def __init__(self, text: str) -> None:
         self._alphabet = frozenset(map(chr, range(256))) | frozenset(text) | {"\U0010fffd"}

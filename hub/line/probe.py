@@ -1,4 +1,4 @@
-"""Finds out what is the matter with an instrument of lines: shows what comes, and what the unit makes of it."""
+"""Diagnoses an instrument of lines: shows its lines and the values that the unit reads from them."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,7 @@ _NO_MATCH = "no line gives a number: mend `pattern` or `columns` so that they de
 async def probe(config: LineConfig, report: Callable[[Finding], None]) -> bool:
     """Connect, ask where the unit asks, and report up to five lines; True when one of them gives a number.
 
-    Nobody else should be connected meanwhile: many instruments take one connection.
+    No other client should be connected meanwhile: many instruments accept one connection only.
     """
     clock = Clock()
     began_s = clock.steady()

@@ -218,7 +218,7 @@ class Session:
         return ExchangeFailed(Failure.MUTE, "the instrument closed the connection", is_lost=True)
 
     def _nothing_usable(self, nothing: str, before: tuple[int, int, int]) -> ExchangeFailed:
-        """Why no line counts, by what has come meanwhile. Silence costs the connection: it may be half open."""
+        """Why no line counts, by the bytes received meanwhile. Silence ends the connection: it may be half open."""
         received, unmatched, blank = before
         if self.bytes_received == received:
             return ExchangeFailed(Failure.MUTE, nothing, is_lost=True)

@@ -1,1 +1,1 @@
-"""What the link to any instrument is made of: its socket, its pauses, and the requests that wait for it."""
+"""The parts of the link to any instrument: its socket, its pauses, and its queue of requests."""

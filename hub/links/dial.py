@@ -26,7 +26,7 @@ class DialFailed(Exception):
 
 
 async def dial(host: str, port: int, timeout_s: float) -> StreamSocket:
-    """A connected socket with TCP keepalive. Raises DialFailed, its text fit to show."""
+    """A connected socket with TCP keepalive. Raises DialFailed, its text for an operator."""
     try:
         with anyio.fail_after(timeout_s):
             return await _connect_first(host, port)
@@ -89,7 +89,7 @@ async def _connect(family: socket.AddressFamily, address: tuple[Any, ...]) -> St
 
 
 def _keep_alive(sock: socket.socket) -> None:
-    """Have the kernel find out within 45 s that the other side is gone, and keep NAT entries alive."""
+    """Have the kernel detect within 45 s that the other side is gone, and keep NAT entries alive."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS:
         if hasattr(socket, name):

@@ -1,4 +1,4 @@
-"""Requests that wait for an instrument's only connection: the most urgent first."""
+"""The queue of requests for an instrument's only connection: the most urgent first."""
 
 import heapq
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _GRAIN_S = 0.001  # event loops wake up to a millisecond early
 
 
 class Request(Generic[T]):
-    """One request. `wanted` is asked at the moment of sending; None: it always is."""
+    """One request. `wanted` is called at the moment of sending and says whether to send it; None: always."""
 
     def __init__(self, wanted: Callable[[], bool] | None = None) -> None:
         self._wanted = wanted
@@ -37,23 +37,23 @@ class Request(Generic[T]):
         return bool(self._answer)
 
     def is_wanted(self) -> bool:
-        """Whether to send it; one that nobody wants any more has failed with NotWanted."""
+        """Whether to send the request; fails it with NotWanted if `wanted` says no."""
         if self._wanted is not None and not self._wanted():
             self.fail(NotWanted())
         return not self.is_done
 
     def answer(self, answer: T) -> None:
-        """Give whoever waits the answer."""
+        """Have `wait` return the answer."""
         self._answer.append(answer)
         self._done.set()
 
     def fail(self, error: Exception) -> None:
-        """Raise an error for whoever waits."""
+        """Have `wait` raise the error."""
         self._error = error
         self._done.set()
 
     async def wait(self) -> T:
-        """The answer; raises what it failed with. Whoever is cancelled meanwhile has abandoned it."""
+        """Wait for the answer, or raise the error of `fail`. A cancelled waiter abandons the request."""
         try:
             await self._done.wait()
         finally:
@@ -79,19 +79,19 @@ class Inbox(Generic[R]):
         return len(self._waiting)
 
     def put(self, request: R, priority: Priority) -> None:
-        """Queue a request; whoever puts it waits for it."""
+        """Enqueue a request; the caller then awaits it."""
         heapq.heappush(self._waiting, (priority, next(self._order), request))
         self.wake()
 
     def wake(self) -> None:
-        """Have `next` look again."""
+        """Have `next` check again."""
         if self._wakeup is not None:
             self._wakeup.set()
 
     async def next(self, ready_s: Callable[[], float]) -> R:
         """The most urgent request, once there is one and the time is `ready_s` (steady clock, seconds).
 
-        `ready_s` is asked once a second at least, because a pause may be cut short meanwhile.
+        `ready_s` is called once a second at least, because a pause may be shortened meanwhile.
         """
         while True:
             while self._waiting and self._waiting[0][2].is_abandoned:

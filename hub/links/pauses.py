@@ -1,4 +1,4 @@
-"""How long an instrument is left alone after a failure. Pure."""
+"""How long to wait after a failure before the next connect. Pure."""
 
 from hub.runtime.backoff import backoff
 
@@ -11,12 +11,12 @@ _LEAST_ROLL = 0.85
 
 
 class Pauses:
-    """Counts what an instrument's connections came to and says how long to wait before the next.
+    """Counts the failures of an instrument's connections and says how long to wait before the next connect.
 
     Pauses double with each failure up to `cap_s`. One failure is forgiven per minute of answers, so that an
     instrument which answers once or for half a minute and then fails is not connected to at once, over and over.
-    Where connections open and then bring next to nothing, more than five of them in a row, pauses grow on to five
-    times the cap: reconnects are what such an instrument can do without. Times are the steady clock, seconds.
+    After more than five connections in a row that opened but brought answers for less than 10 s, pauses grow to
+    five times the cap: reconnects only burden such an instrument. Times are the steady clock, seconds.
     """
 
     def __init__(self, cap_s: float) -> None:
@@ -28,11 +28,11 @@ class Pauses:
 
     @property
     def failures(self) -> int:
-        """In a row, less those forgiven."""
+        """Failures in a row, less those forgiven."""
         return int(self._failures)
 
     def answered(self, now_s: float) -> None:
-        """The instrument answered as it should."""
+        """Count a good answer."""
         if self._first_answer_s is None:
             self._first_answer_s = now_s
         self._last_answer_s = now_s
@@ -40,7 +40,7 @@ class Pauses:
     def failed(self, first_s: float, was_connected: bool, roll: float) -> float:
         """A connection failed or could not be had: seconds until the next attempt, `first_s` for a first failure.
 
-        `roll` is a random number in [0, 1): the later pauses of a fleet do not stay in step.
+        `roll` is a random number in [0, 1): the later pauses of a fleet drift apart.
         """
         good_s = 0.0 if self._first_answer_s is None else self._last_answer_s - self._first_answer_s
         self._first_answer_s = None
@@ -51,5 +51,5 @@ class Pauses:
 
     @property
     def longest_s(self) -> float:
-        """No pause is longer."""
+        """The longest pause, in seconds."""
         return self.cap_s * (_PATIENCE if self._bad_sessions > _BAD_SESSIONS else 1.0)

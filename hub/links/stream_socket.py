@@ -1,4 +1,4 @@
-"""A socket without a buffer of its own: what has arrived can be taken out without waiting."""
+"""A socket without a buffer of its own: received bytes can be read without waiting."""
 
 import socket
 from typing import Protocol
@@ -7,7 +7,7 @@ import anyio
 
 
 class Connection(Protocol):
-    """What the link needs of a socket. Whatever fails is an OSError; an end of the stream is `b""`."""
+    """What the link needs of a socket. Every failure is an OSError; the end of the stream is `b""`."""
 
     async def send(self, data: bytes) -> None:
         """Send everything."""
@@ -16,10 +16,10 @@ class Connection(Protocol):
         """Wait for bytes."""
 
     def receive_nowait(self, most: int) -> bytes | None:
-        """What has arrived, None where nothing has."""
+        """The bytes that have arrived; None where none have."""
 
     def close(self) -> None:
-        """Close it; once more changes nothing."""
+        """Close the socket; a repeat changes nothing."""
 
 
 class StreamSocket:

@@ -1,4 +1,24 @@
-"""The recorder: takes readings as they come and writes them to SQL in batches, keeping them while SQL is away."""
+"""Writes readings and state changes to SQL in batches, and keeps them in memory while the database fails.
+
+Invariants:
+
+1. Events are written in the order in which they were offered, one transaction at a time.
+2. `offer_nowait` never waits. Of more than `size` events the oldest is dropped and counted.
+3. A batch stays in `_batch` until its commit is known. Its number is committed with it, so a batch whose commit
+   was not confirmed is not written twice.
+4. The event loop appends events and drops the oldest, the writer's thread pops them: both rely on single deque
+   operations only, which are atomic.
+
+States, as in `failure`:
+
+              a write fails: the batch stays, and is repeated after 0.5 to 5 s
+    storing ────────────────────────────────────────────────────────────────────> failing
+       ^                                                                             │
+       └─────────────────────────────────────────────────────────────────────────────┘
+              a batch is committed
+
+A batch with a row that the database refuses for its values is repeated at once, without that row.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -30,14 +50,14 @@ _MINUTES_EVERY_S = 10.0
 class Recorder:
     """Writes readings within `interval_s` of being offered, all of a batch in one transaction.
 
-    Latest snapshots follow every second and minutes every ten, because their rows lie scattered and each would
-    be written again and again. After a crash `repair` makes both from the readings.
+    Latest snapshots follow every second and minutes every ten, because each of their rows would otherwise be
+    written again with every batch. After a crash `repair` makes both from the readings.
 
-    A row that no database takes is put into quarantine, and the others are written.
+    A row that every database refuses is put into quarantine, and the others are written.
 
-    While the database fails everything is kept, up to `size` events; then the oldest go and are counted in
-    `dropped`. `on_trouble(failing, reason)` hears when that begins, changes its reason, and ends.
-    `on_commit(rows, latency_s)` hears of each commit: the age of its oldest reading.
+    While the database fails up to `size` events are kept; then the oldest are dropped and counted in `dropped`.
+    `on_failure(failing, reason)` is called when a failure begins, changes its reason, or ends. `on_commit(rows,
+    latency_s)` is called after each commit, with the age of its oldest reading.
     """
 
     def __init__(
@@ -52,12 +72,12 @@ class Recorder:
         first_retry_s: float = 0.5,
         drain_s: float = 3.0,
         keep_raw: bool = False,
-        on_trouble: Callable[[bool, str], None] = lambda failing, reason: None,
+        on_failure: Callable[[bool, str], None] = lambda failing, reason: None,
         on_commit: Callable[[int, float], None] = lambda rows, latency_s: None,
     ) -> None:
         self.dropped = 0
         self.written = 0
-        self.trouble: str | None = None
+        self.failure: str | None = None
         self._database = database
         self._boot = boot
         self._clock = clock
@@ -66,11 +86,11 @@ class Recorder:
         self._batch_size = batch_size
         self._first_retry_s = first_retry_s
         self._drain_s = drain_s
-        self._on_trouble = on_trouble
+        self._on_failure = on_failure
         self.on_commit = on_commit
         self._maker = BatchMaker(sqlite_time if database.dialect == "sqlite" else lambda at: at, keep_raw)
         self._events: deque[Snapshot | StateChange | MachineChange] = deque()
-        self._batch: Batch | None = None  # taken from the events, not known to be committed
+        self._batch: Batch | None = None  # rows from the events, not known to be committed
         self._number = 0  # of that batch
         self._snapshots_due_s = 0.0
         self._minutes_due_s = 0.0
@@ -81,11 +101,11 @@ class Recorder:
     def pending(self) -> int:
         """Events not yet committed."""
         batch = self._batch
-        taken = () if batch is None else (batch.readings, batch.changes, batch.machine_changes)
-        return len(self._events) + sum(map(len, taken))
+        rows = () if batch is None else (batch.readings, batch.changes, batch.machine_changes)
+        return len(self._events) + sum(map(len, rows))
 
     def offer_nowait(self, event: Event | MachineChange) -> None:
-        """Takes what leaves a row, and when full the oldest one goes; a PollFailure leaves none."""
+        """Enqueue an event that makes a row; a full queue drops its oldest. A PollFailure makes no row."""
         if isinstance(event, PollFailure):
             return
         if len(self._events) >= self._size:
@@ -104,7 +124,7 @@ class Recorder:
             with anyio.move_on_after(self._drain_s, shield=True):
                 await self._write_all()
             if self.pending:
-                log.error("readings not stored", rows=self.pending, reason=self.trouble or "too slow")
+                log.error("readings not stored", rows=self.pending, reason=self.failure or "too slow")
 
     async def _write_all(self) -> None:
         failures = 0
@@ -118,24 +138,24 @@ class Recorder:
                 if not isinstance(error, SQLAlchemyError):
                     raise
                 failures += 1
-                self._set_trouble(describe_error(error))
+                self._set_failure(describe_error(error))
                 await anyio.sleep(backoff(failures, self._first_retry_s, 5.0, roll=1.0))
                 continue
             failures = 0
             self._is_apart = False
             batch, self._batch = self._batch, None
             assert batch is not None
-            self._set_trouble(None)
+            self._set_failure(None)
             self.written += len(batch.readings)
             if batch.oldest_s is not None:
                 self.on_commit(len(batch.readings), self._clock.steady() - batch.oldest_s)
 
     def _write(self, session: Session) -> None:
-        """In the writer's thread. A batch whose commit went unanswered is known by its number, not redone."""
+        """Write the batch, in the writer's thread. The number of a batch shows whether it is already committed."""
         boot = {"boot": self._boot}
         if self._batch is None:
             snapshots, minutes = self._due()
-            self._batch = self._maker.make(self._take(), snapshots, minutes)
+            self._batch = self._maker.make(self._pop_events(), snapshots, minutes)
             self._number += 1
         elif session.execute(text("SELECT batch FROM boots WHERE id = :boot"), boot).scalar() == self._number:
             return
@@ -143,7 +163,7 @@ class Recorder:
         session.execute(text("UPDATE boots SET batch = :number WHERE id = :boot"), {"number": self._number, **boot})
 
     def _write_rows(self, session: Session, batch: Batch) -> None:
-        """All rows, and once one was refused all but those that no database takes; these go into quarantine."""
+        """Write all rows; after a refusal put the refused ones into quarantine instead."""
         refused = batch.refused
         if self._is_apart:
             refused = refused + write_batch_apart(session, batch)
@@ -171,7 +191,7 @@ class Recorder:
             self._maker.has_minutes and (self._is_draining or now >= self._minutes_due_s)
         )
 
-    def _take(self) -> list[Snapshot | StateChange | MachineChange]:
+    def _pop_events(self) -> list[Snapshot | StateChange | MachineChange]:
         events: list[Snapshot | StateChange | MachineChange] = []
         try:
             while len(events) < self._batch_size:
@@ -180,12 +200,12 @@ class Recorder:
             pass
         return events
 
-    def _set_trouble(self, reason: str | None) -> None:
-        if reason == self.trouble:
+    def _set_failure(self, reason: str | None) -> None:
+        if reason == self.failure:
             return
-        self.trouble = reason
+        self.failure = reason
         if reason is None:
             log.info("storing readings again", pending=len(self._events))
         else:
             log.error("readings cannot be stored", reason=reason, pending=self.pending)
-        self._on_trouble(reason is not None, reason or "")
+        self._on_failure(reason is not None, reason or "")

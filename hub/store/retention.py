@@ -118,7 +118,7 @@ class Retention:
 
 
 def lack_of_space(space: Space, max_size: int | None) -> str | None:
-    """Why there is too little space, or None. The figures are left out: a reason changes when the trouble does."""
+    """Why there is too little space, or None. The figures are left out: a reason changes when the cause does."""
     if max_size is not None and space.used > max_size:
         return "the database is larger than database.max_size; shorten database.retention or raise the limit"
     if space.free is not None and space.free < _MIN_FREE:

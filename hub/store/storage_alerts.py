@@ -1,4 +1,4 @@
-"""Which alerts tell of a database that fails: one for each cause, however many parts of the hub feel it."""
+"""Which alerts report a failing database: one for each cause, however many parts of the hub it affects."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -8,41 +8,41 @@ from hub.store.recorder import Recorder
 
 _SAME_OUTAGE_S = 10.0
 _SELF_TESTING = frozenset({"readings", "transitions", "file"})
-"""Parts that are tried again and again, so that what is said of them is never of an outage that is over."""
+"""Parts that the hub tries continuously, so that a failure they report is never over already."""
 
 
 def broken_parts(database: Database, recorder: Recorder, alerts: AlertService) -> dict[str, str]:
-    """What the database does not do now, with the reason: what is known, without asking it."""
+    """The parts that fail now, with the reason, as known without a query."""
     broken = dict(database.outcomes.failing)
-    if recorder.trouble is not None:
-        broken["readings"] = recorder.trouble
+    if recorder.failure is not None:
+        broken["readings"] = recorder.failure
     if alerts.is_storage_failing:
         broken.setdefault("transitions", database.outcomes.last_reason("transitions") or NOT_STORED)
     return broken
 
 
 class StorageAlerts:
-    """Keeps one alert for each cause, under the part that felt it first; it ends with the last part that feels it.
+    """Keeps one alert for each cause, under the part that failed first; it ends when the last affected part works.
 
-    A part feels the cause of another when it fails for the same reason, begins to within 10 s, or while readings
-    cannot be stored, which is an outage of the whole database. What is noticed of an outage only when that is over
-    is told if it is still so 10 s later. `tell(part, reason)` hears of alerts, with None when one ends.
+    Two failures have one cause where their reason is the same, where they began within 10 s, or while readings
+    cannot be stored, which is an outage of the whole database. A failure that a part notices only after the outage
+    is reported if it lasts 10 s longer. `report(part, reason)` is called for each alert, with None when it ends.
     """
 
-    def __init__(self, tell: Callable[[str, str | None], None]) -> None:
-        self._tell = tell
-        self._under: dict[str, str] = {}  # failing part -> the part whose alert tells of it
-        self._reasons: dict[str, str] = {}  # of the parts with an alert, as told
+    def __init__(self, report: Callable[[str, str | None], None]) -> None:
+        self._report = report
+        self._under: dict[str, str] = {}  # failing part -> the part whose alert covers it
+        self._reasons: dict[str, str] = {}  # of the parts with an alert, as reported
         self._began_s: dict[str, float] = {}  # of these alerts
         self._ended_s = -_SAME_OUTAGE_S  # when one ended last
 
     def clear(self, parts: Iterable[str]) -> None:
-        """End what an earlier process has told of these parts."""
+        """End the alerts that an earlier process raised for these parts."""
         for part in parts:
-            self._tell(part, None)
+            self._report(part, None)
 
     def update(self, failing: Mapping[str, str], now_s: float) -> None:
-        """Tell what has changed. `failing` has the reason of each part that fails now."""
+        """Report what has changed. `failing` has the reason of each part that fails now."""
         for part in [part for part in self._under if part not in failing]:
             del self._under[part]
         for part in sorted(failing, key=lambda part: part not in _SELF_TESTING):
@@ -64,11 +64,11 @@ class StorageAlerts:
         return None if is_over else part
 
     def _keep(self, owner: str, failing: Mapping[str, str], now_s: float) -> None:
-        felt = [part for part, of in self._under.items() if of == owner]
-        if not felt:
+        affected = [part for part, of in self._under.items() if of == owner]
+        if not affected:
             del self._began_s[owner], self._reasons[owner]
             self._ended_s = now_s
-            self._tell(owner, None)
-        elif self._reasons.get(owner) != (reason := failing[owner if owner in felt else felt[0]]):
+            self._report(owner, None)
+        elif self._reasons.get(owner) != (reason := failing[owner if owner in affected else affected[0]]):
             self._reasons[owner] = reason
-            self._tell(owner, reason)
+            self._report(owner, reason)

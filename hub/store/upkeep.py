@@ -67,14 +67,14 @@ async def look_at_file(database: Database, prepare: Callable[[Session], object])
     file, outcomes = database.file, database.outcomes
     if file is None:
         return
-    trouble = await database.run_in_thread(file.check)
+    failure = await database.run_in_thread(file.check)
     if file.is_lost:
         await database.run_exclusive(database.sessions.restore_file)
-    if trouble == REPLACED:
-        trouble = await database.run_exclusive(lambda: database.sessions.switch_file(prepare))
-    if trouble is None:
+    if failure == REPLACED:
+        failure = await database.run_exclusive(lambda: database.sessions.switch_file(prepare))
+    if failure is None:
         outcomes.worked("file", "look")
     else:
-        outcomes.failed("file", "look", trouble)
+        outcomes.failed("file", "look", failure)
     if file.is_log_lost:
         outcomes.failed("log", "look", LOG_GONE)

@@ -114,7 +114,7 @@ def _every_child(parts: Parts) -> list[Child]:
 def _recorder(parts: Parts) -> Check:
     recorder = parts.recorder
     return {
-        "status": "degraded" if recorder.trouble else "ok",
+        "status": "degraded" if recorder.failure else "ok",
         "pending": recorder.pending,
         "dropped": recorder.dropped,
     }

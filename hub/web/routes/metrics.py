@@ -147,7 +147,7 @@ class PartsCollector(Collector):
         yield _counter("hub_queries_refused", "People's queries refused without a slot.", database.lane.refused)
         yield _gauge("hub_readings_waiting", "Events not yet committed.", recorder.pending)
         yield _gauge(
-            "hub_storage_failing", "1 while readings cannot be stored.", float(recorder.trouble is not None)
+            "hub_storage_failing", "1 while readings cannot be stored.", float(recorder.failure is not None)
         )
         yield _counter("hub_readings_written", "Readings committed.", recorder.written)
         yield _counter("hub_readings_dropped", "Readings lost while they could not be stored.", recorder.dropped)

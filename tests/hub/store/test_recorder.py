@@ -34,7 +34,7 @@ class Watch:
     latencies: list[float] = field(default_factory=list)
     changed: anyio.Event = field(default_factory=anyio.Event)
 
-    def trouble(self, failing: bool, reason: str) -> None:
+    def failure(self, failing: bool, reason: str) -> None:
         self.troubles.append((failing, reason))
         self._wake()
 
@@ -59,7 +59,7 @@ async def recording(database: Database, **how: Any) -> AsyncIterator[tuple[Recor
     watch = Watch()
     boot = await database.write(lambda session: register_boot(session, START, "1"))
     how = {"interval_s": 0.005, "first_retry_s": 0.01, "drain_s": 60.0, **how}
-    recorder = Recorder(database, boot, Clock(), on_trouble=watch.trouble, on_commit=watch.commit, **how)
+    recorder = Recorder(database, boot, Clock(), on_failure=watch.failure, on_commit=watch.commit, **how)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
         yield recorder, watch
@@ -150,7 +150,7 @@ async def test_a_full_disk_keeps_the_rows_until_there_is_room(sqlite: Database) 
             recorder.offer_nowait(snapshot(n))
         await watch.until(lambda: bool(watch.troubles))
         assert watch.troubles == [(True, "disk full")]
-        assert recorder.trouble == "disk full"
+        assert recorder.failure == "disk full"
         recorder.offer_nowait(snapshot(3001))
         await sqlite.write(limit(1_000_000))
         await watch.until(lambda: watch.rows == 3001)
