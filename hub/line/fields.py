@@ -15,18 +15,37 @@ DecimalMark = Literal[".", ","]
 SKIPPED = "_"
 """Stands for a column that holds no quantity."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_MORE = re.compile(r"\d|[eE][+-]?\d", re.ASCII)  # behind a number: it goes on
+_FRACTION = re.compile(r"[.,]\d", re.ASCII)
 _LARGEST = 1e30  # more is a broken line; sums and squares of less stay within a float
 
 
 def by_pattern(pattern: str, decimal: DecimalMark = ".") -> Form:
-    """Lines that begin with what `pattern` describes; its named groups are the quantities. Raises ValueError."""
+    """Lines that begin with what `pattern` describes; its named groups are the quantities. Raises ValueError.
+
+    Where the pattern ends within a number, as `[\\d.]+` does in `21,5` and in `1e5`, its value is None.
+    """
     match = compile_pattern(pattern).match
 
     def values(line: str) -> Values | None:
         found = match(line)
-        return None if found is None else {n: number(text, decimal) for n, text in found.groupdict().items()}
+        if found is None:
+            return None
+        end = found.end()
+        return {
+            name: None if found.end(name) == end and _is_cut(text, line, end) else number(text, decimal)
+            for name, text in found.groupdict().items()
+        }
 
     return values
+
+
+def _is_cut(text: str | None, line: str, end: int) -> bool:
+    """Whether a number that ends at `end` goes on in the line."""
+    if not text or not text[-1].isdigit():
+        return False
+    has_fraction = "." in text or "," in text
+    return bool(_MORE.match(line, end) or (not has_fraction and _FRACTION.match(line, end)))
 
 
 def by_columns(columns: Sequence[str], separator: str, decimal: DecimalMark = ".") -> Form:

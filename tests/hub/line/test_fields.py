@@ -24,6 +24,19 @@ def test_a_group_that_holds_no_number_is_none_and_the_others_count() -> None:
     assert form("T=--.-,H=41") == {"temperature": None, "humidity": 41.0, "pressure": None}
 
 
+@pytest.mark.parametrize("line", ["T=21,5", "T=1e999", "T=1E-3", "T=21x3"])
+@pytest.mark.parametrize("pattern", [r"T=(?P<t>\d+)", r"T=(?P<t>[\d.]+)"])
+def test_a_pattern_that_ends_within_a_number_reads_none(pattern: str, line: str) -> None:
+    assert by_pattern(pattern)(line) == {"t": 21.0 if line == "T=21x3" else None}
+
+
+def test_a_pattern_may_end_before_a_separator() -> None:
+    assert by_pattern(r"(?P<t>[\d.]+)")("21.5,41") == {"t": 21.5}
+    assert by_pattern(r"(?P<t>\d\d)(?P<h>\d\d)")("2141") == {"t": 21.0, "h": 41.0}
+    assert by_pattern(r"(?P<t>\d\d)(?P<h>\d\d)")("21415") == {"t": 21.0, "h": None}
+    assert by_pattern(r"(?P<t>\d+)")("21.5") == {"t": None}
+
+
 def test_columns_are_the_quantities_in_their_order() -> None:
     form = by_columns(["_", "temperature", "humidity"], ",")
     assert form('"2026-03-18 22:14:07", 21.5,"41"') == {"temperature": 21.5, "humidity": 41.0}
