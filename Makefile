@@ -9,7 +9,7 @@ demo: .venv/ready-to-run
 	$(BIN)/hub demo
 
 test: check .venv/ready-to-test
-	$(BIN)/pytest --numprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 check: .venv/ready-to-test
 	$(BIN)/ruff check .
@@ -17,7 +17,7 @@ check: .venv/ready-to-test
 	$(BIN)/mypy
 
 coverage: .venv/ready-to-test
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest --numprocesses 3 --dist worksteal --cov --cov-report=term
 
 soak: .venv/ready-to-test
 	HUB_SOAK=1 $(BIN)/pytest --timeout 3600
